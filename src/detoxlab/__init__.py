@@ -1,0 +1,1 @@
+"""Make open language models less toxic, and prove it."""

@@ -1,0 +1,97 @@
+"""Everything detoxlab raises on purpose, and which built-in error each one also is.
+
+    DetoxlabError
+    ├── ConfigError            (ValueError)         a recipe, option or preset that cannot be
+    │   └── UnknownNameError   (LookupError)        a name no registry knows
+    ├── DataError              (ValueError)         an input file or row that is not right
+    ├── MissingFileError       (FileNotFoundError)  a file or folder that is not there
+    ├── MissingScoreError      (ValueError)         NaN where a measure needs a number
+    ├── ModelError             (ValueError)         a folder or id that gives no usable model
+    ├── ScorerError            (RuntimeError)       a scorer that cannot be built or used
+    ├── TrainingError          (RuntimeError)       a training that cannot go on
+    ├── DependencyError        (ImportError)        an optional package that is not installed
+    └── RunError               (RuntimeError)       a run folder that cannot be used
+        ├── RunLockedError     (BlockingIOError)    another process is writing to it
+        └── RunMismatchError   (ValueError)         it belongs to another recipe
+
+Each carries one line: what is wrong, with the value and the place, then the remedy.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class DetoxlabError(Exception):
+    """An error with a cause and a remedy, both fit for one line on a terminal.
+
+    >>> str(DetoxlabError("prompts.csv: no column 'text'", remedy="Name one with --prompt-column."))
+    "prompts.csv: no column 'text'. Name one with --prompt-column."
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message.rstrip('.')}. {self.remedy}" if self.remedy else self.message
+
+
+class ConfigError(DetoxlabError, ValueError):
+    """A recipe, option or preset that cannot be."""
+
+
+class UnknownNameError(ConfigError, LookupError):
+    """A name that no registry knows; lists the known ones and suggests the nearest.
+
+    >>> str(UnknownNameError("scorer", "rtp-liner", ["rtp-linear", "rtp-neural"]))
+    "unknown scorer 'rtp-liner'. Did you mean 'rtp-linear'? Known: rtp-linear, rtp-neural."
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        nearest = difflib.get_close_matches(name, names, n=1)
+        guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
+        super().__init__(
+            f"unknown {kind} {name!r}", remedy=f"{guess}Known: {', '.join(names) or 'none'}."
+        )
+
+
+class DataError(DetoxlabError, ValueError):
+    """An input file or row that is not what it should be."""
+
+
+class MissingFileError(DetoxlabError, FileNotFoundError):
+    """A file or folder that is not there."""
+
+
+class MissingScoreError(DetoxlabError, ValueError):
+    """NaN where a measure needs a number: set unscored prompts aside first."""
+
+
+class ModelError(DetoxlabError, ValueError):
+    """A folder or id that gives no usable language model."""
+
+
+class ScorerError(DetoxlabError, RuntimeError):
+    """A scorer that cannot be built or used."""
+
+
+class TrainingError(DetoxlabError, RuntimeError):
+    """A training that cannot start or go on."""
+
+
+class DependencyError(DetoxlabError, ImportError):
+    """An optional package that is not installed."""
+
+
+class RunError(DetoxlabError, RuntimeError):
+    """A run folder that cannot be used."""
+
+
+class RunLockedError(RunError, BlockingIOError):
+    """A run folder that another process is writing to."""
+
+
+class RunMismatchError(RunError, ValueError):
+    """A run folder that belongs to another recipe."""

@@ -1,0 +1,91 @@
+"""Where a result comes from: code and package versions, hardware, command, weights. No paths."""
+
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scipy",
+)
+
+
+def new_run(name: str, *, kind: str, seed: int, parent: str | None) -> dict[str, Any]:
+    """The first content of a run's `run.json`."""
+    return {
+        "id": f"{name}-{uuid.uuid4().hex[:8]}",
+        "kind": kind,
+        "parent": parent,
+        "command": command(),
+        "code_version": package_version("detoxlab"),
+        "packages": {name: v for name in PACKAGES if (v := package_version(name))},
+        "hardware": hardware(),
+        "seed": seed,
+        "status": "running",
+        "started": now(),
+        "finished": None,
+    }
+
+
+def now() -> str:
+    """The time in UTC, to the second, in ISO form."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def package_version(name: str) -> str | None:
+    """The installed version of a package, None where it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor kind, cores and system, and the GPU's name where torch is loaded and sees one."""
+    facts: dict[str, Any] = {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def command() -> list[str]:
+    """The command line, with every existing path reduced to its last part."""
+    return [Path(sys.argv[0]).name, *(last_part(argument) for argument in sys.argv[1:])]
+
+
+def last_part(value: str) -> str:
+    """The last part of an absolute path; anything else as it is.
+
+    >>> last_part("/somewhere/prompts.jsonl"), last_part("org/model"), last_part("a=/b/c")
+    ('prompts.jsonl', 'org/model', 'a=c')
+    """
+    key, equals, rest = value.rpartition("=")
+    return f"{key}{equals}{Path(rest).name}" if rest.startswith(("/", "~")) else value
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,316 @@
+"""The rows that flow through detoxlab and stand in its files. Standard library only.
+
+Every record is frozen and turns into a JSON object and back: `to_json(record)` and
+`from_json(Type, mapping)` check names and types and never repeat the text of a field in
+an error. Missing numbers are `None` here and on disk, NaN in arrays.
+"""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from detoxlab.errors import DataError
+
+FinishReason = Literal["eos", "stop", "length", "unknown"]
+Direction = Literal["lower", "higher", "neither"]
+Verdict = Literal["improved", "improved, at a cost", "not shown", "worse", "invalid"]
+GuardStatus = Literal["ok", "worse", "unknown"]
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked to continue or to answer."""
+
+    id: str
+    text: str
+    source: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One utterance of a dialogue; `role` is "user" or "assistant"."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Turns that end with the assistant turn to learn; earlier turns are context, never targets."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    source: str
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How generations are drawn; travels with every result. Temperature 0 is greedy decoding."""
+
+    k: int = 1
+    max_new_tokens: int = 20
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "k": (self.k >= 1, "at least 1"),
+            "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
+            "temperature": (0.0 <= self.temperature < float("inf"), "0 (greedy) or above"),
+            "top_p": (0.0 < self.top_p <= 1.0, "above 0 and at most 1"),
+            "top_k": (self.top_k >= 0, "0 (off) or above"),
+            "stop": (all(self.stop), "without empty strings"),
+        }
+        for name, (holds, rule) in limits.items():
+            if not holds:
+                raise DataError(
+                    f"sampling.{name} is {getattr(self, name)}", remedy=f"It must be {rule}."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One sampled response. `text` excludes the prompt; `token_ids` are what the model drew."""
+
+    prompt_id: str
+    sample: int
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number a scorer gave to one generation, or the reason why it gave none.
+
+    Toxicity attributes are probabilities in [0, 1]. Two more kinds of row use the same
+    form: `nll` (nats, summed over the response) and `nll_tokens` (their number) from
+    scorer `likelihood:MODEL`, and `similarity` in [-1, 1] from `similarity:ENCODER`.
+    """
+
+    prompt_id: str
+    sample: int
+    scorer_id: str
+    attribute: str
+    value: float | None = None
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.error is None):
+            raise DataError(
+                f"score of prompt {self.prompt_id!r}, sample {self.sample}: "
+                "needs a value or an error, not both and not neither"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured number with all that is needed to read it; `value` None means unknown.
+
+    `bound_low` and `bound_high` are the rate if none / all of the missing scores were toxic.
+    `n` counts prompts (or pairs, as `unit` says), `k` samples per prompt.
+    """
+
+    name: str
+    value: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    unit: str = "share"
+    direction: Direction = "lower"
+    n: int = 0
+    k: int | None = None
+    threshold: float | None = None
+    coverage: float | None = None
+    bound_low: float | None = None
+    bound_high: float | None = None
+    scorer_id: str | None = None
+    attribute: str | None = None
+    group: str | None = None
+    subset: str | None = None
+    protocol: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Treated minus baseline for one measure, paired by prompt; the interval is BCa, 95 %."""
+
+    name: str
+    baseline: float | None
+    treated: float | None
+    difference: float | None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    percentile_low: float | None = None
+    percentile_high: float | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    unit: str = "share"
+    direction: Direction = "lower"
+    n_prompts: int = 0
+    n_pairs: int = 0
+    coverage: float | None = None
+    scorer_id: str | None = None
+    attribute: str | None = None
+    group: str | None = None
+    subset: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Whether one property that can fake a gain stayed within its limit."""
+
+    name: str
+    baseline: float | None
+    treated: float | None
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    limit: str
+    status: GuardStatus
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two measured runs held against each other: differences, guards, verdict and why."""
+
+    name: str
+    baseline: str
+    treated: str
+    judge_id: str
+    second_id: str | None
+    differences: tuple[Difference, ...]
+    guards: tuple[Guard, ...]
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """What one measured run holds, in memory: the input of `measure`, `compare` and `report`.
+
+    `judge_id` and `second_id` name the scorers that judge and that cross-check.
+    `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
+    """
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    generations: tuple[Generation, ...]
+    scores: tuple[Score, ...]
+    sampling: Sampling | None = None
+    protocol: str | None = None
+    judge_id: str | None = None
+    second_id: str | None = None
+    base_likelihood_id: str | None = None
+
+
+def content_id(text: str) -> str:
+    """A short stable id of a text, for rows whose data set gives none.
+
+    >>> content_id("you fool")
+    'dcc8d5eb7268'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """The record as a JSON object, keys in field order.
+
+    >>> to_json(Turn("user", "Hello"))
+    {'role': 'user', 'text': 'Hello'}
+    """
+    return {f.name: _encode(getattr(record, f.name)) for f in dataclasses.fields(record)}
+
+
+def to_line(record: Any) -> str:
+    """The record as one line of JSON Lines, newline included."""
+    return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
+    """The record that `row` describes.
+
+    Raises `DataError` on a missing, unknown or wrongly typed field; the message names the
+    field and the type it has, never its content.
+
+    >>> from_json(Turn, {"role": "user", "text": "Hello"})
+    Turn(role='user', text='Hello')
+    """
+    if not isinstance(row, Mapping):
+        raise DataError(f"not a {kind.__name__}: {type(row).__name__} instead of an object")
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(row) - set(fields))
+    if unknown:
+        raise DataError(f"not a {kind.__name__}: unknown field {unknown[0]!r}")
+    hints = _hints(kind)
+    values: dict[str, Any] = {}
+    for name, spec in fields.items():
+        if name in row:
+            values[name] = _decode(hints[name], row[name], f"{kind.__name__}: field {name!r}")
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise DataError(f"not a {kind.__name__}: field {name!r} is missing")
+    return kind(**values)
+
+
+def _encode(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_json(value)
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _encode(item) for key, item in value.items()}
+    return value
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
+
+
+def _decode(hint: Any, value: Any, place: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _decode_optional(hint, value, place)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_decode(get_args(hint)[0], item, place) for item in value)
+    if dataclasses.is_dataclass(hint):
+        return from_json(typing.cast(type, hint), value)
+    if not _fits(hint, origin, value):
+        name = getattr(hint, "__name__", str(hint))
+        raise DataError(f"not a {place} is {type(value).__name__}, not {name}")
+    return float(value) if hint is float else value
+
+
+def _fits(hint: Any, origin: Any, value: Any) -> bool:
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in get_args(hint)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, int | float if hint is float else origin or hint)
+
+
+def _decode_optional(hint: Any, value: Any, place: str) -> Any:
+    if value is None:
+        return None
+    return _decode(next(arg for arg in get_args(hint) if arg is not type(None)), value, place)

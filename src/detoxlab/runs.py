@@ -1,0 +1,374 @@
+"""The run folder: what one command asked, drew, scored and measured, and how to go on with it.
+
+    runs/<name>/
+      run.json              who, when, with what, in which state
+      config.yaml           the resolved settings; the same settings resume, others are refused
+      prompts.jsonl         what was asked
+      generations/*.jsonl   appended and flushed per batch
+      scores/*.jsonl        one file per scorer
+      measurements.json     a list of Measurement
+      train.jsonl           one object per logged training step
+      adapter/              weights, in PEFT's layout
+
+A run only grows: finished lines are never rewritten. A last line that was cut off by a
+kill is dropped with a warning; any other bad line is an error with file and line.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from detoxlab import provenance
+from detoxlab.errors import (
+    DataError,
+    MissingFileError,
+    RunError,
+    RunLockedError,
+    RunMismatchError,
+)
+from detoxlab.records import (
+    Generation,
+    Measurement,
+    Prompt,
+    Responses,
+    Sampling,
+    Score,
+    from_json,
+    to_json,
+    to_line,
+)
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+class TornLineWarning(UserWarning):
+    """The last line of a file was cut off (the program was killed while writing it)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Make one with `Run.start`, look at a finished one with `Run.open`."""
+
+    path: Path
+
+    @classmethod
+    def start(
+        cls,
+        path: Path | str,
+        *,
+        kind: str,
+        config: Mapping[str, Any],
+        seed: int = 0,
+        parent: str | None = None,
+        resume: bool = False,
+    ) -> "Run":
+        """A new run at `path`, or with `resume` the one that is there, if its config is the same.
+
+        Raises `RunError` when something is there and `resume` is False, `RunMismatchError`
+        when what is there was made with another config.
+        """
+        run = cls(Path(path))
+        if (run.path / "run.json").exists():
+            run._check_same(kind, config, resume)
+            run.update(status="running", finished=None)
+            return run
+        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            raise RunError(
+                f"{run.path}: exists and is not a run folder",
+                remedy="Choose another --out, or remove it.",
+            )
+        run.path.mkdir(parents=True, exist_ok=True)
+        _write_atomically(run.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        run._write_info(provenance.new_run(run.path.name, kind=kind, seed=seed, parent=parent))
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """The run at `path`, for reading.
+
+        Raises `MissingFileError` when there is none.
+        """
+        run = cls(Path(path))
+        if not (run.path / "run.json").is_file():
+            raise MissingFileError(
+                f"{run.path}: not a run folder (it has no run.json)",
+                remedy="Give a folder that measure, score, train or run wrote.",
+            )
+        return run
+
+    # --- what it is ---
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.resolve().name
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        return dict(read_json(self.path / "run.json"))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The content of `config.yaml`."""
+        loaded = yaml.safe_load(_read_text(self.path / "config.yaml"))
+        return dict(loaded or {})
+
+    def update(self, **fields: Any) -> None:
+        """Set fields of `run.json`, in one atomic step."""
+        self._write_info(self.info | fields)
+
+    def finish(self, status: str = "finished") -> None:
+        """Record the end: "finished", "failed" or "interrupted"."""
+        self.update(status=status, finished=provenance.now())
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for writing; a second process gets `RunLockedError` at once."""
+        with (self.path / "run.lock").open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunLockedError(
+                    f"{self.path}: another process is writing to this run",
+                    remedy="Wait for it to end, or choose another --out.",
+                ) from None
+            yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock, and leave in `run.json` how it ended: finished, interrupted or failed."""
+        with self.locked():
+            try:
+                yield
+            except KeyboardInterrupt:
+                self.finish("interrupted")
+                raise
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self.finish("failed")
+                raise
+            self.finish()
+
+    # --- rows ---
+
+    def append(self, file: str, rows: Sequence[Any]) -> None:
+        """Add records to a JSON Lines file in one write, and flush them to the disk."""
+        append_rows(self.path / file, rows)
+
+    def read(self, file: str, kind: type[R]) -> list[R]:
+        """All records of a JSON Lines file; an absent file is empty."""
+        path = self.path / file
+        return read_rows(path, kind) if path.exists() else []
+
+    def read_all(self, folder: str, kind: type[R]) -> list[R]:
+        """All records of the JSON Lines files of a folder, in file-name order."""
+        files = sorted((self.path / folder).glob("*.jsonl"))
+        return [row for file in files for row in read_rows(file, kind)]
+
+    def fill(
+        self,
+        file: str,
+        batches: Sequence[B],
+        *,
+        rows_in: Callable[[B], int],
+        compute: Callable[[B], Sequence[Any]],
+        done: Callable[[B], None] = lambda _batch: None,
+    ) -> None:
+        """Append the rows of each batch to `file`, leaving out the batches that are there.
+
+        `rows_in(batch)` is how many rows `compute(batch)` returns. A batch of which only a
+        part reached the disk is cut off and computed again whole, so a resumed file equals
+        an uninterrupted one byte for byte when `compute` depends on its batch alone.
+        """
+        path = self.path / file
+        present = len(complete_lines(path)) if path.exists() else 0
+        kept, remaining = 0, deque(batches)
+        while remaining and kept + rows_in(remaining[0]) <= present:
+            kept += rows_in(remaining[0])
+            done(remaining.popleft())
+        if path.exists():
+            keep_lines(path, kept)
+        for batch in remaining:
+            self.append(file, compute(batch))
+            done(batch)
+
+    def write_once(self, file: str, rows: Sequence[Any]) -> None:
+        """Write a whole JSON Lines file, or check that the one there holds these rows."""
+        path, text = self.path / file, "".join(to_line(row) for row in rows)
+        if not path.exists():
+            _write_atomically(path, text)
+        elif _read_text(path) != text:
+            raise RunMismatchError(
+                f"{path}: holds other rows than this command would write",
+                remedy="The input changed since this run began: choose another --out.",
+            )
+
+    def write_json(self, file: str, content: Any) -> None:
+        """Write a JSON file atomically."""
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        _write_atomically(self.path / file, text + "\n")
+
+    def write_measurements(self, rows: Iterable[Measurement]) -> None:
+        """Replace `measurements.json`."""
+        self.write_json("measurements.json", [to_json(row) for row in rows])
+
+    def measurements(self) -> list[Measurement]:
+        """The content of `measurements.json`; empty when nothing was measured yet."""
+        path = self.path / "measurements.json"
+        return [from_json(Measurement, row) for row in read_json(path)] if path.exists() else []
+
+    def responses(self) -> Responses:
+        """Prompts, generations and scores of a measured or imported run."""
+        prompts = self.read("prompts.jsonl", Prompt)
+        if not prompts:
+            raise MissingFileError(
+                f"{self.path}: holds no responses (no prompts.jsonl)",
+                remedy="Give a run of `measure` or `score`.",
+            )
+        info, config = self.info, self.config
+        sampling = config.get("sampling")
+        return Responses(
+            name=self.name,
+            prompts=tuple(prompts),
+            generations=tuple(self.read_all("generations", Generation)),
+            scores=tuple(self.read_all("scores", Score)),
+            sampling=from_json(Sampling, sampling) if sampling else None,
+            protocol=config.get("protocol"),
+            judge_id=info.get("judge_id"),
+            second_id=info.get("second_id"),
+            base_likelihood_id=info.get("base_likelihood_id"),
+        )
+
+    # --- inside ---
+
+    def _write_info(self, info: Mapping[str, Any]) -> None:
+        self.write_json("run.json", dict(info))
+
+    def _check_same(self, kind: str, config: Mapping[str, Any], resume: bool) -> None:
+        if not resume:
+            raise RunError(
+                f"{self.path}: already holds a run",
+                remedy="Go on with it by --resume, or choose another --out.",
+            )
+        theirs, ours = {"kind": self.info["kind"], **self.config}, {"kind": kind, **config}
+        for key in sorted(theirs.keys() | ours.keys()):
+            if canonical(theirs.get(key)) != canonical(ours.get(key)):
+                raise RunMismatchError(
+                    f"{self.path}: was made with {key}={shortened(theirs.get(key))}, "
+                    f"not {shortened(ours.get(key))}",
+                    remedy="Use the same settings to resume, or choose another --out.",
+                )
+
+
+def canonical(value: Any) -> str:
+    """The value as JSON with sorted keys: equal settings give equal text.
+
+    >>> canonical({"b": (1, 2), "a": None})
+    '{"a": null, "b": [1, 2]}'
+    """
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def shortened(value: Any, limit: int = 80) -> str:
+    """The value for an error message, cut to `limit` characters."""
+    text = canonical(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def file_name(identifier: str) -> str:
+    """A file name for a scorer or encoder id, distinct for distinct ids.
+
+    >>> file_name("rtp-linear@1")
+    'rtp-linear@1'
+    >>> file_name("org/model")
+    'org-model-c87c0c64'
+    """
+    safe = re.sub(r"[^A-Za-z0-9._@+-]+", "-", identifier)
+    if safe == identifier:
+        return safe
+    return f"{safe}-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}"
+
+
+def append_rows(path: Path, rows: Sequence[Any]) -> None:
+    """Add records to a JSON Lines file in one write, and flush them to the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = "".join(row if isinstance(row, str) else to_line(row) for row in rows).encode()
+    with path.open("ab") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def complete_lines(path: Path) -> list[bytes]:
+    """The lines of a file that end in a newline; a cut-off last one is left out with a warning."""
+    lines = path.read_bytes().split(b"\n")
+    if lines.pop():
+        warnings.warn(
+            f"{path}:{len(lines) + 1}: the last line is cut off and was dropped",
+            TornLineWarning,
+            stacklevel=3,
+        )
+    return lines
+
+
+def keep_lines(path: Path, count: int) -> None:
+    """Cut a JSON Lines file back to its first `count` lines."""
+    kept = path.read_bytes().split(b"\n")[:count]
+    size = sum(len(line) + 1 for line in kept)
+    if size != path.stat().st_size:
+        os.truncate(path, size)
+
+
+def read_rows(path: Path, kind: type[R]) -> list[R]:
+    """The records of a JSON Lines file.
+
+    Raises `DataError` with file and line for any line but a cut-off last one.
+    """
+    rows = []
+    for number, line in enumerate(complete_lines(path), start=1):
+        try:
+            rows.append(from_json(kind, json.loads(line)))
+        except (DataError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            cause = error.message if isinstance(error, DataError) else "not valid JSON"
+            raise DataError(f"{path}:{number}: {cause}") from None
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; `DataError` with the place where it is malformed."""
+    try:
+        return json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with draft.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    draft.replace(path)

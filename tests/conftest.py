@@ -1,0 +1,27 @@
+"""Fixtures that every test may use. Small real things, no mocks, no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data sets (DETOXLAB_DATA); a test that needs it fails in CI without."""
+    value = os.environ.get("DETOXLAB_DATA")
+    if value and Path(value).is_dir():
+        return Path(value).resolve()
+    if value or os.environ.get("CI"):
+        pytest.fail(f"DETOXLAB_DATA={value!r} is not a folder")
+    pytest.skip("set DETOXLAB_DATA to the folder of real data sets to run this test")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's score cache."""
+    monkeypatch.setenv("DETOXLAB_CACHE", str(tmp_path / "cache"))
