@@ -1,0 +1,53 @@
+"""Check that relative links and commands in the Markdown pages exist; exit code 1 if not."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+COMMAND = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*detoxlab ([a-z]+)", re.MULTILINE)
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|work|tmp)/\w+")
+
+
+def main() -> int:
+    """Print every problem, return their number (0 is fine)."""
+    known = commands()
+    problems = [
+        problem for page in pages() for problem in problems_of(page, page.read_text(), known)
+    ]
+    print("\n".join(problems) or f"{len(list(pages()))} pages, no broken link or unknown command")
+    return 1 if problems else 0
+
+
+def pages() -> list[Path]:
+    """Every Markdown page under version control."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def commands() -> set[str]:
+    """The commands that `detoxlab` has."""
+    from detoxlab.cli import app
+
+    return {info.callback.__name__ for info in app.registered_commands if info.callback}
+
+
+def problems_of(page: Path, text: str, known: set[str]) -> list[str]:
+    """Broken links, unknown commands and machine paths of one page."""
+    name = page.relative_to(ROOT)
+    links = [link for link in LINK.findall(text) if "://" not in link and "mailto:" not in link]
+    found = [f"{name}: link to {link}" for link in links if not (page.parent / link).exists()]
+    found += [f"{name}: no command {c!r}" for c in COMMAND.findall(text) if c not in known]
+    return found + [f"{name}: names a path {p}" for p in MACHINE_PATH.findall(text)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
