@@ -1,0 +1,19 @@
+"""Causal language models with their tokenizers: loading, chat templates, log-probabilities.
+
+Nothing else in detoxlab calls `from_pretrained` on a language model. Importing this package
+imports torch.
+"""
+
+from detoxlab.models.language_model import LanguageModel, evaluating
+from detoxlab.models.likelihood import token_log_probs
+from detoxlab.models.load import load_model
+from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate
+
+__all__ = [
+    "FALLBACK_TEMPLATE",
+    "ChatTemplate",
+    "LanguageModel",
+    "evaluating",
+    "load_model",
+    "token_log_probs",
+]

@@ -1,0 +1,147 @@
+"""A causal language model with all that its users need to know about it."""
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from detoxlab.models import templates
+
+UNSTATED_CONTEXT = 2048
+
+
+@dataclass
+class LanguageModel:
+    """A model and its tokenizer, as `load_model` gives them.
+
+    `ref` is what the user named, `id` what a result names: NAME@HASH, with "+ADAPTER@HASH"
+    when an adapter is on. `template_name` is "own" or the name of the fallback template.
+    """
+
+    ref: str
+    id: str
+    model: Any
+    tokenizer: Any
+    template_name: str = "own"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first parameter lives."""
+        return torch.device(next(self.model.parameters()).device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the embeddings: float32, bfloat16 or float16."""
+        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
+        return dtype
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the tokenizer brought its own chat template."""
+        return self.template_name == "own"
+
+    @property
+    def next_turn_markers(self) -> tuple[str, ...]:
+        """Texts by which the fallback template begins a user turn; none for an own template."""
+        fallback = templates.FALLBACK_TEMPLATE
+        return fallback.next_turn_markers if self.template_name == fallback.name else ()
+
+    @cached_property
+    def context_length(self) -> int:
+        """Prompt and response together, in tokens; 2048 for a model that states none."""
+        config = self.model.config.get_text_config(decoder=True)
+        for name in ("max_position_embeddings", "max_seq_len", "seq_length"):
+            if isinstance(value := getattr(config, name, None), int) and value > 0:
+                return value
+        limit = int(self.tokenizer.model_max_length)
+        return limit if limit < 10**9 else UNSTATED_CONTEXT
+
+    @cached_property
+    def pad_id(self) -> int:
+        """A token id for padding that the embedding surely holds."""
+        pad = int(self.tokenizer.pad_token_id)
+        rows = int(self.model.get_input_embeddings().weight.shape[0])
+        return pad if pad < rows else int(self.tokenizer.eos_token_id)
+
+    @cached_property
+    def eos_ids(self) -> frozenset[int]:
+        """Tokens that end a text: the tokenizer's and those of the generation config."""
+        stated = getattr(self.model.generation_config, "eos_token_id", None)
+        listed = stated if isinstance(stated, list) else [stated]
+        ids = {self.tokenizer.eos_token_id, *listed} - {None}
+        return frozenset(int(token) for token in ids)
+
+    @cached_property
+    def end_of_turn_ids(self) -> frozenset[int]:
+        """Tokens that end an assistant's turn: `eos_ids` and the template's own."""
+        return self.eos_ids | templates.end_of_turn_ids(self.tokenizer)
+
+    @cached_property
+    def next_turn_ids(self) -> frozenset[int]:
+        """Special tokens by which the template begins another turn."""
+        return frozenset(templates.turn_ids(self.tokenizer)) - self.end_of_turn_ids
+
+    @cached_property
+    def takes_positions(self) -> bool:
+        """Whether the forward pass takes `position_ids` (models with ALiBi do not)."""
+        return "position_ids" in self._forward_names
+
+    @cached_property
+    def takes_logits_to_keep(self) -> bool:
+        """Whether the forward pass can leave out the logits of early positions."""
+        return "logits_to_keep" in self._forward_names
+
+    def prompt_ids(self, text: str, chat: bool) -> list[int]:
+        """Token ids of a prompt, at least one.
+
+        With `chat` the text is the user's turn and the assistant's is opened; without, it is
+        a text to continue, with BOS where the tokenizer puts one and never EOS at its end.
+        An empty text becomes BOS (or EOS, as GPT-2 begins a document).
+        """
+        if chat:
+            messages = [{"role": "user", "content": text}]
+            return templates.chat_ids(self.tokenizer, messages, reply=True)
+        ids = list(self.tokenizer(text).input_ids)
+        if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
+            ids.pop()
+        return ids or [self._opening_id]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a run records of this model: id, weights' hash or revision, type, template."""
+        return {
+            "id": self.id,
+            **self.facts,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": self.device.type,
+            "context_length": self.context_length,
+            "chat_template": self.template_name,
+        }
+
+    @property
+    def _opening_id(self) -> int:
+        bos = self.tokenizer.bos_token_id
+        return int(self.tokenizer.eos_token_id if bos is None else bos)
+
+    @cached_property
+    def _forward_names(self) -> set[str]:
+        bare = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+        return set(inspect.signature(bare.forward).parameters)
+
+
+@contextlib.contextmanager
+def evaluating(lm: LanguageModel) -> Iterator[None]:
+    """The model in evaluation mode and without gradients; its mode is put back at the end."""
+    modes = [(module, module.training) for module in lm.model.modules()]
+    lm.model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

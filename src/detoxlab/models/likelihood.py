@@ -1,0 +1,119 @@
+"""Log-probabilities that a model gives to responses it or another model wrote."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detoxlab.errors import DataError
+from detoxlab.models.language_model import LanguageModel, evaluating
+
+Ids = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt and response, and where its result goes."""
+
+    index: int
+    prompt: tuple[int, ...]
+    response: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt) + len(self.response)
+
+
+def token_log_probs(
+    lm: LanguageModel,
+    prompts_ids: Sequence[Ids],
+    responses_ids: Sequence[Ids],
+    *,
+    batch_tokens: int = 4096,
+) -> list[NDArray[np.float32]]:
+    """Log-probability of each response token given what stands before it, in nats, <= 0.
+
+    One float32 array (T,) per response, in the order given; an empty response gives an
+    empty array. Rows are batched by length, at most `batch_tokens` tokens with padding. A
+    prompt too long for the model's context loses its beginning.
+
+    Raises `DataError` when the lists differ in length, a prompt has no token, or a response
+    alone fills the context.
+    """
+    if len(prompts_ids) != len(responses_ids):
+        raise DataError(f"{len(prompts_ids)} prompts but {len(responses_ids)} responses")
+    results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(prompts_ids)
+    rows = [
+        _fitted(index, prompt, response, lm.context_length)
+        for index, (prompt, response) in enumerate(zip(prompts_ids, responses_ids, strict=True))
+        if len(response)
+    ]
+    with evaluating(lm):
+        for batch in _batches(rows, batch_tokens):
+            for row, values in zip(batch, _batch_log_probs(lm, batch), strict=True):
+                results[row.index] = values
+    return results
+
+
+def _fitted(index: int, prompt: Ids, response: Ids, context: int) -> Row:
+    if not len(prompt):
+        raise DataError(
+            f"prompt {index} has no token", remedy="Take ids from LanguageModel.prompt_ids."
+        )
+    if len(response) >= context:
+        raise DataError(
+            f"response {index} has {len(response)} tokens; the model's context is {context}"
+        )
+    return Row(index, tuple(prompt)[-(context - len(response)) :], tuple(response))
+
+
+def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
+    """Rows of like length together, longest first, so that memory runs out at once or never."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda row: (-row.length, row.index)):
+        if batch and (len(batch) + 1) * batch[0].length > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _batch_log_probs(lm: LanguageModel, batch: Sequence[Row]) -> list[NDArray[np.float32]]:
+    """Left-padded, so that all responses end at the last position and early logits are left out."""
+    inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
+    if lm.takes_logits_to_keep:
+        inputs["logits_to_keep"] = kept
+    logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:-1].float()
+    targets_BT = inputs["input_ids"][:, -kept + 1 :]
+    log_norm_BT = logits_BTV.logsumexp(dim=-1)
+    chosen_BT = logits_BTV.gather(-1, targets_BT[:, :, None])[:, :, 0]
+    values_BT = (chosen_BT - log_norm_BT).cpu().numpy()
+    return [values_BT[i, -len(row.response) :] for i, row in enumerate(batch)]
+
+
+def _kept(batch: Sequence[Row]) -> int:
+    return max(len(row.response) for row in batch) + 1
+
+
+def left_padded(lm: LanguageModel, rows: Sequence[Ids]) -> dict[str, Any]:
+    """The model's inputs for rows of token ids (B, T), padded on the left.
+
+    There is a mask only where there is padding, and positions only where the model takes
+    them: they count real tokens.
+    """
+    length = max(len(row) for row in rows)
+    ids_BT = torch.full((len(rows), length), lm.pad_id)
+    mask_BT = torch.zeros((len(rows), length), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids_BT[i, length - len(row) :] = torch.tensor(row)
+        mask_BT[i, length - len(row) :] = 1
+    inputs = {"input_ids": ids_BT}
+    if lm.takes_positions:
+        inputs["position_ids"] = (mask_BT.cumsum(-1) - 1).clamp(min=0)
+    if not bool(mask_BT.all()):
+        inputs["attention_mask"] = mask_BT
+    return {name: value.to(lm.device) for name, value in inputs.items()}
