@@ -41,6 +41,20 @@ class LanguageModel:
         return dtype
 
     @property
+    def base_id(self) -> str:
+        """The id of the untouched base: what stands before an adapter's name."""
+        return self.id.partition("+")[0]
+
+    @contextlib.contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """The untouched base model, from the same weights in memory."""
+        if not hasattr(self.model, "disable_adapter"):
+            yield
+            return
+        with self.model.disable_adapter():
+            yield
+
+    @property
     def has_chat_template(self) -> bool:
         """Whether the tokenizer brought its own chat template."""
         return self.template_name == "own"
