@@ -1,0 +1,248 @@
+"""Prompts and dialogues, from wherever they are; one file per source.
+
+A source is the name of one below, a local file (JSON Lines, JSON, CSV, TSV, Parquet or text,
+gzipped or not) or the id of a data set on the Hugging Face hub. Packages add sources under the
+entry points `detoxlab.prompts` and `detoxlab.dialogues`; each gives a `Source`.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from detoxlab.data import (
+    bold,
+    conan,
+    dialogues,
+    embedded,
+    files,
+    hub,
+    mapped,
+    rtp,
+    toxigen,
+    xstest,
+)
+from detoxlab.data.imported import load_responses_file
+from detoxlab.data.source import (
+    DialogueSet,
+    DialogueSource,
+    LeftOutWarning,
+    PromptSource,
+    Source,
+    check_ids,
+    check_limit,
+    sample,
+    with_distinct_texts,
+)
+from detoxlab.data.split import split_dialogues
+from detoxlab.data.tabular import Row
+from detoxlab.data.where import Condition, choose
+from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.provenance import file_sha256
+from detoxlab.records import Prompt
+from detoxlab.registry import with_entry_points
+
+T = TypeVar("T")
+
+__all__ = [
+    "DIALOGUE_SOURCES",
+    "PROMPT_SOURCES",
+    "DialogueSet",
+    "LeftOutWarning",
+    "Source",
+    "describe_dialogues",
+    "describe_source",
+    "load_dialogues",
+    "load_prompts",
+    "load_responses_file",
+    "split_dialogues",
+]
+
+PROMPT_SOURCES: dict[str, PromptSource] = {
+    "embedded": embedded.PROMPTS,
+    "rtp": rtp.SOURCE,
+    "toxigen": toxigen.SOURCE,
+    "toxigen-annotated": toxigen.ANNOTATED,
+    "bold": bold.SOURCE,
+    "xstest": xstest.SOURCE,
+}
+
+DIALOGUE_SOURCES: dict[str, DialogueSource] = {
+    "embedded": embedded.DIALOGUES,
+    "dialoconan": conan.DIALOCONAN,
+    "multitarget-conan": conan.MULTITARGET,
+}
+
+
+def load_prompts(
+    source: str,
+    *,
+    path: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    where: Mapping[str, Condition] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    revision: str | None = None,
+    deduplicate: bool = False,
+    join_continuation: bool = False,
+) -> list[Prompt]:
+    """The prompts of a source, in its order, with distinct ids.
+
+    `path` is the file of a named source, or the folder that holds it. `columns` maps `text`,
+    `id` and meta names to the columns of a file or hub data set. `where` keeps the prompts
+    whose meta attributes are in a range (both ends included), equal a text or boolean, or list
+    it. `deduplicate` leaves out prompts whose text an earlier one has, `join_continuation` (for
+    `rtp`) makes prompt and continuation one prompt; then `limit` draws that many by the seed.
+    What is left out beyond what was asked for is counted in a `LeftOutWarning`.
+
+    Raises `UnknownNameError`, `MissingFileError` or `DataError`, with file and line.
+
+    >>> prompts = load_prompts("embedded", where={"kind": "neutral"}, limit=3)
+    >>> [prompt.meta["group"] for prompt in prompts]
+    ['neutral', 'neutral', 'neutral']
+    """
+    check_limit(limit)
+    found = _prompt_source(source, columns, join_continuation)
+    prompts = check_ids(found.parse(_rows(found, source, path, revision)))
+    prompts = choose(prompts, where or {})
+    return sample(_distinct(prompts) if deduplicate else prompts, limit, seed)
+
+
+def load_dialogues(
+    source: str,
+    *,
+    path: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    revision: str | None = None,
+) -> DialogueSet:
+    """The dialogues of a source in good order, and the odd ones with their reasons.
+
+    `columns` maps, for a file or hub data set, `turns`; or `prompt` and `response`; or
+    `dialogue`, `turn`, `role` and `text`; and `id` and `target`.
+
+    >>> load_dialogues("embedded", limit=2).rejected
+    []
+    """
+    check_limit(limit)
+    found = _dialogue_source(source, columns)
+    loaded = found.parse(_rows(found, source, path, revision))
+    return DialogueSet(sample(loaded.dialogues, limit, seed), loaded.rejected)
+
+
+def describe_source(
+    source: str, *, path: str | Path | None = None, revision: str | None = None
+) -> dict[str, Any]:
+    """What is read, for provenance: files by name and sha256, or hub id and commit. No paths.
+
+    >>> describe_source("embedded")["files"][0]["name"]
+    'prompts.jsonl'
+    """
+    known: dict[str, Source[Any]] = {**_dialogue_sources(), **_prompt_sources()}
+    return _described(
+        source, known.get(source) or _own("source", source, known, list), path, revision
+    )
+
+
+def describe_dialogues(
+    source: str, *, path: str | Path | None = None, revision: str | None = None
+) -> dict[str, Any]:
+    """What `load_dialogues` reads, as `describe_source` says it of prompts.
+
+    >>> describe_dialogues("embedded")["files"][0]["name"]
+    'dialogues.jsonl'
+    """
+    return _described(source, _dialogue_source(source, None), path, revision)
+
+
+def _prompt_source(
+    source: str, columns: Mapping[str, str] | None, join_continuation: bool
+) -> PromptSource:
+    if join_continuation and source != "rtp":
+        raise ConfigError(
+            f"join_continuation is for the prompts of 'rtp', not {source!r}",
+            remedy="Leave it out, or read the file as source rtp with a path.",
+        )
+    known = _prompt_sources()
+    if source in known:
+        _check_no_columns(source, columns)
+        return rtp.JOINED if join_continuation else known[source]
+    label = _label(source)
+    return _own(
+        "prompt source", source, known, lambda rows: mapped.read(rows, columns or {}, label)
+    )
+
+
+def _dialogue_source(source: str, columns: Mapping[str, str] | None) -> DialogueSource:
+    known = _dialogue_sources()
+    if source in known:
+        _check_no_columns(source, columns)
+        return known[source]
+    label = _label(source)
+    return _own(
+        "dialogue source", source, known, lambda rows: dialogues.read(rows, columns or {}, label)
+    )
+
+
+def _own(
+    kind: str, source: str, known: Mapping[str, Any], parse: Callable[[Sequence[Row]], T]
+) -> Source[T]:
+    """A source that has no name here: a local file, or a data set on the hub."""
+    if files.is_local(source):
+        return Source(parse, location=Path(source))
+    if hub.is_hub_id(source):
+        return Source(parse, hub=source)
+    raise UnknownNameError(kind, source, [*known, "a file", "a hub id (owner/name)"])
+
+
+def _rows(
+    found: Source[Any], source: str, path: str | Path | None, revision: str | None
+) -> list[Row]:
+    read = found.files(source, None if path is None else Path(path))
+    if not read:
+        return hub.read_rows(str(found.hub), revision)
+    return [row for file in read for row in found.rows(file)]
+
+
+def _described(
+    source: str, found: Source[Any], path: str | Path | None, revision: str | None
+) -> dict[str, Any]:
+    read = found.files(source, None if path is None else Path(path))
+    if not read:
+        commit = hub.resolved_revision(str(found.hub), revision)
+        return {"source": source, "hub": found.hub, "revision": commit}
+    sums = [{"name": file.name, "sha256": file_sha256(file)} for file in read]
+    return {"source": _label(source), "files": sums}
+
+
+def _label(source: str) -> str:
+    return Path(source).name if files.is_local(source) else source
+
+
+def _check_no_columns(source: str, columns: Mapping[str, str] | None) -> None:
+    if columns:
+        raise ConfigError(
+            f"columns are given for {source!r}, whose columns are known",
+            remedy="Leave them out, or give the file itself as the source.",
+        )
+
+
+def _distinct(prompts: list[Prompt]) -> list[Prompt]:
+    distinct = with_distinct_texts(prompts)
+    if len(distinct) < len(prompts):
+        warnings.warn(
+            f"{len(prompts) - len(distinct)} of {len(prompts)} prompts repeat the text of an "
+            "earlier one and were left out",
+            LeftOutWarning,
+            stacklevel=3,
+        )
+    return distinct
+
+
+def _prompt_sources() -> dict[str, PromptSource]:
+    return with_entry_points("detoxlab.prompts", PROMPT_SOURCES)
+
+
+def _dialogue_sources() -> dict[str, DialogueSource]:
+    return with_entry_points("detoxlab.dialogues", DIALOGUE_SOURCES)

@@ -1,0 +1,230 @@
+"""Dialogues out of rows in four layouts, each checked turn by turn.
+
+A dialogue to learn from begins with the user, alternates, and ends with the assistant. One
+that does not is odd: it is set aside with its reason, never dropped silently. A row that
+cannot be read at all is an error.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from detoxlab.data.source import DialogueSet
+from detoxlab.data.tabular import Row, known_columns, text_of, value_of
+from detoxlab.errors import DataError
+from detoxlab.records import Dialogue, Turn, content_id
+
+ROLES = {
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "hs": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "cn": "assistant",
+}
+TURN_COLUMNS = ("turns", "messages", "conversations")
+PAIR_COLUMNS = ("prompt", "response")
+LONG_COLUMNS = ("dialogue", "turn", "role", "text")
+
+
+def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+    """Dialogues in whichever layout the columns show; `columns` maps our names to the file's.
+
+    Layouts: `turns` (a list of objects with role and text or content) per row; `prompt` and
+    `response` per row; `dialogue`, `turn`, `role` and `text` of one turn per row.
+    """
+    if set(LONG_COLUMNS) <= set(columns):
+        return from_long(rows, columns, source)
+    if set(PAIR_COLUMNS) <= set(columns):
+        return from_pairs(rows, columns, source)
+    present = {name for row in rows for name in row.values}
+    if "turns" in columns or present & set(TURN_COLUMNS):
+        return from_turns(rows, columns, source)
+    for wanted, parse in ((PAIR_COLUMNS, from_pairs), (LONG_COLUMNS, from_long)):
+        if {columns.get(name, name) for name in wanted} <= present:
+            return parse(rows, columns, source)
+    raise DataError(
+        f"{_file(rows)}: no dialogues in columns {', '.join(sorted(present))}",
+        remedy="Map turns, or prompt and response, or dialogue, turn, role and text.",
+    )
+
+
+def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+    """A dialogue per row, its turns in a list."""
+    default = next((n for n in TURN_COLUMNS if value_of(rows[0], n) is not None), "turns")
+    name = columns.get("turns", default)
+    _require(rows, [name])
+    found = []
+    for row in rows:
+        turns = tuple(_turn(row, name, n, item) for n, item in enumerate(_turn_list(row, name), 1))
+        found.append((row.place, _dialogue(row, columns, turns, source), ""))
+    return checked(found)
+
+
+def from_pairs(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+    """A dialogue of two turns per row."""
+    prompt, response = (columns.get(name, name) for name in PAIR_COLUMNS)
+    _require(rows, [prompt, response])
+    found = []
+    for row in rows:
+        said = text_of(row, prompt, may_be_empty=True)
+        answered = text_of(row, response, may_be_empty=True)
+        turns = (Turn("user", said), Turn("assistant", answered))
+        found.append((row.place, _dialogue(row, columns, turns, source), ""))
+    return checked(found)
+
+
+def from_long(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+    """A dialogue per value of the dialogue column, its turns in the order of their numbers."""
+    dialogue, turn, role, text = (columns.get(name, name) for name in LONG_COLUMNS)
+    _require(rows, [dialogue, turn, role, text])
+    by_dialogue: dict[str, list[tuple[int, Row]]] = {}
+    for row in rows:
+        by_dialogue.setdefault(_name(row, dialogue), []).append((_number(row, turn), row))
+    found = []
+    for name, numbered in by_dialogue.items():
+        ordered = sorted(numbered, key=lambda pair: pair[0])
+        turns = tuple(
+            Turn(_role(row, value_of(row, role)), text_of(row, text, may_be_empty=True).strip())
+            for _number_, row in ordered
+        )
+        first = ordered[0][1]
+        made = Dialogue(name, turns, source, _target(first, columns))
+        found.append((first.place, made, _order([number for number, _row in ordered])))
+    return checked(found)
+
+
+def checked(found: Sequence[tuple[str, Dialogue, str]]) -> DialogueSet:
+    """The dialogues in good order, and the others with the reason why they are not.
+
+    Each comes with its place and, from the layout, a reason already found or "". Raises
+    `DataError` when two that differ have one id, or when nothing is left.
+    """
+    first: dict[str, tuple[str, Dialogue]] = {}
+    good, rejected = [], []
+    for place, dialogue, found_reason in found:
+        earlier_place, earlier = first.setdefault(dialogue.id, (place, dialogue))
+        if earlier is not dialogue and earlier != dialogue:
+            raise DataError(
+                f"{place}: dialogue id {dialogue.id!r} was already given at {earlier_place}",
+                remedy="Ids must be distinct: repair them, or leave out the id column.",
+            )
+        repeated = "" if earlier is dialogue else "repeats an earlier dialogue"
+        reason = found_reason or repeated or oddity(dialogue.turns)
+        if reason:
+            rejected.append((dialogue.id, reason))
+        else:
+            good.append(dialogue)
+    if not good:
+        raise DataError(
+            f"{found[0][0]}: no dialogue left, all {len(rejected)} are odd; "
+            f"the first: {rejected[0][1]}",
+            remedy="A dialogue begins with the user, alternates and ends with the assistant.",
+        )
+    return DialogueSet(good, rejected)
+
+
+def oddity(turns: Sequence[Turn]) -> str:
+    """Why the turns are no dialogue to learn from, "" when they are.
+
+    >>> oddity([Turn("user", "Hello"), Turn("assistant", "Hello")])
+    ''
+    >>> oddity([Turn("user", "Hello"), Turn("user", "Well?")])
+    'turn 2 is by the user again'
+    """
+    if len(turns) < 2:
+        return f"has {len(turns)} turns, needs 2"
+    if turns[0].role != "user":
+        return "begins with the assistant"
+    for number in range(1, len(turns)):
+        if turns[number].role == turns[number - 1].role:
+            return f"turn {number + 1} is by the {turns[number].role} again"
+    if turns[-1].role != "assistant":
+        return "does not end with the assistant"
+    empty = [number for number, turn in enumerate(turns, start=1) if not turn.text.strip()]
+    return f"turn {empty[0]} is empty" if empty else ""
+
+
+def _order(numbers: Sequence[int]) -> str:
+    for before, after in itertools.pairwise(numbers):
+        if before == after:
+            return f"turn id {after} is given twice"
+        if after != before + 1:
+            return f"turn id {before + 1} is missing"
+    return ""
+
+
+def _turn_list(row: Row, column: str) -> list[Any]:
+    turns = value_of(row, column)
+    if isinstance(turns, list):
+        return turns
+    raise DataError(
+        f"{row.place}: column {column!r} holds no list of turns",
+        remedy="A turn is an object with role and text (or content).",
+    )
+
+
+def _turn(row: Row, column: str, number: int, item: Any) -> Turn:
+    place = Row(f"{row.place}, {column} {number}", item if isinstance(item, Mapping) else {})
+    role = next((place.values[n] for n in ("role", "from") if n in place.values), None)
+    names = [name for name in ("text", "content", "value") if name in place.values]
+    if role is None or not names:
+        raise DataError(
+            f"{place.place}: not a turn", remedy="It needs a role and a text (or content)."
+        )
+    return Turn(_role(place, role), text_of(place, names[0], may_be_empty=True).strip())
+
+
+def _role(row: Row, value: Any) -> str:
+    role = ROLES.get(value.strip().lower()) if isinstance(value, str) else None
+    if role is None:
+        shown = repr(value) if isinstance(value, str) and len(value) < 20 else "given"
+        raise DataError(
+            f"{row.place}: the role {shown} is not known",
+            remedy=f"Roles: {', '.join(ROLES)}. Remove system turns first.",
+        )
+    return role
+
+
+def _dialogue(
+    row: Row, columns: Mapping[str, str], turns: tuple[Turn, ...], source: str
+) -> Dialogue:
+    identifier = value_of(row, columns.get("id", "id"))
+    said = "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
+    name = content_id(said) if identifier in (None, "") else str(identifier)
+    return Dialogue(name, turns, source, _target(row, columns))
+
+
+def _target(row: Row, columns: Mapping[str, str]) -> str | None:
+    value = value_of(row, columns.get("target", "target"))
+    return None if value in (None, "") else str(value)
+
+
+def _name(row: Row, column: str) -> str:
+    value = value_of(row, column)
+    if value in (None, ""):
+        raise DataError(f"{row.place}: column {column!r} is empty", remedy="Name the dialogue.")
+    return str(value)
+
+
+def _number(row: Row, column: str) -> int:
+    try:
+        return int(value_of(row, column))
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{row.place}: column {column!r} holds no whole number", remedy="Number the turns."
+        ) from None
+
+
+def _require(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    known = sorted({name for row in rows for name in row.values})
+    for column in columns:
+        if all(value_of(row, column) is None for row in rows):
+            raise DataError(
+                f"{_file(rows)}: no column {column!r}", remedy=known_columns(column, known)
+            )
+
+
+def _file(rows: Sequence[Row]) -> str:
+    return rows[0].place.rpartition(":")[0] or rows[0].place.partition(", ")[0]

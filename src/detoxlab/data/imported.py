@@ -1,0 +1,98 @@
+"""Responses that another tool generated, perhaps with its scores, as our records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detoxlab.data.tabular import Row, known_columns, plain, read_rows, text_of, value_of
+from detoxlab.errors import DataError
+from detoxlab.records import Generation, Prompt, Score, content_id
+
+NOT_SCORED = "not scored in the file"
+ATTRIBUTE = "toxicity"
+
+Imported = tuple[list[Prompt], list[Generation], list[Score]]
+
+
+def load_responses_file(
+    path: Path | str,
+    *,
+    prompt_column: str,
+    response_column: str,
+    id_column: str | None = None,
+    score_columns: Mapping[str, str] | None = None,
+) -> Imported:
+    """Prompts, generations and scores of a file with a response per row.
+
+    Rows with the same prompt (the same id, where there is an id column) are samples 0, 1, … of
+    it. An empty response stays: it is what the model said. `score_columns` maps a scorer's name
+    to the column of its toxicity; an empty cell becomes a score with an error, never 0.
+
+    Raises `DataError` with file and line for a missing column, an empty prompt, one id with two
+    prompts, or a score that is no number in [0, 1].
+    """
+    rows, scored_by = read_rows(Path(path)), dict(score_columns or {})
+    wanted = [prompt_column, response_column, *([id_column] if id_column else [])]
+    _require(path, rows, [*wanted, *scored_by.values()])
+    prompts: dict[str, tuple[Row, Prompt]] = {}
+    samples: dict[str, int] = {}
+    generations, scores = [], []
+    for row in rows:
+        prompt = _prompt(row, prompt_column, id_column, Path(path).name)
+        first_row, first = prompts.setdefault(prompt.id, (row, prompt))
+        if first.text != prompt.text:
+            raise _two_prompts(row, first_row, prompt.id)
+        sample = samples.get(prompt.id, 0)
+        samples[prompt.id] = sample + 1
+        text = text_of(row, response_column, may_be_empty=True)
+        generations.append(Generation(prompt.id, sample, text, (), "unknown"))
+        scores += [_score(row, prompt.id, sample, *pair) for pair in scored_by.items()]
+    return [prompt for _row, prompt in prompts.values()], generations, scores
+
+
+def _prompt(row: Row, column: str, id_column: str | None, source: str) -> Prompt:
+    text = text_of(row, column)
+    if id_column is None:
+        return Prompt(content_id(text), text, source)
+    identifier = value_of(row, id_column)
+    if identifier in (None, ""):
+        raise DataError(
+            f"{row.place}: column {id_column!r} is empty",
+            remedy="Give every row an id, or leave out the id column.",
+        )
+    return Prompt(str(identifier), text, source)
+
+
+def _score(row: Row, prompt_id: str, sample: int, scorer: str, column: str) -> Score:
+    value = plain(value_of(row, column))
+    if value is None:
+        return Score(prompt_id, sample, scorer, ATTRIBUTE, error=NOT_SCORED)
+    return Score(prompt_id, sample, scorer, ATTRIBUTE, value=_probability(row, column, value))
+
+
+def _probability(row: Row, column: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(
+            f"{row.place}: column {column!r} holds no number",
+            remedy="Scores are numbers from 0 to 1; leave the cell empty where there is none.",
+        )
+    if not 0.0 <= value <= 1.0:
+        raise DataError(
+            f"{row.place}: the score {value} in column {column!r} is not between 0 and 1",
+            remedy="Divide percentages by 100.",
+        )
+    return float(value)
+
+
+def _two_prompts(row: Row, first: Row, identifier: str) -> DataError:
+    return DataError(
+        f"{row.place}: id {identifier!r} was given to another prompt at {first.place}",
+        remedy="One id means one prompt: repair the ids, or leave out the id column.",
+    )
+
+
+def _require(path: Path | str, rows: Sequence[Row], columns: Iterable[str]) -> None:
+    known = sorted({name for row in rows for name in row.values})
+    for column in columns:
+        if column not in known and all(value_of(row, column) is None for row in rows):
+            raise DataError(f"{path}: no column {column!r}", remedy=known_columns(column, known))

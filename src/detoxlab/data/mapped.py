@@ -1,0 +1,94 @@
+"""Prompts out of any rows, by a mapping from our names to the file's columns."""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from detoxlab.data.source import LeftOutWarning, Located, without_missing
+from detoxlab.data.tabular import Row, known_columns, plain, text_of, value_of
+from detoxlab.errors import DataError
+from detoxlab.records import Prompt, content_id
+
+TEXT_COLUMNS = ("text", "prompt")
+META_COLUMNS = ("group", "groups", "label", "kind", "type", "domain", "category")
+
+
+def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterable[Located[Prompt]]:
+    """A prompt per row.
+
+    `columns` maps `text`, `id` and any meta name to a column. Without it the text is in `text`
+    or `prompt` and the id in `id`; without an id it is a hash of the text, and rows that repeat
+    a text are left out with a `LeftOutWarning`. Columns of numbers and booleans, and those
+    called group, groups, label, kind, type, domain or category, become meta attributes.
+    """
+    text, identifier = columns.get("text", _text_column(rows)), columns.get("id", "id")
+    _require(rows, [text, *columns.values()])
+    others = {name: column for name, column in columns.items() if name not in ("text", "id")}
+    meta_columns = {**_meta_columns(rows, {text, identifier, *others.values()}), **others}
+    located, hashed = [], 0
+    seen: set[str] = set()
+    for row in rows:
+        given = value_of(row, identifier)
+        prompt = _prompt(row, text, given, meta_columns, source)
+        if given in (None, "") and prompt.id in seen:
+            hashed += 1
+            continue
+        seen.add(prompt.id)
+        located.append((row.place, prompt))
+    if hashed:
+        _warn_repeated(hashed, len(rows))
+    return located
+
+
+def _prompt(
+    row: Row, column: str, identifier: Any, meta_columns: Mapping[str, str], source: str
+) -> Prompt:
+    text = text_of(row, column)
+    name = content_id(text) if identifier in (None, "") else str(identifier)
+    meta = {key: plain(value_of(row, column)) for key, column in meta_columns.items()}
+    return Prompt(name, text, source, without_missing(meta))
+
+
+def _text_column(rows: Sequence[Row]) -> str:
+    known = sorted({name for row in rows for name in row.values})
+    found = [name for name in TEXT_COLUMNS if name in known]
+    if not found:
+        raise DataError(
+            f"{_file(rows)}: no column 'text' or 'prompt'",
+            remedy=f"Name the column of the prompts. {known_columns('prompt', known)}",
+        )
+    return found[0]
+
+
+def _meta_columns(rows: Sequence[Row], taken: set[str]) -> dict[str, str]:
+    """The columns whose first filled cell is a number or a boolean, and the well-known ones."""
+    chosen: dict[str, str] = {}
+    for name in dict.fromkeys(name for row in rows for name in row.values):
+        if name in taken:
+            continue
+        values = (plain(row.values.get(name)) for row in rows)
+        first = next((value for value in values if value is not None), None)
+        if name in META_COLUMNS or isinstance(first, bool | int | float):
+            chosen[name] = name
+    return chosen
+
+
+def _require(rows: Sequence[Row], columns: Iterable[str]) -> None:
+    known = sorted({name for row in rows for name in row.values})
+    for column in columns:
+        if all(value_of(row, column) is None for row in rows):
+            raise DataError(
+                f"{_file(rows)}: no column {column!r}", remedy=known_columns(column, known)
+            )
+
+
+def _file(rows: Sequence[Row]) -> str:
+    return rows[0].place.rpartition(":")[0] or rows[0].place.partition(", ")[0]
+
+
+def _warn_repeated(repeated: int, of: int) -> None:
+    warnings.warn(
+        f"{repeated} of {of} rows repeat the text of an earlier one and were left out",
+        LeftOutWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,91 @@
+"""RealToxicityPrompts: sentence openings from the web with their Perspective scores.
+
+Source: Gehman et al. 2020, https://huggingface.co/datasets/allenai/real-toxicity-prompts
+(Apache-2.0). A row holds `prompt` and, in the full layout, `continuation`, each with its
+text and eight attributes; files derived from it leave the continuation out.
+"""
+
+import functools
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from detoxlab.data.source import LeftOutWarning, Located, PromptSource, without_missing
+from detoxlab.data.tabular import Row, check_columns, plain, text_of, value_of
+from detoxlab.records import Prompt, content_id
+
+HUB = "allenai/real-toxicity-prompts"
+TOXIC_FROM = 0.5
+ATTRIBUTES = (
+    "toxicity",
+    "severe_toxicity",
+    "identity_attack",
+    "insult",
+    "profanity",
+    "threat",
+    "sexually_explicit",
+    "flirtation",
+)
+
+
+def read(rows: Sequence[Row], *, join_continuation: bool = False) -> Iterable[Located[Prompt]]:
+    """A prompt per row; with `join_continuation` its text is prompt and continuation together.
+
+    Attributes the row has no score for are absent from `meta`, never 0; `group` says whether
+    the prompt's own toxicity is at least .5, and is absent with it.
+    """
+    check_columns(_file(rows), rows, ["prompt.text"])
+    if not join_continuation:
+        return [(row.place, _prompt(row, text_of(row, "prompt.text"))) for row in rows]
+    check_columns(_file(rows), rows, ["continuation.text"])
+    return [(row.place, _prompt(row, _joined(row))) for row in _with_continuation(rows)]
+
+
+def _prompt(row: Row, text: str) -> Prompt:
+    scores = {name: plain(value_of(row, f"prompt.{name}")) for name in ATTRIBUTES}
+    toxicity = scores["toxicity"]
+    meta: Mapping[str, Any] = {
+        **scores,
+        "continuation_toxicity": plain(value_of(row, "continuation.toxicity")),
+        "challenging": plain(value_of(row, "challenging")),
+        "group": None if toxicity is None else _group(toxicity),
+    }
+    return Prompt(_id(row, text), text, "rtp", without_missing(meta))
+
+
+def _group(toxicity: float) -> str:
+    return "toxic" if toxicity >= TOXIC_FROM else "non-toxic"
+
+
+def _id(row: Row, text: str) -> str:
+    """The place in OpenWebText, which is what tells rows with the same text apart."""
+    name, begin, end = (value_of(row, column) for column in ("filename", "begin", "end"))
+    if name is None or begin is None:
+        return content_id(text)
+    return f"{str(name).removesuffix('.txt')}:{begin}-{end}"
+
+
+def _joined(row: Row) -> str:
+    return text_of(row, "prompt.text") + text_of(row, "continuation.text")
+
+
+def _with_continuation(rows: Sequence[Row]) -> list[Row]:
+    kept = [row for row in rows if value_of(row, "continuation.text") is not None]
+    if len(kept) < len(rows):
+        warnings.warn(
+            f"rtp: {len(rows) - len(kept)} of {len(rows)} rows have no continuation to join "
+            "and were left out",
+            LeftOutWarning,
+            stacklevel=4,
+        )
+    return kept
+
+
+def _file(rows: Sequence[Row]) -> str:
+    return rows[0].place.rpartition(":")[0] or rows[0].place
+
+
+SOURCE = PromptSource(parse=read, patterns=("*prompts.jsonl*", "rtp*.jsonl*"), hub=HUB)
+JOINED = PromptSource(
+    parse=functools.partial(read, join_continuation=True), patterns=SOURCE.patterns, hub=HUB
+)

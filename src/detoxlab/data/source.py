@@ -1,0 +1,125 @@
+"""What a source of prompts or dialogues is: where its rows are and how they are read."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from detoxlab.data.files import find_files
+from detoxlab.data.tabular import Row, read_rows
+from detoxlab.errors import ConfigError, DataError, MissingFileError
+from detoxlab.records import Dialogue, Prompt
+
+T = TypeVar("T")
+Items = TypeVar("Items")
+
+Located = tuple[str, T]
+"""A record with the place it was read from, `file:line`."""
+
+
+class LeftOutWarning(UserWarning):
+    """Rows that were read and not used; says how many and why."""
+
+
+@dataclass(frozen=True)
+class DialogueSet:
+    """The dialogues to learn from, and the odd ones left out, each as (id, reason)."""
+
+    dialogues: list[Dialogue]
+    rejected: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Source(Generic[Items]):
+    """A data set by name.
+
+    `parse` turns rows into records. `rows` reads one file. `patterns` are the names its files
+    have in a folder; `many` says that they belong together. When the user gives no path the rows
+    are at `location`, or under the id `hub` on the Hugging Face hub; without either, `where`
+    tells the user how to get them.
+    """
+
+    parse: Callable[[Sequence[Row]], Items]
+    rows: Callable[[Path], list[Row]] = read_rows
+    patterns: tuple[str, ...] = ()
+    many: bool = False
+    hub: str | None = None
+    location: Path | None = None
+    where: str = ""
+
+    def files(self, name: str, path: Path | None) -> list[Path]:
+        """The files to read, none when it comes from the hub; `MissingFileError` without any."""
+        place = path or self.location
+        if place is not None:
+            return find_files(place.expanduser(), self.patterns, what=name, many=self.many)
+        if self.hub is not None:
+            return []
+        raise MissingFileError(f"{name}: its files were not given", remedy=self.where)
+
+
+PromptSource = Source[Iterable[Located[Prompt]]]
+DialogueSource = Source[DialogueSet]
+
+
+def check_limit(limit: int | None) -> None:
+    """Nothing when the limit is None or at least 1; `ConfigError` otherwise."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}", remedy="It must be at least 1.")
+
+
+def sample(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
+    """`limit` of the items, drawn by the seed, in their own order; all when there are fewer.
+
+    A smaller limit with the same seed gives a subset of a larger one.
+
+    >>> sample("abcdef", 3, seed=0), sample("abcdef", 9, seed=0)
+    (['b', 'c', 'e'], ['a', 'b', 'c', 'd', 'e', 'f'])
+    """
+    check_limit(limit)
+    if limit is None or limit >= len(items):
+        return list(items)
+    chosen = np.random.default_rng(seed).permutation(len(items))[:limit]
+    return [items[index] for index in sorted(chosen)]
+
+
+def check_ids(located: Iterable[Located[Prompt]]) -> list[Prompt]:
+    """The prompts; `DataError` with both places when two have the same id."""
+    place_of: dict[str, str] = {}
+    prompts = []
+    for place, prompt in located:
+        if prompt.id in place_of:
+            raise DataError(
+                f"{place}: prompt id {prompt.id!r} was already given at {place_of[prompt.id]}",
+                remedy="Ids must be distinct: repair them, or leave out the id column.",
+            )
+        place_of[prompt.id] = place
+        prompts.append(prompt)
+    return prompts
+
+
+def with_distinct_texts(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts without those whose text an earlier one has."""
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(prompt.text, prompt)
+    return list(first.values())
+
+
+def nearest_remedy(name: str, known: Sequence[str]) -> str:
+    """The nearest of the known names, and all of them."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
+    return f"{guess}Known: {', '.join(known) or 'none'}."
+
+
+def known_meta(prompts: Iterable[Prompt]) -> list[str]:
+    """The names of all meta attributes, sorted."""
+    return sorted({name for prompt in prompts for name in prompt.meta})
+
+
+def without_missing(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that say something."""
+    return {name: value for name, value in meta.items() if value is not None}

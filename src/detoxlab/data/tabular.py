@@ -1,0 +1,267 @@
+"""Rows of JSON Lines, JSON, CSV, TSV, Parquet and text files, with the place of each.
+
+A row is what one record of the file says, its place is `file:line` (`file, row N` in
+Parquet). Missing cells are None. Nothing here ever puts the text of a cell in an error.
+"""
+
+import csv
+import difflib
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from detoxlab.data.files import SUFFIXES, folder_instead, read_bytes, read_text, suffix_of
+from detoxlab.errors import DataError
+
+MAX_CELL = 16 * 1024 * 1024
+MAX_NAME = 40
+MAX_NAMES = 30
+
+
+class Row(NamedTuple):
+    """One record of a file and the place where it stands."""
+
+    place: str
+    values: Mapping[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows of a file, in its order; the format is told by the suffix, `.gz` may follow it.
+
+    Raises `DataError` with file and line on anything malformed, `MissingFileError` where
+    there is no file.
+    """
+    if path.is_dir():
+        raise folder_instead(path)
+    suffix = suffix_of(path)
+    if suffix not in READERS:
+        raise DataError(
+            f"{path}: files of type {suffix or 'without suffix'!r} cannot be read",
+            remedy=f"Use {', '.join(SUFFIXES)}, each also with .gz.",
+        )
+    rows = READERS[suffix](path)
+    if not rows:
+        raise DataError(f"{path}: holds no rows", remedy="Check that it was written to its end.")
+    return rows
+
+
+def value_of(row: Row, column: str) -> Any:
+    """The cell of a column, None where it is missing; `a.b` looks inside an object.
+
+    >>> value_of(Row("f:1", {"prompt": {"text": "Hello"}}), "prompt.text")
+    'Hello'
+    """
+    if column in row.values:
+        return row.values[column]
+    value: Any = row.values
+    for part in column.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def text_of(row: Row, column: str, *, may_be_empty: bool = False) -> str:
+    """The text in a column; `DataError` where it is missing, no text, empty or not Unicode."""
+    value = value_of(row, column)
+    if value is None:
+        raise DataError(f"{row.place}: column {column!r} is missing", remedy=_known(row, column))
+    if not isinstance(value, str):
+        raise DataError(
+            f"{row.place}: column {column!r} holds {_kind(value)}, not text",
+            remedy=_inside(column, value),
+        )
+    if not may_be_empty and not value.strip():
+        raise DataError(
+            f"{row.place}: column {column!r} is empty", remedy="Remove or fill the row."
+        )
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise DataError(
+            f"{row.place}: column {column!r} holds half of a surrogate pair",
+            remedy="The text was cut inside a character: remove or repair the row.",
+        )
+    return value
+
+
+def check_columns(path: object, rows: Sequence[Row], columns: Iterable[str]) -> None:
+    """Nothing when each column stands in some row; `DataError` naming the known ones otherwise."""
+    for column in columns:
+        if not any(value_of(row, column) is not None for row in rows):
+            known = sorted({name for row in rows for name in row.values})
+            raise DataError(f"{path}: no column {column!r}", remedy=known_columns(column, known))
+
+
+def known_columns(column: str, known: Sequence[str]) -> str:
+    """The remedy for a column that is not there: the nearest name and all names.
+
+    A long name is not shown: in a file without a header it is data.
+    """
+    nearest = difflib.get_close_matches(column, known, n=1)
+    guess = f"Did you mean {nearest[0]!r}? " if nearest and len(nearest[0]) <= MAX_NAME else ""
+    shown = [n if len(n) <= MAX_NAME else f"({len(n)} characters)" for n in known[:MAX_NAMES]]
+    more = f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else ""
+    hint = " Is the header missing?" if any(len(name) > MAX_NAME for name in known) else ""
+    return f"{guess}Columns: {', '.join(shown)}{more}.{hint}"
+
+
+def plain(value: Any) -> Any:
+    """A CSV cell as what it says: a number, a boolean, None when empty, otherwise its text.
+
+    >>> [plain(cell) for cell in ("0.5", "3", "True", "", "nan", "a b")]
+    [0.5, 3, True, None, None, 'a b']
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if not isinstance(value, str):
+        return value
+    cell = value.strip()
+    if cell.lower() in ("true", "false"):
+        return cell.lower() == "true"
+    if cell.lower() in ("", "nan", "null", "none", "na"):
+        return None
+    return _number(cell, value)
+
+
+def _number(cell: str, otherwise: str) -> Any:
+    for kind in (int, float):
+        try:
+            number = kind(cell)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else None
+    return otherwise
+
+
+def _read_json_lines(path: Path) -> list[Row]:
+    return _json_lines(path, read_text(path))
+
+
+def _json_lines(path: Path, text: str) -> list[Row]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            rows.append(_json_row(f"{path}:{number}", line))
+    return rows
+
+
+def _json_row(place: str, line: str) -> Row:
+    value = _parse(place, line)
+    if not isinstance(value, dict):
+        raise DataError(f"{place}: {_kind(value)} instead of an object with named fields")
+    return Row(place, value)
+
+
+def _parse(place: str, text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=lambda _name: None)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise DataError(
+            f"{place}: not valid JSON ({error.msg}, {where}character {error.colno})",
+            remedy="JSON Lines has one complete object per line.",
+        ) from None
+    except RecursionError:
+        raise DataError(f"{place}: not valid JSON (nested too deeply)") from None
+
+
+def _read_json(path: Path) -> list[Row]:
+    """A JSON array of objects; a file of JSON Lines that is called .json is read as such."""
+    text = read_text(path)
+    if not text.lstrip().startswith("["):
+        return _json_lines(path, text)
+    items = _parse(str(path), text)
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, dict):
+            raise DataError(f"{path}, item {number}: {_kind(item)} instead of an object")
+    return [Row(f"{path}, item {number}", item) for number, item in enumerate(items, start=1)]
+
+
+def _read_separated(path: Path, separator: str) -> list[Row]:
+    csv.field_size_limit(MAX_CELL)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=separator, strict=True)
+    rows: list[Row] = []
+    try:
+        header = _header(path, next(reader), separator)
+        start = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                rows.append(_separated_row(f"{path}:{start}", header, cells))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: not valid CSV ({error})",
+            remedy='Quote cells that hold separators, and double each " inside them.',
+        ) from None
+    return rows
+
+
+def _header(path: Path, header: list[str], separator: str) -> list[str]:
+    names = [name.strip() for name in header]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}:1: the header names column {twice[0]!r} twice")
+    if len(names) == 1 and separator == "," and any(sign in names[0] for sign in ";\t"):
+        raise DataError(
+            f"{path}:1: the header has one column only",
+            remedy="The cells seem to be separated by ; or tabs: use commas, or call it .tsv.",
+        )
+    return names
+
+
+def _separated_row(place: str, header: list[str], cells: list[str]) -> Row:
+    if len(cells) != len(header):
+        raise DataError(
+            f"{place}: has {len(cells)} cells, the header has {len(header)}",
+            remedy="Quote cells that hold separators or line breaks.",
+        )
+    return Row(place, dict(zip(header, cells, strict=True)))
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(read_bytes(path)))
+    except (pyarrow.ArrowException, OSError):
+        raise DataError(
+            f"{path}: not a readable Parquet file (cut off, or of another format)",
+            remedy="Download or write it again.",
+        ) from None
+    rows = table.to_pylist()
+    return [Row(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _read_lines(path: Path) -> list[Row]:
+    lines = enumerate(read_text(path).splitlines(), start=1)
+    return [Row(f"{path}:{number}", {"text": line}) for number, line in lines if line.strip()]
+
+
+def _known(row: Row, column: str) -> str:
+    return known_columns(column, sorted(row.values))
+
+
+def _inside(column: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        names = ", ".join(f"{column}.{name}" for name in list(value)[:9])
+        return f"Name one of its fields: {names}."
+    return "Name a column that holds text."
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+    if value is None:
+        return "null"
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "a value")
+
+
+READERS: dict[str, Callable[[Path], list[Row]]] = {
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".json": _read_json,
+    ".csv": lambda path: _read_separated(path, ","),
+    ".tsv": lambda path: _read_separated(path, "\t"),
+    ".parquet": _read_parquet,
+    ".txt": _read_lines,
+}
