@@ -1,0 +1,41 @@
+"""What turns one model into another. One file per method; `METHODS` holds them all.
+
+A method is a config of hyperparameters and a `fit(lm, data, run)` that leaves an adapter in
+the run folder. Other packages add theirs by the entry point group `detoxlab.methods`, whose
+objects are `MethodSpec`s.
+
+>>> load_method("sft", {"epochs": 1}).config.epochs
+1.0
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, parse_config
+from detoxlab.methods.sft import SFT, SFTConfig
+from detoxlab.registry import look_up, with_entry_points
+
+METHODS: dict[str, MethodSpec] = with_entry_points(
+    "detoxlab.methods", {"sft": MethodSpec(SFTConfig, SFT)}
+)
+
+__all__ = [
+    "METHODS",
+    "SFT",
+    "DialogueSplit",
+    "Method",
+    "MethodConfig",
+    "MethodSpec",
+    "SFTConfig",
+    "load_method",
+]
+
+
+def load_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
+    """The method called `name` with these hyperparameters; its defaults for all others.
+
+    Raises `UnknownNameError` for an unknown name and `ConfigError` for a hyperparameter that
+    is unknown or out of range.
+    """
+    spec = look_up("method", name, METHODS)
+    return spec.make(parse_config(spec.config, settings or {}, place=name))

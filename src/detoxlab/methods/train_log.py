@@ -1,0 +1,80 @@
+"""The training log: `train.jsonl`, one JSON object per logged step, flushed as it is written.
+
+Keys shared by all methods; a row holds those that apply to it:
+
+    step              optimizer steps so far; 0 is the untouched model
+    epoch             passes over the training data so far
+    loss              what was minimised in this step, nats per learnt token for SFT
+    eval_loss         the same on the validation data; lower is better
+    learning_rate, grad_norm
+    token_accuracy    share of learnt tokens that were the model's first choice
+    entropy           of the next-token distribution at learnt tokens, nats
+    kl, reward        nats from the base model, mean reward: methods that have them
+    tokens            tokens read so far, padding excluded
+    tokens_per_second in this step
+    seconds           training time so far, over all resumptions
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detoxlab.runs import append_rows, complete_lines, keep_lines
+
+TRAIN_LOG = "train.jsonl"
+
+
+class TrainLog:
+    """Appends rows to the `train.jsonl` of a run folder and reads them back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / TRAIN_LOG
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Write one row; a number that is not finite is written as null."""
+        plain = {key: value if math.isfinite(value) else None for key, value in row.items()}
+        append_rows(self.path, [json.dumps(plain, allow_nan=False) + "\n"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All complete rows, oldest first; an absent log is empty."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in complete_lines(self.path)]
+
+    def cut_after(self, step: int) -> None:
+        """Drop the rows past `step`, and a half-written last one: training resumes there."""
+        if self.path.exists():
+            kept = sum(row["step"] <= step for row in self.rows())
+            keep_lines(self.path, kept)
+
+
+def validations(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """(step, validation loss) of each validation of a trained model, oldest first.
+
+    >>> validations([{"step": 0, "eval_loss": 3.0}, {"step": 5, "loss": 2.0},
+    ...              {"step": 5, "eval_loss": 2.5}])
+    [(5, 2.5)]
+    """
+    return [(row["step"], row["eval_loss"]) for row in rows if "eval_loss" in row and row["step"]]
+
+
+def best_step(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The step with the lowest validation loss, the first of equals; None without any.
+
+    >>> best_step([{"step": 5, "eval_loss": 2.5}, {"step": 10, "eval_loss": 2.5}])
+    5
+    """
+    found = validations(rows)
+    return min(found, key=lambda entry: entry[1])[0] if found else None
+
+
+def validations_since_best(rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many validations in a row brought no new best: what patience is compared with.
+
+    >>> validations_since_best([{"step": 5, "eval_loss": 2.5}, {"step": 10, "eval_loss": 2.6}])
+    1
+    """
+    best = best_step(rows)
+    return sum(step > best for step, _ in validations(rows)) if best is not None else 0

@@ -1,0 +1,204 @@
+"""TRL's SFTTrainer without what we do not want of it, and the callbacks that steer it.
+
+Imports transformers and TRL, several seconds: import it only to train.
+"""
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from trl import SFTConfig as TrlConfig
+from trl import SFTTrainer
+
+from detoxlab.errors import TrainingError
+from detoxlab.methods.checkpoints import keep_only
+from detoxlab.methods.rows import IGNORED
+from detoxlab.methods.sft import SFTConfig
+from detoxlab.methods.train_log import TrainLog, best_step, validations_since_best
+
+
+class Trainer(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer that sends nothing, saves adapters only and weighs all validation tokens alike.
+
+    transformers averages the validation loss over batches, so that it moves with the batch
+    size; here it is the sum of nats over the number of tokens.
+    """
+
+    def _send_telemetry(self) -> None:
+        pass
+
+    def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        self.model.save_pretrained(output_dir, state_dict=state_dict, save_embedding_layers=False)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        kept = {self.state.global_step, best_step(self.state.log_history) or 0}
+        keep_only(Path(self.args.output_dir), kept)
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if not self.model.training:
+            tokens = (inputs["labels"][:, 1:] != IGNORED).sum().item()
+            self._validation.append((float(loss) * tokens, tokens))
+        return loss
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self._validation: list[tuple[float, int]] = []
+        output = super().evaluation_loop(*args, **kwargs)
+        nats, tokens = (sum(column) for column in zip(*self._validation, strict=True))
+        output.metrics["eval_loss"] = nats / tokens
+        return output
+
+
+class LogCallback(TrainerCallback):  # type: ignore[misc]
+    """Writes `train.jsonl`, and stops a training whose numbers are no longer finite."""
+
+    NAMES = (
+        ("loss", "loss"),
+        ("eval_loss", "eval_loss"),
+        ("learning_rate", "learning_rate"),
+        ("grad_norm", "grad_norm"),
+        ("mean_token_accuracy", "token_accuracy"),
+        ("eval_mean_token_accuracy", "token_accuracy"),
+        ("entropy", "entropy"),
+        ("eval_entropy", "entropy"),
+    )
+
+    def __init__(self, log: TrainLog, learning_rate: float) -> None:
+        self.log = log
+        self.learning_rate = learning_rate
+        last = log.rows()[-1:]
+        self.seconds_before = last[0]["seconds"] if last else 0.0
+        self.tokens_before = last[0]["tokens"] if last else 0
+        self.began = self.step_began = time.perf_counter()
+        self.tokens = 0.0
+
+    def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_step_begin(self, *_args: Any, **_kwargs: Any) -> None:
+        self.step_began = time.perf_counter()
+
+    def on_log(self, args: Any, state: Any, _control: Any, logs: Any, **_kwargs: Any) -> None:
+        if "loss" not in logs and "eval_loss" not in logs:
+            return
+        now = time.perf_counter()
+        row = {"step": state.global_step, "epoch": round(logs.get("epoch") or 0.0, 4)}
+        row |= {ours: logs[theirs] for theirs, ours in self.NAMES if theirs in logs}
+        if "loss" in logs:
+            new, self.tokens = logs["num_tokens"] - self.tokens, logs["num_tokens"]
+            row["tokens_per_second"] = round(new / max(now - self.step_began, 1e-9), 1)
+        row["tokens"] = int(self.tokens_before + self.tokens)
+        row["seconds"] = round(self.seconds_before + now - self.began, 3)
+        self.log.append(row)
+        self._check(row, scaled=args.fp16)
+
+    def _check(self, row: dict[str, float], scaled: bool) -> None:
+        """With float16 the gradient may overflow: the scaler skips such a step."""
+        for name in ("loss", "eval_loss", "grad_norm"):
+            if not math.isfinite(row.get(name, 0.0)) and not (scaled and name == "grad_norm"):
+                raise TrainingError(
+                    f"{self.log.path.parent}: {name} is {row[name]} at step {row['step']}; "
+                    "the last checkpoint before it is kept",
+                    remedy=f"Start again with a learning_rate below {self.learning_rate:g}.",
+                )
+
+
+class FlowCallback(TrainerCallback):  # type: ignore[misc]
+    """Moves the progress bar; stops when patience is over or when the user asks to."""
+
+    def __init__(
+        self, patience: int, advance: Callable[[int], None], interruption: "Interruption"
+    ) -> None:
+        self.patience = patience
+        self.advance = advance
+        self.interruption = interruption
+
+    def on_step_end(self, _args: Any, _state: Any, control: Any, **_kwargs: Any) -> None:
+        self.advance(1)
+        if self.interruption.requested:
+            control.should_save = control.should_training_stop = True
+
+    def on_evaluate(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        if self.patience and validations_since_best(state.log_history) >= self.patience:
+            control.should_training_stop = True
+
+
+class Interruption:
+    """Turns the first Ctrl-C into a request to stop after the step; the second stops at once."""
+
+    requested = False
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen for Ctrl-C within; only the main thread can, and only if it is not ignored."""
+        previous = signal.getsignal(signal.SIGINT)
+        here = threading.current_thread() is threading.main_thread()
+        if not here or previous in (signal.SIG_IGN, None):
+            yield
+            return
+
+        def handle(_signal: int, _frame: Any) -> None:
+            self.requested = True
+            signal.signal(signal.SIGINT, previous)
+            sys.stderr.write("\nstopping after this step; Ctrl-C again stops at once\n")
+
+        signal.signal(signal.SIGINT, handle)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def training_arguments(
+    config: SFTConfig, folder: Path, *, steps: int, validates: bool, resumes: bool, lm: Any
+) -> TrlConfig:
+    """TRL's settings for `steps` optimizer steps with checkpoints in `folder`."""
+    on_gpu = lm.device.type == "cuda"
+    half = lm.dtype is torch.float16
+    has_bf16 = on_gpu and torch.cuda.is_bf16_supported() and not half
+    arguments = TrlConfig(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.scheduler,
+        warmup_steps=math.ceil(config.warmup_ratio * steps),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch",
+        bf16=has_bf16 if config.bf16 == "auto" else config.bf16,
+        fp16=on_gpu and half,
+        use_cpu=lm.device.type == "cpu",
+        gradient_checkpointing=config.gradient_checkpointing,
+        seed=config.seed,
+        data_seed=config.seed,
+        logging_steps=1,  # so that losses after a resumption are those of the whole run
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if validates else "no",
+        eval_steps=config.save_steps,
+        eval_on_start=validates and not resumes,
+        save_strategy="steps",
+        save_steps=config.save_steps,
+        save_total_limit=None,  # Trainer._save_checkpoint keeps the newest and the best
+        report_to=list(config.report_to) or "none",
+        disable_tqdm=True,
+        dataloader_pin_memory=on_gpu,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several visible GPUs: use one, not DataParallel
+    return arguments
