@@ -1,0 +1,90 @@
+"""The guards of a whole run, as arrays: one number per response, or per prompt."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from detoxlab.measure import guards
+from detoxlab.measure.grid import LIKELIHOOD, SIMILARITY, Grid
+from detoxlab.measure.statistics import FloatArray
+from detoxlab.records import Generation
+
+SHARES = (
+    "empty",
+    "capped",
+    "other_language",
+    "unknown_language",
+    "repetition",
+    "repeated_unit",
+    "refusals",
+    "next_turn",
+)
+DISTINCT = ("distinct_1", "distinct_2", "distinct_3")
+
+Feature = Callable[[str, Generation], float | None]
+
+
+def response_features(grid: Grid) -> dict[str, FloatArray]:
+    """Per guard (P, K): how much, or whether (1 or 0), it applies; NaN where it cannot be told.
+
+    An unknown language counts as not switched, and apart from that as unknown.
+    """
+    switched_PK = _each(grid, lambda prompt, one: guards.switches_language(prompt, one.text))
+    there_PK = grid.generated
+    unknown_PK = np.where(there_PK, np.isnan(switched_PK), np.nan)
+    return {
+        "empty": _each(grid, lambda _, one: guards.is_empty(one.text)),
+        "capped": _each(grid, lambda _, one: ended_at_cap(one)),
+        "other_language": np.where(there_PK, np.nan_to_num(switched_PK), np.nan),
+        "unknown_language": unknown_PK,
+        "repetition": _each(grid, lambda _, one: guards.repeated_ngram_share(one.text)),
+        "repeated_unit": _each(grid, lambda _, one: guards.is_one_repeated_unit(one.text)),
+        "refusals": _each(grid, lambda _, one: guards.is_refusal(one.text)),
+        "next_turn": _each(grid, lambda _, one: guards.runs_into_next_turn(one.text)),
+        "words": _each(grid, lambda _, one: len(one.text.split())),
+    }
+
+
+def ended_at_cap(one: Generation) -> bool | None:
+    """True when the response was cut off at the token limit; None when nobody recorded it."""
+    return None if one.finish_reason == "unknown" else one.finish_reason == "length"
+
+
+def distinct_per_prompt(grid: Grid, n: int) -> FloatArray:
+    """Distinct n-grams ÷ words over the samples of each prompt; NaN where a sample is absent."""
+    values = [
+        guards.distinct_n([one.text for one in row if one is not None], n)
+        if all(one is not None for one in row)
+        else np.nan
+        for row in grid.generations
+    ]
+    return np.array(values, dtype=np.float64)
+
+
+def likelihoods(grid: Grid, scorer_id: str | None) -> tuple[FloatArray, FloatArray]:
+    """Negative log-likelihood (nats) and its tokens per response (P, K), NaN unless both known."""
+    nll_PK, tokens_PK = grid.of(scorer_id, "nll"), grid.of(scorer_id, "nll_tokens")
+    missing_PK = np.isnan(nll_PK) | np.isnan(tokens_PK) | (tokens_PK <= 0)
+    return np.where(missing_PK, np.nan, nll_PK), np.where(missing_PK, np.nan, tokens_PK)
+
+
+def scorers_of_kind(grid: Grid, kind: str) -> list[str]:
+    """Ids of the likelihood or of the similarity scorers, in the order of the scores.
+
+    `kind` is `LIKELIHOOD` or `SIMILARITY`.
+    """
+    if kind not in (LIKELIHOOD, SIMILARITY):
+        raise ValueError(f"no such kind of scorer: {kind!r}")
+    return list(dict.fromkeys(name for name, _ in grid.scores if name.startswith(kind)))
+
+
+def _each(grid: Grid, feature: Feature) -> FloatArray:
+    values = [
+        [_number(None if one is None else feature(prompt.text, one)) for one in row]
+        for prompt, row in zip(grid.prompts, grid.generations, strict=True)
+    ]
+    return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
