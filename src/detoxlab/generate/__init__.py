@@ -1,0 +1,9 @@
+"""Prompts in, generations out: coupled sampling in this process, or any OpenAI-compatible server.
+
+Importing this package imports torch.
+"""
+
+from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
+from detoxlab.generate.into import generate_into
+
+__all__ = ["Engine", "LocalEngine", "PromptTruncatedWarning", "generate_into"]

@@ -1,0 +1,84 @@
+"""A key-value cache for k samples of each prompt: filled once per prompt, written in place."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+from detoxlab.errors import ModelError
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """A dynamic cache layer with room for the tokens to come, so that a step copies nothing.
+
+    transformers' own layer concatenates, which copies the whole cache at every step.
+    """
+
+    def __init__(self, prefilled: Any, index_R: Tensor, room: int) -> None:
+        super().__init__()
+        self.dtype, self.device = prefilled.dtype, prefilled.device
+        self.is_initialized = True
+        self._keys = _with_room(prefilled.keys, index_R, room)
+        self._values = _with_room(prefilled.values, index_R, room)
+        self._show(len(index_R), prefilled.keys.shape[-2])
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write the new keys and values behind the present ones; returns all of them."""
+        start = self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        rows = len(key_states)
+        self._keys[:rows, :, start:end] = key_states
+        self._values[:rows, :, start:end] = value_states
+        self._show(rows, end)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows in `indices`, which moves rows from the end into gaps (`compacted`)."""
+        moved = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+        self._keys[moved] = self._keys[indices[moved]]
+        self._values[moved] = self._values[indices[moved]]
+        self._show(len(indices), self.keys.shape[-2])
+
+    def _show(self, rows: int, length: int) -> None:
+        self.keys = self._keys[:rows, :, :length]
+        self.values = self._values[:rows, :, :length]
+
+
+def shared_among_samples(cache: Any, index_R: Tensor, room: int) -> Any:
+    """The cache of prefilled prompts as that of samples: row r goes on with prompt index_R[r]."""
+    if not isinstance(cache, Cache):
+        raise ModelError(
+            f"the model keeps its past in {type(cache).__name__}, not in a key-value cache",
+            remedy="Serve it by another program and generate over HTTP.",
+        )
+    for i, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer:
+            cache.layers[i] = RoomyLayer(layer, index_R, room)
+        else:  # sliding windows and others have rules of their own
+            layer.batch_select_indices(index_R)
+    return cache
+
+
+def compacted(active_R: Tensor) -> Tensor:
+    """Indices of the active rows, with rows from the end moved into the gaps of finished ones.
+
+    Rows that can stay where they are stay: only as many are copied as have finished.
+
+    >>> compacted(torch.tensor([True, False, True, False, True]))
+    tensor([0, 4, 2])
+    """
+    count = int(active_R.sum())
+    indices = torch.arange(count, device=active_R.device)
+    gaps = (~active_R[:count]).nonzero()[:, 0]
+    indices[gaps] = count + active_R[count:].nonzero()[:, 0]
+    return indices
+
+
+def _with_room(states: Tensor, index_R: Tensor, room: int) -> Tensor:
+    _, heads, length, width = states.shape
+    roomy = states.new_empty((len(index_R), heads, length + room, width))
+    roomy[:, :, :length] = states[index_R]
+    return roomy

@@ -1,0 +1,143 @@
+"""Which token comes next: the warped distribution and the Gumbel-max draw from it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from detoxlab.generate.noise import gumbel_noise
+from detoxlab.records import Sampling
+
+CANDIDATES = 128
+CHUNK = 1 << 20
+NOT_KEPT = float("-inf")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Tokens that survive top-k and top-p: ids (B, C), log-weights (B, C), -inf where not kept."""
+
+    ids_BC: Tensor
+    weights_BC: Tensor
+
+    def rows(self, index_R: Tensor) -> "Kept":
+        """The rows that `index_R` lists, repeats allowed."""
+        return Kept(self.ids_BC[index_R], self.weights_BC[index_R])
+
+
+def kept_tokens(logits_BV: Tensor, sampling: Sampling, candidates: int = CANDIDATES) -> Kept:
+    """Temperature, then top-k, then top-p, as transformers warps them.
+
+    Top-k keeps all that tie with the k-th; top-p keeps the smallest set whose mass reaches
+    p, at least one token, and of equal tokens at its edge those with the higher ids. The
+    weights are log-probabilities up to a constant per row. Only the `candidates` best are
+    looked at first; rows whose set is not complete among them are done again with more.
+    Temperature 0 keeps the best token alone.
+    """
+    if sampling.temperature == 0.0:
+        best = logits_BV.max(dim=-1, keepdim=True)
+        return Kept(best.indices, best.values)
+    logits_BV = logits_BV / sampling.temperature
+    vocabulary = logits_BV.shape[-1]
+    if sampling.top_p >= 1.0 and not 0 < sampling.top_k < vocabulary:
+        return Kept(
+            torch.arange(vocabulary, device=logits_BV.device).expand_as(logits_BV), logits_BV
+        )
+    log_norm_B = None if sampling.top_k else logits_BV.logsumexp(dim=-1)
+    return _kept_among(logits_BV, log_norm_B, sampling, max(candidates, sampling.top_k + 1))
+
+
+def draw(
+    kept: Kept, keys_R: tuple[Tensor, Tensor], samples_R: Tensor, step: int
+) -> tuple[Tensor, Tensor]:
+    """The drawn token of each row (R,), and by how much it beat the next (R,), in nats.
+
+    Exact sampling from the kept weights: the maximum of log-weight plus Gumbel noise. The
+    noise belongs to the token's id, so that what else is kept does not change it.
+    """
+    rows = max(1, CHUNK // kept.ids_BC.shape[1])
+    parts = [
+        _draw_rows(
+            Kept(kept.ids_BC[i : i + rows], kept.weights_BC[i : i + rows]),
+            (keys_R[0][i : i + rows], keys_R[1][i : i + rows]),
+            samples_R[i : i + rows],
+            step,
+        )
+        for i in range(0, len(samples_R), rows)
+    ]
+    return torch.cat([tokens for tokens, _ in parts]), torch.cat([margin for _, margin in parts])
+
+
+# --- inside ---
+
+
+def _kept_among(
+    logits_BV: Tensor, log_norm_B: Tensor | None, sampling: Sampling, candidates: int
+) -> Kept:
+    width = min(candidates, logits_BV.shape[-1])
+    values_BC, ids_BC = _best(logits_BV, width)
+    kept_BC = _survivors(values_BC, log_norm_B, sampling)
+    weights_BC = values_BC.masked_fill(~kept_BC, NOT_KEPT)
+    if width == logits_BV.shape[-1]:
+        return Kept(ids_BC, weights_BC)
+    # the last kept must beat the last candidate, or its equals may be outside
+    last_kept_B = weights_BC.masked_fill(~kept_BC, float("inf")).amin(dim=-1)
+    open_B = (last_kept_B <= values_BC[:, -1]).nonzero()[:, 0]
+    if not len(open_B):
+        return Kept(ids_BC, weights_BC)
+    norm = None if log_norm_B is None else log_norm_B[open_B]
+    more = _kept_among(logits_BV[open_B], norm, sampling, width * 8)
+    return _widened(Kept(ids_BC, weights_BC), open_B, more)
+
+
+def _best(logits_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """The `width` best of each row, descending; of equal ones the higher id first."""
+    values_BC, ids_BC = logits_BV.topk(width, dim=-1)
+    if not bool((values_BC[:, 1:] == values_BC[:, :-1]).any()):
+        return values_BC, ids_BC
+    ids_BC, order = ids_BC.sort(dim=-1, descending=True)
+    values_BC, order = values_BC.gather(-1, order).sort(dim=-1, descending=True, stable=True)
+    return values_BC, ids_BC.gather(-1, order)
+
+
+def _survivors(values_BC: Tensor, log_norm_B: Tensor | None, sampling: Sampling) -> Tensor:
+    """Which of the descending candidates top-k and top-p keep."""
+    kept_BC = torch.ones_like(values_BC, dtype=torch.bool)
+    if 0 < sampling.top_k < values_BC.shape[1]:
+        kept_BC = values_BC >= values_BC[:, sampling.top_k - 1 : sampling.top_k]
+    if sampling.top_p >= 1.0:
+        return kept_BC
+    if log_norm_B is None:
+        log_norm_B = values_BC.masked_fill(~kept_BC, NOT_KEPT).logsumexp(dim=-1)
+    mass_BC = (values_BC - log_norm_B[:, None]).double().exp()
+    kept_BC &= mass_BC.cumsum(dim=-1) - mass_BC < sampling.top_p
+    kept_BC[:, 0] = True
+    return kept_BC
+
+
+def _widened(kept: Kept, rows: Tensor, more: Kept) -> Kept:
+    """`kept` with the given rows replaced by wider ones."""
+    extra = more.ids_BC.shape[1] - kept.ids_BC.shape[1]
+    ids_BC = torch.nn.functional.pad(kept.ids_BC, (0, extra))
+    weights_BC = torch.nn.functional.pad(kept.weights_BC, (0, extra), value=NOT_KEPT)
+    ids_BC[rows], weights_BC[rows] = more.ids_BC, more.weights_BC
+    return Kept(ids_BC, weights_BC)
+
+
+def _draw_rows(
+    kept: Kept, keys_R: tuple[Tensor, Tensor], samples_R: Tensor, step: int
+) -> tuple[Tensor, Tensor]:
+    rows_N, places_N = (kept.weights_BC > NOT_KEPT).nonzero(as_tuple=True)
+    noise_N = gumbel_noise(
+        (keys_R[0][rows_N], keys_R[1][rows_N]),
+        samples_R[rows_N],
+        step,
+        kept.ids_BC[rows_N, places_N],
+    )
+    scores_RC = torch.full_like(kept.weights_BC, NOT_KEPT, dtype=torch.float64)
+    scores_RC[rows_N, places_N] = kept.weights_BC[rows_N, places_N].double() + noise_N
+    best = scores_RC.topk(min(2, scores_RC.shape[1]), dim=-1)
+    tokens_R = kept.ids_BC.gather(-1, best.indices[:, :1])[:, 0]
+    if scores_RC.shape[1] == 1:
+        return tokens_R, torch.full_like(best.values[:, 0], float("inf"))
+    return tokens_R, best.values[:, 0] - best.values[:, 1]

@@ -1,0 +1,63 @@
+"""How many rows fit: from the model's size, its context and the machine's memory."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detoxlab.models import LanguageModel
+
+CPU_ROWS = 256
+GPU_ROWS = 2048
+CPU_SHARE = 0.25
+GPU_SHARE = 0.6
+LOGITS_COPIES = 6
+
+
+def rows_that_fit(lm: LanguageModel, length: int) -> int:
+    """How many rows of `length` tokens to draw at once, at least 1.
+
+    Depends on the model and the machine's total memory, never on what is free just now, so
+    that it is the same again on the same machine. More rows than 256 (GPU: 2048) gain
+    nothing.
+    """
+    most = CPU_ROWS if lm.device.type == "cpu" else GPU_ROWS
+    return int(max(1, min(most, _budget(lm) // row_bytes(lm, length))))
+
+
+def row_bytes(lm: LanguageModel, length: int) -> int:
+    """Bytes that one row needs: keys and values of `length` tokens, and its logits."""
+    config = lm.model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    item = torch.finfo(lm.dtype).bits // 8
+    cache = 2 * config.num_hidden_layers * heads * width * item * length
+    return int(cache + LOGITS_COPIES * 4 * config.vocab_size)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the error is torch's word for too little memory, on GPU or CPU."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "not enough memory" in text
+
+
+def _budget(lm: LanguageModel) -> int:
+    if lm.device.type == "cuda":
+        total: Any = torch.cuda.get_device_properties(lm.device).total_memory
+        weights = sum(p.numel() * p.element_size() for p in lm.model.parameters())
+        return int(GPU_SHARE * (total - weights))
+    return int(CPU_SHARE * _machine_memory())
+
+
+def _machine_memory() -> int:
+    """The machine's memory in bytes, or the container's limit where that is lower."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = (
+        Path("/sys/fs/cgroup/memory.max"),
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    )
+    stated = [path.read_text().strip() for path in limits if path.is_file()]
+    return min([physical, *(int(text) for text in stated if text.isdigit())])
