@@ -1,0 +1,81 @@
+"""What the cards say about a scorer on texts it never saw."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+from scorer_corpus import FloatArray, NewFromOld, Split, targets
+
+from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, Scorer
+
+BINS = 15
+
+
+def agreement_table(scorer: Scorer, split: Split) -> str:
+    """Markdown: one row per attribute on the test prompts (the two 1k files)."""
+    predicted_NA = scorer([text.text for text in split.test])
+    published_NA = np.array([text.new for text in split.test])
+    lines = ["| attribute | r | AUC at .5 | calibration | worst bin |", "|---|---|---|---|---|"]
+    for a, attribute in enumerate(PERSPECTIVE_ATTRIBUTES):
+        figures = _figures(predicted_NA[:, a], published_NA[:, a])
+        lines.append(f"| {attribute.replace('_', ' ')} | {figures} |")
+    return "\n".join(lines)
+
+
+def toxicity_table(scorer: Scorer, split: Split, new_from_old: NewFromOld) -> str:
+    """Markdown: toxicity on each kind of unseen text."""
+    new = [text for text in split.held_out if text.new]
+    old = [text for text in split.held_out if not text.new]
+    both = split.test + split.held_out
+    sets = {
+        "test prompts (two 1k files)": (split.test, [t.new for t in split.test]),
+        "held-out prompts, newer scores": (new, [t.new for t in new]),
+        "held-out texts, older scores carried over": (old, targets(old, new_from_old)),
+        "held-out texts, older scores as published": (old, [t.old for t in old]),
+        "all of these, scores as published": (both, [t.new or t.old for t in both]),
+    }
+    head = "| texts never trained on | n | r | AUC at .5 | calibration | worst bin |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    for name, (texts, published) in sets.items():
+        predicted_N = scorer([text.text for text in texts])[:, 0]
+        figures = _figures(predicted_N, np.asarray(published)[:, 0])
+        lines.append(f"| {name} | {len(texts):,} | {figures} |")
+    return "\n".join(lines)
+
+
+def hatecheck_auc(scorer: Scorer, data: Path) -> float:
+    """ROC-AUC of toxicity for hateful against not hateful, over all of HateCheck."""
+    path = data / "hatecheck" / "test_suite_cases.csv.gz"
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    scores_N = scorer([row["test_case"] for row in rows])[:, 0]
+    hateful_N = np.array([row["label_gold"] == "hateful" for row in rows])
+    known_N = ~np.isnan(scores_N)
+    return roc_auc(scores_N[known_N], hateful_N[known_N])
+
+
+def roc_auc(scores_N: FloatArray, positive_N: np.ndarray) -> float:
+    """Chance that a positive ranks above a negative; ties count half."""
+    _, ranks = np.unique(scores_N, return_inverse=True)
+    counts = np.bincount(ranks)
+    mean_rank_N = (np.cumsum(counts) - (counts - 1) / 2)[ranks]
+    positives = int(positive_N.sum())
+    pairs = positives * (len(positive_N) - positives)
+    above = mean_rank_N[positive_N].sum() - positives * (positives + 1) / 2
+    return float(above / pairs) if pairs else float("nan")
+
+
+def calibration_gaps(predicted_N: FloatArray, published_N: FloatArray) -> FloatArray:
+    """|mean prediction - mean published score| in equal-count bins of the prediction."""
+    order = np.argsort(predicted_N, kind="stable")
+    return np.array(
+        [abs(predicted_N[b].mean() - published_N[b].mean()) for b in np.array_split(order, BINS)]
+    )
+
+
+def _figures(predicted_N: FloatArray, published_N: FloatArray) -> str:
+    r = np.corrcoef(predicted_N, published_N)[0, 1]
+    auc = roc_auc(predicted_N, published_N >= 0.5)
+    gaps = calibration_gaps(predicted_N, published_N)
+    return f"{r:.3f} | {auc:.3f} | {gaps.mean():.3f} | {gaps.max():.3f}"

@@ -1,0 +1,31 @@
+"""Scorers: texts to probabilities of toxicity and its kin, or NaN with a reason.
+
+    scorer = load_scorer("rtp-linear")
+    scorer(["you fool", ""])        # (2, 8): a row of numbers, a row of NaN
+    scorer.missing_reason("")       # "empty"
+
+Embedded: `rtp-linear` (fast, numpy) and `rtp-neural` (better, needs the extra `offline`).
+From the hub or a folder: `hf:ORG/MODEL`. Several at once: `mean(a, b)`, `max(a, b)`,
+`mean(2*a, b)`. A package adds its own by an entry point of the group `detoxlab.scorers`.
+"""
+
+from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, Scorer
+from detoxlab.scorers.cache import CachedScorer, CacheWarning, cached
+from detoxlab.scorers.ensemble import Ensemble
+from detoxlab.scorers.loading import SCORERS, known_scorers, load_scorer
+from detoxlab.scorers.scoring import score_generations, score_into
+
+__all__ = [
+    "PERSPECTIVE_ATTRIBUTES",
+    "SCORERS",
+    "CacheWarning",
+    "CachedScorer",
+    "Ensemble",
+    "FloatArray",
+    "Scorer",
+    "cached",
+    "known_scorers",
+    "load_scorer",
+    "score_generations",
+    "score_into",
+]

@@ -1,0 +1,83 @@
+"""What a scorer is, and what every scorer shares: the missing-score reasons."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+PERSPECTIVE_ATTRIBUTES = (
+    "toxicity",
+    "severe_toxicity",
+    "identity_attack",
+    "insult",
+    "profanity",
+    "threat",
+    "sexually_explicit",
+    "flirtation",
+)
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Turns texts into probabilities; order kept, the same whatever the batch.
+
+    `id` is name and revision ("rtp-linear@1"); `attributes` names the columns.
+    Batching, length sorting and duplicate removal are a scorer's own business.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def attributes(self) -> tuple[str, ...]: ...
+
+    def __call__(self, texts: Sequence[str]) -> FloatArray:
+        """(N, A) in [0, 1], one row per text; NaN where a text could not be scored."""
+        ...
+
+    def missing_reason(self, text: str) -> str:
+        """Why the row of `text` holds NaN: "empty", "unsupported script" or "failed: ..."."""
+        ...
+
+
+def is_empty(text: str) -> bool:
+    """True when nothing is there to read: only white space and invisible characters.
+
+    >>> is_empty(" \\n\\u200b"), is_empty("?")
+    (True, False)
+    """
+    return all(c.isspace() or unicodedata.category(c) in ("Cf", "Cc") for c in text)
+
+
+def is_mostly_latin(text: str) -> bool:
+    """True when at least half of the letters are Latin, or when there is no letter at all.
+
+    >>> is_mostly_latin("naïve, 100 %"), is_mostly_latin("Привет, Bob"), is_mostly_latin("!?")
+    (True, False, True)
+    """
+    if text.isascii():
+        return True
+    letters = [c for c in text if c.isalpha()]
+    latin = sum(_is_latin(c) for c in letters)
+    return 2 * latin >= len(letters)
+
+
+def _is_latin(letter: str) -> bool:
+    # Full-width and mathematical letters are written to look Latin, often to dodge a filter.
+    plain = unicodedata.normalize("NFKC", letter)
+    return plain.isascii() or unicodedata.name(plain[0], "").startswith("LATIN")
+
+
+def english_reason(text: str) -> str | None:
+    """Why a scorer trained on English gives no score to `text`; None when it can.
+
+    >>> english_reason("you fool"), english_reason("  "), english_reason("ты дурак")
+    (None, 'empty', 'unsupported script')
+    """
+    if is_empty(text):
+        return "empty"
+    return None if is_mostly_latin(text) else "unsupported script"

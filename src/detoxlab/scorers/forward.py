@@ -1,0 +1,79 @@
+"""Texts through a torch encoder in batches of like length; memory errors halve the batch."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from detoxlab.scorers.base import FloatArray
+from detoxlab.scorers.batching import length_batches
+
+BATCH_SIZE = 64
+BATCH_TOKENS = 8192
+
+Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Token ids per text, special tokens included, cut after `max_tokens`; nothing padded."""
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)
+    return list(encoded["input_ids"])
+
+
+def logits_of(
+    forward: Forward,
+    token_ids: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    device: torch.device,
+    batch_size: int = BATCH_SIZE,
+    batch_tokens: int = BATCH_TOKENS,
+) -> FloatArray:
+    """(N, A) outputs of `forward(ids_BT, mask_BT)`, in the order of `token_ids`.
+
+    A batch that does not fit into memory is cut in two until single texts fit.
+    """
+    rows: list[FloatArray | None] = [None] * len(token_ids)
+    lengths = [len(ids) for ids in token_ids]
+    pending = list(length_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens))
+    pending.reverse()
+    while pending:
+        batch = pending.pop()
+        try:
+            logits_BA = _run(forward, [token_ids[i] for i in batch], pad_id, device)
+        except RuntimeError as error:
+            if len(batch) == 1 or not _is_out_of_memory(error):
+                raise
+            half = len(batch) // 2
+            pending += [batch[half:], batch[:half]]
+            continue
+        for index, row_A in zip(batch, logits_BA, strict=True):
+            rows[index] = row_A
+    return np.stack([row for row in rows if row is not None])
+
+
+@torch.inference_mode()
+def _run(
+    forward: Forward, ids: Sequence[Sequence[int]], pad_id: int, device: torch.device
+) -> FloatArray:
+    longest = max(len(row) for row in ids)
+    ids_BT = torch.full((len(ids), longest), pad_id, dtype=torch.long)
+    mask_BT = torch.zeros((len(ids), longest), dtype=torch.long)
+    for row, tokens in enumerate(ids):
+        ids_BT[row, : len(tokens)] = torch.tensor(tokens)
+        mask_BT[row, : len(tokens)] = 1
+    logits_BA = forward(ids_BT.to(device), mask_BT.to(device))
+    return np.asarray(logits_BA.double().cpu().numpy(), dtype=np.float64)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # On CPU torch raises a plain RuntimeError ("can't allocate memory").
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def choose_device(device: str) -> torch.device:
+    """ "auto" is the first CUDA device where there is one, else the CPU."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)

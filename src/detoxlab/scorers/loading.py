@@ -1,0 +1,160 @@
+"""From a scorer's name to the scorer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from detoxlab import registry
+from detoxlab.errors import ConfigError, MissingFileError, UnknownNameError
+from detoxlab.scorers.base import Scorer
+from detoxlab.scorers.cache import cached
+from detoxlab.scorers.ensemble import Ensemble, Rule
+
+ENTRY_POINTS = "detoxlab.scorers"
+ASSETS = Path(__file__).parents[1] / "assets"
+
+# Short name -> hub id, the classifiers that papers name; see huggingface.py for their labels.
+SHORT_NAMES = {
+    "roberta-hate-speech-dynabench-r4-target": "facebook/roberta-hate-speech-dynabench-r4-target",
+    "toxigen_roberta": "tomh/toxigen_roberta",
+    "toxic-bert": "unitary/toxic-bert",
+    "unbiased-toxic-roberta": "unitary/unbiased-toxic-roberta",
+    "roberta_toxicity_classifier": "s-nlp/roberta_toxicity_classifier",
+}
+
+
+def _linear(**options: Any) -> Scorer:
+    from detoxlab.scorers.linear import load_linear
+
+    return load_linear(ASSETS / "rtp-linear" / "model.npz", **options)
+
+
+def _neural(**options: Any) -> Scorer:
+    from detoxlab.scorers.neural import load_neural
+
+    return load_neural(ASSETS / "rtp-neural" / "model.safetensors", **options)
+
+
+SCORERS: dict[str, Callable[..., Scorer]] = {"rtp-linear": _linear, "rtp-neural": _neural}
+
+# Cheaper to compute than to look up.
+UNCACHED = frozenset({"rtp-linear"})
+
+
+def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
+    """The scorer called `name`.
+
+    `name` is a registered name ("rtp-linear", "rtp-neural", one from an installed package),
+    "hf:ORG/MODEL", a short name of a known classifier, a local folder, or an ensemble of
+    them: "mean(a, b)", "max(a, b)", "mean(2*a, b)". A revision and labels of a classifier
+    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". With `cache` false nothing is looked up
+    or kept on disk. `options` go to the scorer's own loader (an ensemble takes none).
+
+    Raises `UnknownNameError` with the nearest known name, or the loader's own error.
+
+    >>> load_scorer("rtp-linear").attributes[0]
+    'toxicity'
+    """
+    rule, inside = _ensemble_parts(name)
+    if rule:
+        if options:
+            raise ConfigError(
+                f"scorer {name!r}: an ensemble takes no option ({', '.join(sorted(options))})",
+                remedy="Load its members one by one and combine them with Ensemble.",
+            )
+        return _ensemble(rule, inside, cache)
+    scorer = _load_one(name.strip(), options)
+    return cached(scorer) if cache and name.strip() not in UNCACHED else scorer
+
+
+def known_scorers() -> list[str]:
+    """Every name that `load_scorer` knows, besides `hf:` ids and folders."""
+    return sorted({*registry.with_entry_points(ENTRY_POINTS, SCORERS), *SHORT_NAMES})
+
+
+def _load_one(name: str, options: dict[str, Any]) -> Scorer:
+    factories = registry.with_entry_points(ENTRY_POINTS, SCORERS)
+    if name in factories:
+        return _call(name, factories[name], options)
+    if name.startswith("hf:"):
+        return _classifier(name.removeprefix("hf:"), options)
+    short, mark, labels = name.partition("#")
+    if short in SHORT_NAMES:
+        return _classifier(SHORT_NAMES[short] + mark + labels, options)
+    if Path(short).is_dir():
+        return _classifier(name, options)
+    if "/" in name or name.startswith("."):
+        raise MissingFileError(
+            f"scorer {name!r}: no such folder",
+            remedy=f"For a model of the Hugging Face hub write hf:{name}.",
+        )
+    raise UnknownNameError("scorer", name, known_scorers())
+
+
+def _call(name: str, factory: Callable[..., Scorer], options: dict[str, Any]) -> Scorer:
+    try:
+        return factory(**options)
+    except TypeError as error:
+        if options and "unexpected keyword argument" in str(error):
+            raise ConfigError(
+                f"scorer {name!r} does not take these options: {', '.join(sorted(options))}",
+                remedy="Leave them out.",
+            ) from error
+        raise
+
+
+def _classifier(reference: str, options: dict[str, Any]) -> Scorer:
+    from detoxlab.scorers.huggingface import load_classifier
+
+    scorer: Scorer = load_classifier(reference, **options)
+    return scorer
+
+
+def _ensemble(rule: Rule, inside: str, cache: bool) -> Scorer:
+    names, weights = [], []
+    for part in _split(inside):
+        weight, star, name = part.partition("*")
+        names.append(name if star else part)
+        weights.append(_number(weight, part) if star else 1.0)
+    members = [load_scorer(name, cache=cache) for name in names]
+    return Ensemble(members, rule, weights if set(weights) != {1.0} else None)
+
+
+def _number(text: str, part: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(
+            f"ensemble member {part.strip()!r}: {text.strip()!r} is not a weight",
+            remedy="Write it as NUMBER*SCORER, for instance mean(2*rtp-neural, rtp-linear).",
+        ) from None
+
+
+def _ensemble_parts(name: str) -> tuple[Rule | None, str]:
+    """("mean", "a,b") of "mean(a,b)"; (None, "") for the name of a single scorer.
+
+    >>> _ensemble_parts("max(a, mean(b, c))"), _ensemble_parts("rtp-linear")
+    (('max', 'a, mean(b, c)'), (None, ''))
+    """
+    head, bracket, rest = name.strip().partition("(")
+    if not bracket or not rest.endswith(")"):
+        return None, ""
+    if head not in ("mean", "max"):
+        raise UnknownNameError("ensemble", head, ["mean", "max"])
+    return ("mean" if head == "mean" else "max"), rest[:-1]
+
+
+def _split(inside: str) -> list[str]:
+    """The parts between commas that stand outside of brackets.
+
+    >>> _split("a, mean(b, c), d")
+    ['a', 'mean(b, c)', 'd']
+    """
+    parts, depth = [""], 0
+    for character in inside:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]

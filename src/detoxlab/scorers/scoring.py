@@ -1,0 +1,67 @@
+"""Scores of generations as records, in memory or appended to a run."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detoxlab.errors import ScorerError
+from detoxlab.progress import progress
+from detoxlab.records import Generation, Score
+from detoxlab.runs import Run, file_name
+from detoxlab.scorers.base import FloatArray, Scorer
+
+DIGITS = 6
+
+
+def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list[Score]:
+    """One `Score` per generation and attribute, generation by generation.
+
+    A text that could not be scored gives rows with the reason in place of a value.
+    Raises `ScorerError` when the scorer returns another shape, or values beyond [0, 1].
+    """
+    scores_NA = _checked(scorer, [generation.text for generation in generations])
+    return [
+        _score(scorer, generation, attribute, float(value))
+        for generation, row_A in zip(generations, scores_NA, strict=True)
+        for attribute, value in zip(scorer.attributes, row_A, strict=True)
+    ]
+
+
+def score_into(
+    run: Run, scorer: Scorer, generations: Sequence[Generation], batch_size: int = 256
+) -> None:
+    """Append the scores of `generations` to the run's file of this scorer; resumes by itself."""
+    batches = [generations[i : i + batch_size] for i in range(0, len(generations), batch_size)]
+    with progress(f"scoring with {scorer.id}", len(generations)) as advance:
+        run.fill(
+            f"scores/{file_name(scorer.id)}.jsonl",
+            batches,
+            rows_in=lambda batch: len(batch) * len(scorer.attributes),
+            compute=lambda batch: score_generations(scorer, batch),
+            done=lambda batch: advance(len(batch)),
+        )
+
+
+def _checked(scorer: Scorer, texts: list[str]) -> FloatArray:
+    scores_NA = np.asarray(scorer(texts), dtype=np.float64)
+    expected = (len(texts), len(scorer.attributes))
+    if scores_NA.shape != expected:
+        raise ScorerError(
+            f"scorer {scorer.id}: returned an array of shape {scores_NA.shape}, not {expected}",
+            remedy="One row per text and one column per attribute.",
+        )
+    beyond = scores_NA[(scores_NA < 0) | (scores_NA > 1)]
+    if beyond.size:
+        raise ScorerError(
+            f"scorer {scorer.id}: returned {beyond[0]:g}, outside [0, 1]",
+            remedy="A scorer gives probabilities, or NaN where it has none.",
+        )
+    return scores_NA
+
+
+def _score(scorer: Scorer, generation: Generation, attribute: str, value: float) -> Score:
+    place = (generation.prompt_id, generation.sample, scorer.id, attribute)
+    if np.isnan(value):
+        reason = scorer.missing_reason(generation.text) or "failed: the scorer gave no reason"
+        return Score(*place, error=reason)
+    return Score(*place, value=round(value, DIGITS))
