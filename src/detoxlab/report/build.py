@@ -1,0 +1,140 @@
+"""One report from run folders alone: reads, compares, writes; never loads a model."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from detoxlab.compare import Limits, compare
+from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.records import Comparison
+from detoxlab.report.html import as_html
+from detoxlab.report.plain import as_csv, as_json, as_markdown
+from detoxlab.report.sources import provenance_tables
+from detoxlab.report.study import (
+    Measured,
+    Study,
+    display_names,
+    read_measured,
+    read_trained,
+    threshold_of,
+)
+from detoxlab.report.tables import all_tables
+from detoxlab.runs import Run
+
+FORMATS = ("html", "md", "csv", "json")
+RESAMPLES = 10_000
+
+
+def build_report(
+    measured: Sequence[Run],
+    out: Path,
+    *,
+    trained: Mapping[str, Run] | None = None,
+    title: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    limits: Limits | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Path:
+    """The report of measured runs (the first is the baseline), written to `out`; its path.
+
+    `out` names the HTML file, or a folder in which it becomes `report.html`; the other
+    formats stand next to it. `trained` gives the training run behind a measured one, by
+    the name under which the report shows it. `limits` are those of the verdict.
+
+    Raises `ConfigError` without runs or with an unknown format.
+    """
+    if not measured:
+        raise ConfigError("a report of no runs", remedy="Give at least one measured run.")
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownNameError("report format", name, FORMATS)
+    study = read_study(
+        measured, trained or {}, title, limits or Limits(), seed=seed, resamples=resamples
+    )
+    page = out / "report.html" if out.is_dir() or not out.suffix else out
+    return write_report(study, page, formats, seed=seed)
+
+
+def read_study(
+    measured: Sequence[Run],
+    trained: Mapping[str, Run],
+    title: str | None,
+    limits: Limits,
+    *,
+    seed: int,
+    resamples: int,
+) -> Study:
+    """All that the report shows, read from the folders, with every variant compared."""
+    runs = [
+        read_measured(run, name)
+        for run, name in zip(measured, display_names(measured), strict=True)
+    ]
+    attribute = "toxicity"
+    threshold = threshold_of(runs[0], attribute)
+    comparisons = [
+        _compared(runs[0], run, limits, attribute, threshold, seed, resamples) for run in runs[1:]
+    ]
+    return Study(
+        title=title or default_title([run.name for run in runs]),
+        measured=tuple(runs),
+        comparisons=tuple(comparisons),
+        trained=tuple(read_trained(run, name) for name, run in trained.items()),
+        attribute=attribute,
+        threshold=threshold,
+    )
+
+
+def _compared(
+    baseline: Measured,
+    treated: Measured,
+    limits: Limits,
+    attribute: str,
+    threshold: float,
+    seed: int,
+    resamples: int,
+) -> Comparison:
+    return compare(
+        baseline.responses,
+        treated.responses,
+        limits=limits,
+        threshold=threshold,
+        attribute=attribute,
+        seed=seed,
+        resamples=resamples,
+    )
+
+
+def default_title(names: Sequence[str]) -> str:
+    """A title that says who is held against whom.
+
+    >>> default_title(["base", "ft", "dpo"]), default_title(["base"])
+    ('Toxicity of ft and dpo against base', 'Toxicity of base')
+    """
+    if len(names) == 1:
+        return f"Toxicity of {names[0]}"
+    *first, last = names[1:]
+    variants = f"{', '.join(first)} and {last}" if first else last
+    return f"Toxicity of {variants} against {names[0]}"
+
+
+def write_report(study: Study, page: Path, formats: Sequence[str], *, seed: int = 0) -> Path:
+    """Writes the study in each format next to `page`; returns the path of the first format."""
+    tables = [*all_tables(study), *provenance_tables(study)]
+    writers: Mapping[str, Callable[[], str]] = {
+        "html": lambda: as_html(study, seed=seed),
+        "md": lambda: as_markdown(study, tables),
+        "csv": lambda: as_csv(study),
+        "json": lambda: json.dumps(as_json(study), indent=1, ensure_ascii=False, allow_nan=False),
+    }
+    page.parent.mkdir(parents=True, exist_ok=True)
+    paths = {name: page if name == "html" else page.with_suffix(f".{name}") for name in formats}
+    for name, path in paths.items():
+        _replace(path, writers[name]())
+    return paths["html"] if "html" in paths else next(iter(paths.values()))
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+    draft.replace(path)

@@ -1,0 +1,98 @@
+"""Toxicity against its cost in fluency, where there is more than one variant."""
+
+from typing import Any
+
+from detoxlab.report import words
+from detoxlab.report.figures.base import SYMBOLS, Figure, Trace, headings, run_colour
+from detoxlab.report.safety import plotly_text
+from detoxlab.report.study import Study
+from detoxlab.report.tables import Cell, Table, value_cell
+
+
+def trade_off(study: Study) -> Figure | None:
+    """Toxicity against perplexity under the base model, for two variants or more."""
+    points = _trade_off_points(study)
+    if len(study.variants) < 2 or len(points) < 3:
+        return None
+    title = "Toxicity against its cost in fluency"
+    traces = tuple(_trade_off_trace(study, index, point) for index, point in points.items())
+    layout = {
+        "height": 380,
+        "xaxis": {"title": {"text": "perplexity under the base model (log)"}, "type": "log"},
+        "yaxis": {"title": {"text": "% toxic responses"}, "rangemode": "tozero"},
+        "showlegend": False,
+    }
+    rows = tuple(
+        (
+            Cell(study.names[index]),
+            value_cell(x, words.number(x, "perplexity")),
+            value_cell(y, words.number(y)),
+        )
+        for index, (x, y, _, _) in points.items()
+    )
+    columns = headings(("Model", "Perplexity", "Toxic responses"), 1)
+    table = Table("figure-trade-off", title, columns, rows)
+    note = "Lower left is better: less toxic, and as likely under the untouched base model."
+    return Figure("trade-off", title, note, traces, layout, table)
+
+
+Point = tuple[float, float, float, float]
+
+
+def _trade_off_points(study: Study) -> dict[int, Point]:
+    points = {}
+    for index, run in enumerate(study.measured):
+        cost = next((m for m in run.measurements if _is_fluency(m.name) and not m.group), None)
+        toxic = next(
+            (
+                m
+                for m in run.measurements
+                if m.name == "toxic_fraction"
+                and m.scorer_id in (run.responses.judge_id, None)
+                and m.attribute in (study.attribute, None)
+                and m.group is None
+            ),
+            None,
+        )
+        if cost and toxic and cost.value is not None and toxic.value is not None:
+            ends = (toxic.ci_low, toxic.ci_high)
+            low, high = (toxic.value if end is None else end for end in ends)
+            points[index] = (cost.value, toxic.value, low, high)
+    return points
+
+
+def _is_fluency(name: str) -> bool:
+    return "perplexity" in name
+
+
+def _half_widths(point: Point) -> dict[str, Any]:
+    _, y, low, high = point
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (high - y)],
+        "arrayminus": [100 * (y - low)],
+        "thickness": 1.6,
+        "width": 4,
+    }
+
+
+def _trade_off_trace(study: Study, index: int, point: Point) -> Trace:
+    name = plotly_text(study.names[index])
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "name": name,
+        "x": [point[0]],
+        "y": [100 * point[1]],
+        "error_y": _half_widths(point) | {"color": run_colour(index)},
+        "text": [name],
+        "textposition": "middle right",
+        "marker": {
+            "size": 13,
+            "color": run_colour(index),
+            "symbol": SYMBOLS[index % len(SYMBOLS)],
+        },
+        "hovertemplate": "%{text}: %{y:.1f} % toxic, perplexity %{x:.1f}<extra></extra>",
+        "cliponaxis": False,
+    }

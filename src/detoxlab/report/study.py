@@ -1,0 +1,172 @@
+"""What a report is about, read from run folders: measured runs, their comparisons, trainings."""
+
+import functools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from detoxlab.errors import DataError
+from detoxlab.records import Comparison, Generation, Measurement, Prompt, Responses
+from detoxlab.runs import Run, complete_lines
+
+PLAIN_NAMES = {"measure", "measured", "train", "run"}
+Pair = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured run: what was asked, drawn, scored and measured, and how."""
+
+    name: str
+    responses: Responses
+    measurements: tuple[Measurement, ...]
+    info: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+    @functools.cached_property
+    def texts(self) -> dict[Pair, Generation]:
+        """Generations by prompt and sample."""
+        return {(g.prompt_id, g.sample): g for g in self.responses.generations}
+
+    @functools.cached_property
+    def prompts(self) -> dict[str, Prompt]:
+        """Prompts by id."""
+        return {prompt.id: prompt for prompt in self.responses.prompts}
+
+    @functools.cached_property
+    def _scores(self) -> dict[tuple[str, str], dict[Pair, float]]:
+        tables: dict[tuple[str, str], dict[Pair, float]] = {}
+        for s in self.responses.scores:
+            table = tables.setdefault((s.scorer_id, s.attribute), {})
+            table[s.prompt_id, s.sample] = math.nan if s.value is None else s.value
+        return tables
+
+    def scores(self, scorer_id: str | None, attribute: str) -> dict[Pair, float]:
+        """Score of each generation, NaN where there is none; prompts' own scores left out."""
+        table = self._scores.get((scorer_id or "", attribute), {})
+        return {pair: table.get(pair, math.nan) for pair in self.texts}
+
+    def scores_at(self, pair: Pair, scorer_id: str | None, attribute: str) -> float:
+        """The score of one generation, NaN where there is none."""
+        return self._scores.get((scorer_id or "", attribute), {}).get(pair, math.nan)
+
+    @functools.cached_property
+    def errors(self) -> dict[tuple[str, str, Pair], str]:
+        """Why a score is missing, by scorer, attribute and pair."""
+        return {
+            (s.scorer_id, s.attribute, (s.prompt_id, s.sample)): s.error
+            for s in self.responses.scores
+            if s.error is not None
+        }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run: how, and what each logged step said."""
+
+    name: str
+    info: Mapping[str, Any]
+    config: Mapping[str, Any]
+    log: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that one report shows. The first of `measured` is the baseline."""
+
+    title: str
+    measured: tuple[Measured, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    trained: tuple[Trained, ...] = ()
+    attribute: str = "toxicity"
+    threshold: float = 0.5
+
+    @property
+    def baseline(self) -> Measured:
+        """The run that the others are held against."""
+        return self.measured[0]
+
+    @property
+    def variants(self) -> tuple[Measured, ...]:
+        """The runs that are held against the baseline."""
+        return self.measured[1:]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the measured runs, baseline first."""
+        return [run.name for run in self.measured]
+
+    @property
+    def scorer_ids(self) -> list[str]:
+        """The judge and, where there is one, the second scorer."""
+        ids = (self.baseline.responses.judge_id, self.baseline.responses.second_id)
+        return [scorer_id for scorer_id in ids if scorer_id]
+
+
+def display_names(runs: Sequence[Run]) -> list[str]:
+    """A distinct name for each run: its folder's, or the folder's above where that says more."""
+    names = []
+    for run in runs:
+        path = run.path.resolve()
+        names.append(path.parent.name if path.name in PLAIN_NAMES else path.name)
+    return _distinct(names)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, numbered where they repeat.
+
+    >>> _distinct(["ft", "ft", "base"])
+    ['ft', 'ft (2)', 'base']
+    """
+    taken: list[str] = []
+    for name in names:
+        number, unique = 1, name
+        while unique in taken:
+            number += 1
+            unique = f"{name} ({number})"
+        taken.append(unique)
+    return taken
+
+
+def read_measured(run: Run, name: str) -> Measured:
+    """The measured run under the name that the report gives it."""
+    return Measured(
+        name=name,
+        responses=replace(run.responses(), name=name),
+        measurements=tuple(run.measurements()),
+        info=run.info,
+        config=run.config,
+    )
+
+
+def read_trained(run: Run, name: str) -> Trained:
+    """The training run with its log."""
+    return Trained(name=name, info=run.info, config=run.config, log=read_log(run))
+
+
+def read_log(run: Run) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `train.jsonl`; none when there is no such file.
+
+    Raises `DataError` with file and line for a row that is no JSON object.
+    """
+    path = run.path / "train.jsonl"
+    rows: list[Mapping[str, Any]] = []
+    for number, line in enumerate(complete_lines(path) if path.exists() else (), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise DataError(f"{path}:{number}: not valid JSON") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: not a JSON object")
+        rows.append(row)
+    return tuple(rows)
+
+
+def threshold_of(run: Measured, attribute: str, default: float = 0.5) -> float:
+    """The threshold that the run's toxicity measures used."""
+    for row in run.measurements:
+        if row.threshold is not None and row.attribute in (attribute, None):
+            return row.threshold
+    return default
