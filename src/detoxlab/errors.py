@@ -8,6 +8,7 @@
     ├── MissingScoreError      (ValueError)         NaN where a measure needs a number
     ├── ModelError             (ValueError)         a folder or id that gives no usable model
     ├── ScorerError            (RuntimeError)       a scorer that cannot be built or used
+    ├── EngineError            (RuntimeError)       a server that gives no generations
     ├── TrainingError          (RuntimeError)       a training that cannot go on
     ├── DependencyError        (ImportError)        an optional package that is not installed
     └── RunError               (RuntimeError)       a run folder that cannot be used
@@ -75,6 +76,10 @@ class ModelError(DetoxlabError, ValueError):
 
 class ScorerError(DetoxlabError, RuntimeError):
     """A scorer that cannot be built or used."""
+
+
+class EngineError(DetoxlabError, RuntimeError):
+    """A generation server that cannot be reached or gives no usable answer."""
 
 
 class TrainingError(DetoxlabError, RuntimeError):

@@ -4,6 +4,14 @@ Importing this package imports torch.
 """
 
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
+from detoxlab.generate.http import HttpEngine, Retries
 from detoxlab.generate.into import generate_into
 
-__all__ = ["Engine", "LocalEngine", "PromptTruncatedWarning", "generate_into"]
+__all__ = [
+    "Engine",
+    "HttpEngine",
+    "LocalEngine",
+    "PromptTruncatedWarning",
+    "Retries",
+    "generate_into",
+]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from detoxlab.errors import ModelError
 from detoxlab.models import templates
 
 UNSTATED_CONTEXT = 2048
@@ -47,12 +48,23 @@ class LanguageModel:
 
     @contextlib.contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """The untouched base model, from the same weights in memory."""
-        if not hasattr(self.model, "disable_adapter"):
+        """The untouched base model while the block lasts; a model without adapter is it already.
+
+        Raises `ModelError` when the adapter was merged into the weights.
+        """
+        if self.facts.get("adapter_merged"):
+            raise ModelError(
+                f"{self.id}: its adapter is merged into the weights",
+                remedy="Load it without merge_adapter.",
+            )
+        off = self.model.disable_adapter() if self.has_adapter else contextlib.nullcontext()
+        with off:
             yield
-            return
-        with self.model.disable_adapter():
-            yield
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether a PEFT adapter can be switched on and off."""
+        return hasattr(self.model, "disable_adapter") and hasattr(self.model, "peft_config")
 
     @property
     def has_chat_template(self) -> bool:
@@ -144,7 +156,7 @@ class LanguageModel:
 
     @cached_property
     def _forward_names(self) -> set[str]:
-        bare = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+        bare = self.model.get_base_model() if self.has_adapter else self.model
         return set(inspect.signature(bare.forward).parameters)
 
 

@@ -220,6 +220,7 @@ def _weights_sha256(folder: Path) -> str:
 
 def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
     _check_causal(source.folder, options.trust_remote_code)
+    _check_weights(source.folder, options.safetensors_only)
     tokenizer, template_name = _load_tokenizer(source.folder, options.trust_remote_code)
     model = _read_weights(source.folder, options)
     facts = {"ref": Path(ref).name if Path(ref).exists() else ref, **source.facts}
@@ -242,6 +243,19 @@ def _check_causal(folder: Path, remote_code: bool) -> None:
     raise ModelError(
         f"{folder}: {problem}",
         remedy="Give a model that generates text, or allow its own code (trust_remote_code).",
+    )
+
+
+def _check_weights(folder: Path, safetensors_only: bool) -> None:
+    safe, pickled = any(folder.glob("*.safetensors")), any(folder.glob("*.bin"))
+    if safe or (pickled and not safetensors_only):
+        return
+    held = "only pickled weights (*.bin)" if pickled else "no weights"
+    raise ModelError(
+        f"{folder}: holds {held}, not safetensors",
+        remedy="Convert them, or allow them by safetensors_only=False if you trust their origin."
+        if pickled
+        else "Fetch the model again.",
     )
 
 
