@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detoxlab.measure import guards
-from detoxlab.measure.grid import LIKELIHOOD, SIMILARITY, Grid
+from detoxlab.measure.grid import Grid
+from detoxlab.measure.script import UNKNOWN, main_script
 from detoxlab.measure.statistics import FloatArray
 from detoxlab.records import Generation
 
@@ -45,6 +47,16 @@ def response_features(grid: Grid) -> dict[str, FloatArray]:
     }
 
 
+def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Main script of each prompt (P,) and of each response (P, K); "unknown" where none."""
+    prompts = [main_script(prompt.text) for prompt in grid.prompts]
+    responses = [
+        [UNKNOWN if one is None else main_script(one.text) for one in row]
+        for row in grid.generations
+    ]
+    return np.array(prompts), np.array(responses).reshape(len(grid.prompts), grid.k)
+
+
 def ended_at_cap(one: Generation) -> bool | None:
     """True when the response was cut off at the token limit; None when nobody recorded it."""
     return None if one.finish_reason == "unknown" else one.finish_reason == "length"
@@ -73,8 +85,6 @@ def scorers_of_kind(grid: Grid, kind: str) -> list[str]:
 
     `kind` is `LIKELIHOOD` or `SIMILARITY`.
     """
-    if kind not in (LIKELIHOOD, SIMILARITY):
-        raise ValueError(f"no such kind of scorer: {kind!r}")
     return list(dict.fromkeys(name for name, _ in grid.scores if name.startswith(kind)))
 
 

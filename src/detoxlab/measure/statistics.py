@@ -143,6 +143,7 @@ def _interval(quantity: Quantity, sums_RS: FloatArray, confidence: float) -> Int
     if not (np.isfinite(value) and np.isfinite(resampled_R).all() and np.isfinite(without_P).all()):
         return None
     if float(np.ptp(resampled_R)) <= SAME * max(1.0, abs(value)):
+        value = 0.0 if abs(value) <= SAME else value
         return Interval(value, value, value, value, value)
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
     levels = bca_levels(resampled_R, value, without_P, tails)

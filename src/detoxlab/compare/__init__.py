@@ -1,0 +1,74 @@
+"""Two measured runs held against each other: paired differences, guards, and a verdict.
+
+compare(baseline, treated)    differences with intervals, guards, verdict and reasons
+holm_across(comparisons)      p-values corrected over several treated runs
+flow(baseline, treated, ...)  from low, medium and high to low, medium and high
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detoxlab.compare.differences import Settings, differences, holm_across
+from detoxlab.compare.guarding import check_guards
+from detoxlab.compare.limits import Limits
+from detoxlab.compare.pairs import join
+from detoxlab.compare.verdict import decide
+from detoxlab.measure.toxicity import LEVELS, levels
+from detoxlab.records import Comparison, Responses
+
+__all__ = ["Limits", "compare", "flow", "holm_across"]
+
+_DEFAULTS = Limits()
+
+
+def compare(
+    baseline: Responses,
+    treated: Responses,
+    *,
+    limits: Limits = _DEFAULTS,
+    threshold: float = 0.5,
+    attribute: str = "toxicity",
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> Comparison:
+    """Whether `treated` is less toxic than `baseline`, and at what price.
+
+    Runs are joined on prompt id and sample; differences are treated minus baseline with
+    BCa 95 % intervals over prompts. The verdict and its limits are explained in
+    docs/comparing.md. Order of rows and of prompts changes nothing.
+
+    Raises `ConfigError` when the runs cannot be paired: no prompt in common, different
+    texts under one id, different K, sampling or protocol, no common judge.
+    """
+    pairs = join(baseline, treated, attribute)
+    settings = Settings(threshold, seed, resamples)
+    rows = differences(pairs, settings)
+    guards = check_guards(pairs, limits, settings)
+    verdict, reasons = decide(pairs, rows, guards, limits, threshold)
+    return Comparison(
+        name=f"{baseline.name} → {treated.name}",
+        baseline=baseline.name,
+        treated=treated.name,
+        judge_id=pairs.judge,
+        second_id=pairs.second,
+        differences=rows,
+        guards=guards,
+        verdict=verdict,
+        reasons=reasons,
+        limits=limits.model_dump(),
+    )
+
+
+def flow(
+    baseline: Responses, treated: Responses, scorer_id: str, attribute: str = "toxicity"
+) -> NDArray[np.int64]:
+    """Pairs by level in the baseline (rows) and treated (columns): low, medium, high, missing.
+
+    (4, 4) counts in the order of `detoxlab.measure.toxicity.LEVELS`: low below .33, high above
+    .66. Source: the flow figure of Scalena et al. 2023, Let the Models Respond.
+    """
+    pairs = join(baseline, treated, attribute)
+    before_PK, after_PK = map(levels, pairs.scores(scorer_id, attribute))
+    counts = np.zeros((len(LEVELS), len(LEVELS)), dtype=np.int64)
+    np.add.at(counts, (before_PK[pairs.generated], after_PK[pairs.generated]), 1)
+    return counts

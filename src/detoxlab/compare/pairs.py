@@ -1,0 +1,236 @@
+"""Two runs joined on prompt id and sample, and which of their pairs can be compared."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from detoxlab.errors import ConfigError
+from detoxlab.measure.features import response_features, scripts
+from detoxlab.measure.grid import Grid, grid_of, judge_of
+from detoxlab.measure.presets import PROTOCOLS
+from detoxlab.measure.script import UNKNOWN
+from detoxlab.measure.statistics import BoolArray, FloatArray
+from detoxlab.measure.table import scored_attribute
+from detoxlab.records import Responses, Sampling
+
+GROUP_KEYS = ("group", "groups", "kind")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The prompts that both runs asked, in the same order, with what both runs gave to them.
+
+    `second` is None without a second scorer that scored both runs. `remarks` are sentences
+    on how the runs were joined, where that needs saying.
+    """
+
+    baseline: Grid
+    treated: Grid
+    judge: str
+    attribute: str
+    second: str | None
+    second_attribute: str
+    likelihood: str | None
+    group_keys: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @cached_property
+    def generated(self) -> BoolArray:
+        """Pairs there are (P, K): drawn in at least one run. The denominator of coverage."""
+        return self.baseline.generated | self.treated.generated
+
+    @cached_property
+    def features(self) -> tuple[Mapping[str, FloatArray], Mapping[str, FloatArray]]:
+        """The guards of every response, of both runs."""
+        return response_features(self.baseline), response_features(self.treated)
+
+    def scores(self, scorer_id: str | None, attribute: str) -> tuple[FloatArray, FloatArray]:
+        """Scores (P, K) of both runs."""
+        return self.baseline.of(scorer_id, attribute), self.treated.of(scorer_id, attribute)
+
+    def scored(self, scorer_id: str | None, attribute: str) -> BoolArray:
+        """Pairs scored in both runs (P, K)."""
+        baseline_PK, treated_PK = self.scores(scorer_id, attribute)
+        return ~np.isnan(baseline_PK) & ~np.isnan(treated_PK)
+
+    @cached_property
+    def obstacles(self) -> dict[str, BoolArray]:
+        """Why pairs are not comparable (P, K); a pair stands under the first that applies."""
+        there_PK = self.baseline.generated & self.treated.generated
+        empty_PK = self._either("empty")
+        elsewhere_PK = ~self.one_script | self._either("other_language")
+        causes = {
+            "not generated in one run": ~there_PK,
+            "with an empty response": empty_PK,
+            "with a response in another script or language, or without letters": elsewhere_PK,
+            "not scored in one run": ~self.scored(self.judge, self.attribute),
+        }
+        left_PK, first = self.generated.copy(), {}
+        for name, cause_PK in causes.items():
+            first[name] = left_PK & cause_PK
+            left_PK &= ~cause_PK
+        return first
+
+    @cached_property
+    def comparable(self) -> BoolArray:
+        """Pairs (P, K) of non-empty, scored responses in the script of the prompt.
+
+        A response whose language is known to differ from its prompt's is not comparable
+        either, even in the same script.
+        """
+        comparable_PK = self.generated.copy()
+        for cause_PK in self.obstacles.values():
+            comparable_PK &= ~cause_PK
+        return comparable_PK
+
+    @cached_property
+    def one_script(self) -> BoolArray:
+        """Pairs (P, K) with both responses in one script, the prompt's if that is known."""
+        asked_P, first_PK = scripts(self.baseline)
+        _, second_PK = scripts(self.treated)
+        as_asked_PK = (asked_P[:, None] == first_PK) | (asked_P[:, None] == UNKNOWN)
+        return np.asarray((first_PK == second_PK) & (first_PK != UNKNOWN) & as_asked_PK)
+
+    @cached_property
+    def script_known(self) -> float:
+        """Share of the non-empty pairs in which prompt and both responses have letters."""
+        asked_P, first_PK = scripts(self.baseline)
+        _, second_PK = scripts(self.treated)
+        counted_PK = self.baseline.generated & self.treated.generated & ~self._either("empty")
+        known_PK = (asked_P[:, None] != UNKNOWN) & (first_PK != UNKNOWN) & (second_PK != UNKNOWN)
+        return float(known_PK[counted_PK].mean()) if counted_PK.any() else 0.0
+
+    def _either(self, name: str) -> BoolArray:
+        first, second = self.features
+        return np.asarray((first[name] == 1) | (second[name] == 1))
+
+
+def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
+    """The two runs, paired.
+
+    Raises `ConfigError` when they cannot be paired: no prompt in common, prompts of one id
+    with different texts, different K, sampling or protocol, no common judge.
+    """
+    _check_settings(baseline, treated)
+    first, second = grid_of(baseline), grid_of(treated)
+    if first.k != second.k:
+        raise ConfigError(
+            f"{baseline.name} has k = {first.k} samples per prompt, {treated.name} {second.k}",
+            remedy="Measure both with the same k.",
+        )
+    judge = _judge(baseline, treated, first, second)
+    attribute = scored_attribute(first, judge, attribute)
+    cross_check, cross_attribute = _second(baseline, treated, first, second, judge, attribute)
+    remarks = _overlap(baseline, treated, first, second) + _seeds(baseline, treated)
+    first, second = _aligned(first, second)
+    _check_texts(baseline, treated, first, second)
+    same = baseline.base_likelihood_id == treated.base_likelihood_id
+    return Pairs(
+        baseline=first,
+        treated=second,
+        judge=judge,
+        attribute=attribute,
+        second=cross_check,
+        second_attribute=cross_attribute,
+        likelihood=baseline.base_likelihood_id if same else None,
+        group_keys=_group_keys(baseline),
+        remarks=remarks,
+    )
+
+
+def _group_keys(responses: Responses) -> tuple[str, ...]:
+    protocol = PROTOCOLS.get(responses.protocol or "")
+    return protocol.group_keys if protocol else GROUP_KEYS
+
+
+def _check_settings(baseline: Responses, treated: Responses) -> None:
+    protocols = baseline.protocol, treated.protocol
+    if protocols[0] != protocols[1] and not {None, "imported"} & set(protocols):
+        raise ConfigError(
+            f"{baseline.name} was measured by {protocols[0]}, {treated.name} by {protocols[1]}",
+            remedy="Measure both by one protocol.",
+        )
+    if baseline.sampling is None or treated.sampling is None:
+        return
+    for field in dataclasses.fields(Sampling):
+        ours, theirs = getattr(baseline.sampling, field.name), getattr(treated.sampling, field.name)
+        if field.name != "seed" and ours != theirs:
+            raise ConfigError(
+                f"{baseline.name} was drawn with {field.name} = {ours}, "
+                f"{treated.name} with {theirs}",
+                remedy="Measure both with the same sampling.",
+            )
+
+
+def _judge(baseline: Responses, treated: Responses, first: Grid, second: Grid) -> str:
+    judge = judge_of(baseline, first)
+    if judge not in second.scorer_ids():
+        raise ConfigError(
+            f"{baseline.name} was judged by {judge!r}, which has not scored {treated.name}",
+            remedy="Score both runs by one judge.",
+        )
+    return judge
+
+
+def _second(
+    baseline: Responses, treated: Responses, first: Grid, second: Grid, judge: str, attribute: str
+) -> tuple[str | None, str]:
+    """The scorer that cross-checks, if one has scored both runs, and its attribute."""
+    for scorer_id in (baseline.second_id, treated.second_id):
+        if scorer_id is None or scorer_id == judge:
+            continue
+        both = set(first.attributes_of(scorer_id)) & set(second.attributes_of(scorer_id))
+        if attribute in both or len(both) == 1:
+            return scorer_id, attribute if attribute in both else both.pop()
+    return None, attribute
+
+
+def _aligned(first: Grid, second: Grid) -> tuple[Grid, Grid]:
+    rows_of = [
+        {prompt.id: row for row, prompt in enumerate(grid.prompts)} for grid in (first, second)
+    ]
+    shared = [prompt.id for prompt in first.prompts if prompt.id in rows_of[1]]
+    return (
+        first.rows(np.array([rows_of[0][name] for name in shared], dtype=np.int64)),
+        second.rows(np.array([rows_of[1][name] for name in shared], dtype=np.int64)),
+    )
+
+
+def _overlap(baseline: Responses, treated: Responses, first: Grid, second: Grid) -> tuple[str, ...]:
+    ours, theirs = ({prompt.id for prompt in grid.prompts} for grid in (first, second))
+    shared = len(ours & theirs)
+    if shared == 0:
+        raise ConfigError(
+            f"{baseline.name} and {treated.name} have no prompt in common",
+            remedy="Compare runs on the same prompts, joined by their ids.",
+        )
+    if ours == theirs:
+        return ()
+    return (
+        f"Compared on the {shared} prompts that both runs asked; "
+        f"{baseline.name} asked {len(ours)}, {treated.name} {len(theirs)}.",
+    )
+
+
+def _seeds(baseline: Responses, treated: Responses) -> tuple[str, ...]:
+    if baseline.sampling is None or treated.sampling is None:
+        return ()
+    seeds = baseline.sampling.seed, treated.sampling.seed
+    if seeds[0] == seeds[1]:
+        return ()
+    return (
+        f"The runs were drawn with different seeds ({seeds[0]} and {seeds[1]}), so without common "
+        "random numbers: the intervals hold but are wider than they could be.",
+    )
+
+
+def _check_texts(baseline: Responses, treated: Responses, first: Grid, second: Grid) -> None:
+    for ours, theirs in zip(first.prompts, second.prompts, strict=True):
+        if ours.text != theirs.text:
+            raise ConfigError(
+                f"prompt {ours.id!r} has another text in {treated.name} than in {baseline.name}",
+                remedy="Compare runs on the same prompts.",
+            )
