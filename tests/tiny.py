@@ -49,6 +49,7 @@ def tiny_model(seed: int = 0, hidden: int = 32) -> LlamaForCausalLM:
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=1,
+        initializer_range=0.2,  # so that an adapter alone can learn
         tie_word_embeddings=True,
     )
     with torch.random.fork_rng():
