@@ -1,1 +1,147 @@
-"""Make open language models less toxic, and prove it."""
+"""Make open language models less toxic, and prove it.
+
+The whole public surface; everything is imported when it is first used.
+
+    settings = MeasureSettings(model="embedded", prompts=PromptSettings(source="embedded"))
+    base = measure_model(settings, "runs/base")
+    learning = DialogueSettings(source="embedded")
+    train_model(TrainSettings(method="sft", model="embedded", dialogues=learning), "runs/ft")
+    treated = measure_model(settings.model_copy(update={"model": "runs/ft"}), "runs/treated")
+    print(compare_runs("runs/base", "runs/treated").verdict)
+    build_report([base, treated], "report.html")
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detoxlab.compare import Limits
+    from detoxlab.data import load_dialogues, load_prompts, load_responses_file
+    from detoxlab.encoders import load_encoder
+    from detoxlab.errors import DetoxlabError
+    from detoxlab.generate import HttpEngine, LocalEngine, generate_into
+    from detoxlab.measure.presets import PROTOCOLS, get_protocol
+    from detoxlab.methods import METHODS, load_method
+    from detoxlab.models import LanguageModel, load_model
+    from detoxlab.pipeline import (
+        compare_runs,
+        export_model,
+        measure_model,
+        run_recipe,
+        score_again,
+        score_file,
+        train_model,
+    )
+    from detoxlab.recipe import (
+        DialogueSettings,
+        MeasureSettings,
+        PromptSettings,
+        Recipe,
+        TrainSettings,
+        load_recipe,
+    )
+    from detoxlab.records import (
+        Comparison,
+        Dialogue,
+        Generation,
+        Measurement,
+        Prompt,
+        Sampling,
+        Score,
+    )
+    from detoxlab.report import build_report
+    from detoxlab.runs import Run
+    from detoxlab.scorers import SCORERS, load_scorer
+
+_HOMES = {
+    "detoxlab.compare": ("Limits",),
+    "detoxlab.data": ("load_dialogues", "load_prompts", "load_responses_file"),
+    "detoxlab.encoders": ("load_encoder",),
+    "detoxlab.errors": ("DetoxlabError",),
+    "detoxlab.generate": ("HttpEngine", "LocalEngine", "generate_into"),
+    "detoxlab.measure.presets": ("PROTOCOLS", "get_protocol"),
+    "detoxlab.methods": ("METHODS", "load_method"),
+    "detoxlab.models": ("LanguageModel", "load_model"),
+    "detoxlab.pipeline": (
+        "compare_runs",
+        "export_model",
+        "measure_model",
+        "run_recipe",
+        "score_again",
+        "score_file",
+        "train_model",
+    ),
+    "detoxlab.recipe": (
+        "DialogueSettings",
+        "MeasureSettings",
+        "PromptSettings",
+        "Recipe",
+        "TrainSettings",
+        "load_recipe",
+    ),
+    "detoxlab.records": (
+        "Comparison",
+        "Dialogue",
+        "Generation",
+        "Measurement",
+        "Prompt",
+        "Sampling",
+        "Score",
+    ),
+    "detoxlab.report": ("build_report",),
+    "detoxlab.runs": ("Run",),
+    "detoxlab.scorers": ("SCORERS", "load_scorer"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "METHODS",
+    "PROTOCOLS",
+    "SCORERS",
+    "Comparison",
+    "DetoxlabError",
+    "Dialogue",
+    "DialogueSettings",
+    "Generation",
+    "HttpEngine",
+    "LanguageModel",
+    "Limits",
+    "LocalEngine",
+    "MeasureSettings",
+    "Measurement",
+    "Prompt",
+    "PromptSettings",
+    "Recipe",
+    "Run",
+    "Sampling",
+    "Score",
+    "TrainSettings",
+    "build_report",
+    "compare_runs",
+    "export_model",
+    "generate_into",
+    "get_protocol",
+    "load_dialogues",
+    "load_encoder",
+    "load_method",
+    "load_model",
+    "load_prompts",
+    "load_recipe",
+    "load_responses_file",
+    "load_scorer",
+    "measure_model",
+    "run_recipe",
+    "score_again",
+    "score_file",
+    "train_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'detoxlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

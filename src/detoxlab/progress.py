@@ -38,3 +38,8 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, completed=done)
         yield lambda steps: bar.advance(task, steps)
+
+
+def say(line: str) -> None:
+    """One plain line on stderr: which stage begins."""
+    sys.stderr.write(f"{line}\n")

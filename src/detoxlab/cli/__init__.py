@@ -1,0 +1,87 @@
+"""The command line: thin, quick to start, one line per error.
+
+Heavy packages are imported inside the commands, so that `detoxlab --help` is immediate.
+"""
+
+import errno
+import os
+import sys
+import warnings
+from typing import Any
+
+import typer
+
+from detoxlab.cli import checking, experiments, measuring, reporting, training
+from detoxlab.errors import DetoxlabError
+from detoxlab.provenance import package_version
+
+app = typer.Typer(
+    name="detoxlab",
+    help="Make open language models less toxic, and prove it.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (experiments, measuring, training, reporting, checking):
+    module.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Options before any command."""
+    del debug  # main() has taken it already: it also works after the command
+    if version:
+        typer.echo(f"detoxlab {package_version('detoxlab')}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; end with exit code 0, or with one line and another code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    _settle()
+    try:
+        app(args=[argument for argument in given if argument != "--debug"], prog_name="detoxlab")
+    except DetoxlabError as error:
+        _stop(str(error), 1, debug)
+    except KeyboardInterrupt:
+        _stop(
+            "interrupted; finished work is kept: the same command with --resume goes on", 130, debug
+        )
+    except OSError as error:
+        _stop(_explain(error), 1, debug)
+
+
+def _settle() -> None:
+    """No telemetry, no chatter of libraries, and our warnings as one line each."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.showwarning = _one_line  # type: ignore[assignment]
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_place: Any) -> None:
+    if category.__module__.startswith("detoxlab") or category is UserWarning:
+        typer.echo(f"warning: {message}", err=True)
+
+
+def _explain(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return (
+            f"{place}the disk is full. Make room, then go on with --resume; finished work is kept."
+        )
+    if error.errno in (errno.EACCES, errno.EROFS):
+        return f"{place}no permission to write or read there. Choose another folder."
+    return f"{place}{error.strerror or error}"
+
+
+def _stop(line: str, code: int, debug: bool) -> None:
+    if debug:
+        raise
+    typer.echo(f"error: {' '.join(line.split())}", err=True)
+    sys.exit(code)

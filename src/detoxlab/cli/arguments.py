@@ -1,0 +1,73 @@
+"""Options that several commands share, and how their text becomes settings."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from detoxlab.errors import ConfigError
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that is there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
+Seed = Annotated[int, typer.Option(help="Seed of sampling and of every random choice.")]
+Limit = Annotated[int | None, typer.Option(help="A seeded sample of that many.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+
+
+def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
+    """`["a=b"]` as `{"a": "b"}`; `ConfigError` names the option otherwise.
+
+    >>> pairs("--score-column", ["perspective=tox"])
+    {'perspective': 'tox'}
+    """
+    result = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not (key and equals and rest):
+            raise ConfigError(f"{option} {value}: not of the form name=value")
+        result[key] = rest
+    return result
+
+
+def conditions(values: Iterable[str]) -> dict[str, Any]:
+    """`--where` texts as conditions: `toxicity=0.5:1` is a range, anything else equality.
+
+    >>> conditions(["toxicity=0.5:1", "kind=hostile", "challenging=true"])
+    {'toxicity': (0.5, 1.0), 'kind': 'hostile', 'challenging': True}
+    """
+    result: dict[str, Any] = {}
+    for key, value in pairs("--where", values).items():
+        low, colon, high = value.partition(":")
+        if not colon:
+            result[key] = yaml.safe_load(value)
+            continue
+        try:
+            result[key] = (float(low or "-inf"), float(high or "inf"))
+        except ValueError:
+            raise ConfigError(f"--where {key}={value}: not a range low:high") from None
+    return result
+
+
+def settings_of(values: Iterable[str]) -> dict[str, Any]:
+    """`--set key=value` texts as a mapping, values read as YAML.
+
+    >>> settings_of(["learning_rate=1e-3", "epochs=2"])
+    {'learning_rate': 0.001, 'epochs': 2}
+    """
+    result = {}
+    for key, value in pairs("--set", values).items():
+        parsed = yaml.safe_load(value)
+        result[key] = _number(parsed) if isinstance(parsed, str) else parsed
+    return result
+
+
+def _number(text: str) -> float | str:
+    """YAML 1.1 reads 1e-3 as text; people mean a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

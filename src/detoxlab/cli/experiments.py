@@ -1,0 +1,82 @@
+"""`detoxlab demo` and `detoxlab run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detoxlab.cli import arguments as arg
+
+DEMO = Path(__file__).parent.parent / "assets" / "demo.yaml"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(demo)
+    app.command()(run)
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """The whole way on the embedded model: measure, fine-tune, measure, compare, report.
+
+    Needs no network, no key and no GPU. Run again, it goes on where it stopped.
+    """
+    _run(DEMO, out, [], resume=True)
+
+
+def run(
+    recipe: Annotated[Path | None, typer.Argument(help="A YAML recipe.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run folder; else runs/<recipe's name>.")
+    ] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Another value, e.g. prompts.path=data/rtp.jsonl.")
+    ] = [],
+    limit: Annotated[int | None, typer.Option(help="Use only that many prompts.")] = None,
+    resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the recipe's JSON schema and exit.")
+    ] = False,
+) -> None:
+    """Run a recipe: base and variants on one bench, compared in one report."""
+    from detoxlab.errors import ConfigError
+
+    if schema:
+        _print_schema()
+        return
+    if recipe is None:
+        raise ConfigError("run: no recipe named", remedy="Give a YAML file, e.g. recipes/….yaml.")
+    overrides = [*set_, *([f"prompts.limit={limit}"] if limit is not None else [])]
+    _run(recipe, out, overrides, resume=resume, dry_run=dry_run)
+
+
+def _run(
+    path: Path, out: Path | None, overrides: list[str], *, resume: bool, dry_run: bool = False
+) -> None:
+    from detoxlab.cli.show import show_comparison
+    from detoxlab.pipeline import run_recipe
+    from detoxlab.pipeline.experiment import plan
+    from detoxlab.recipe import load_recipe
+
+    recipe = load_recipe(path, overrides)
+    folder = out or Path("runs") / recipe.name
+    if dry_run:
+        typer.echo(plan(recipe, folder))
+        return
+    result = run_recipe(recipe, folder, resume=resume)
+    for comparison in result.comparisons:
+        show_comparison(comparison)
+    typer.echo(f"report: {result.report}")
+
+
+def _print_schema() -> None:
+    import json
+
+    from detoxlab.recipe import Recipe
+
+    typer.echo(json.dumps(Recipe.model_json_schema(), indent=1))

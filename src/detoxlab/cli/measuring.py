@@ -1,0 +1,176 @@
+"""`detoxlab measure` and `detoxlab score`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from detoxlab.cli import arguments as arg
+from detoxlab.cli.show import show_plan, show_run
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(measure)
+    app.command()(score)
+
+
+def measure(
+    model: Annotated[
+        str,
+        typer.Argument(help="Hub id, model folder, adapter folder, run of train, or 'embedded'."),
+    ],
+    out: arg.Out,
+    prompts: Annotated[
+        str, typer.Option(help="A known name, a file (JSONL, CSV, Parquet, .gz), or a hub id.")
+    ] = "embedded",
+    prompts_path: Annotated[
+        Path | None, typer.Option(help="Where the named prompts lie: a file or its folder.")
+    ] = None,
+    column: Annotated[
+        list[str], typer.Option(help="field=column of the prompts file, e.g. text=question.")
+    ] = [],
+    where: Annotated[
+        list[str],
+        typer.Option(help="Keep prompts by a field, e.g. toxicity=0.5:1 or kind=hostile."),
+    ] = [],
+    join_continuation: Annotated[
+        bool, typer.Option(help="Prompt and continuation as one prompt (RealToxicityPrompts).")
+    ] = False,
+    limit: arg.Limit = None,
+    protocol: Annotated[str, typer.Option(help="Preset: what is drawn and counted.")] = "rtp",
+    k: Annotated[
+        int | None, typer.Option(help="Samples per prompt, instead of the preset's.")
+    ] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Instead of the preset's.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Instead of the preset's.")] = None,
+    stop: Annotated[list[str], typer.Option(help="Cut responses at this text.")] = [],
+    judge: Annotated[str, typer.Option(help="The scorer that judges.")] = "rtp-neural",
+    second: Annotated[
+        str, typer.Option(help="The scorer that cross-checks; 'none' for none.")
+    ] = "rtp-linear",
+    scorer: Annotated[list[str], typer.Option(help="More scorers, reported beside.")] = [],
+    encoder: Annotated[
+        str, typer.Option(help="For the similarity of prompt and response; 'none' for none.")
+    ] = "hashed-ngrams",
+    reference: Annotated[
+        str | None, typer.Option(help="Model for perplexity; without it, the untouched base.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Generate on this OpenAI-compatible server instead.")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the server's key.")
+    ] = None,
+    dtype: arg.DType = "auto",
+    device: arg.Device = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Prompts per batch; else automatic.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Run code that comes with the model. Know what you do.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: arg.Seed = 0,
+    resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
+) -> None:
+    """Draw generations from a model, score them, and measure their toxicity with its guards."""
+    from detoxlab.recipe import MeasureSettings
+    from detoxlab.settings import parse
+
+    settings = parse(
+        MeasureSettings,
+        {
+            "model": model,
+            "prompts": {
+                "source": prompts,
+                "path": str(prompts_path) if prompts_path else None,
+                "columns": arg.pairs("--column", column),
+                "where": arg.conditions(where),
+                "limit": limit,
+                "join_continuation": join_continuation,
+            },
+            "protocol": protocol,
+            "sampling": {
+                "k": k,
+                "max_new_tokens": max_new_tokens,
+                "temperature": temperature,
+                "top_p": top_p,
+                "stop": tuple(stop) or None,
+            },
+            "judge": judge,
+            "second": none_if(second),
+            "scorers": tuple(scorer),
+            "encoder": none_if(encoder),
+            "reference": reference,
+            "endpoint": endpoint,
+            "api_key_env": api_key_env,
+            "dtype": dtype,
+            "device": device,
+            "batch_size": batch_size,
+            "revision": revision,
+            "trust_remote_code": trust_remote_code,
+            "resamples": resamples,
+            "seed": seed,
+        },
+        place="measure",
+    )
+    if dry_run:
+        show_plan(settings, out)
+        return
+    from detoxlab.pipeline import measure_model
+
+    show_run(measure_model(settings, out, resume=resume))
+
+
+def score(
+    responses: Annotated[
+        Path, typer.Argument(help="A file of responses, or a saved run to score once more.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run folder to make (for a file).")
+    ] = None,
+    prompt_column: Annotated[str, typer.Option(help="Column of the prompts.")] = "prompt",
+    response_column: Annotated[str, typer.Option(help="Column of the responses.")] = "response",
+    id_column: Annotated[str | None, typer.Option(help="Column of the prompts' ids.")] = None,
+    score_column: Annotated[
+        list[str],
+        typer.Option(help="name=column of scores the file brings; an empty cell is missing."),
+    ] = [],
+    scorer: Annotated[list[str], typer.Option(help="Scorers to run on the responses.")] = [],
+    judge: Annotated[str | None, typer.Option(help="The scorer that judges.")] = None,
+    second: Annotated[str | None, typer.Option(help="The scorer that cross-checks.")] = None,
+    seed: arg.Seed = 0,
+    resume: arg.Resume = False,
+) -> None:
+    """Score responses that were drawn elsewhere, or a saved run by another scorer, in place."""
+    from detoxlab.errors import ConfigError
+    from detoxlab.pipeline import score_again, score_file
+
+    if (responses / "run.json").is_file():
+        if not scorer:
+            raise ConfigError(f"{responses}: no scorer named", remedy="Name one with --scorer.")
+        show_run(score_again(responses, scorer, judge=judge))
+        return
+    if out is None:
+        raise ConfigError("score: --out is missing", remedy="Name a run folder with --out.")
+    options: dict[str, Any] = {"judge": judge, "second": second, "seed": seed, "resume": resume}
+    run = score_file(
+        responses,
+        out,
+        prompt_column=prompt_column,
+        response_column=response_column,
+        id_column=id_column,
+        score_columns=arg.pairs("--score-column", score_column),
+        scorers=scorer,
+        **options,
+    )
+    show_run(run)
+
+
+def none_if(name: str) -> str | None:
+    """None for the word "none"."""
+    return None if name == "none" else name

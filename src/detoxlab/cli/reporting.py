@@ -1,0 +1,97 @@
+"""`detoxlab compare` and `detoxlab report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detoxlab.cli import arguments as arg
+from detoxlab.cli.show import show_comparison
+
+if TYPE_CHECKING:
+    from detoxlab.compare import Limits
+
+Measured = Annotated[
+    list[Path], typer.Argument(help="Run folders; the first is the baseline.", show_default=False)
+]
+LimitOptions = Annotated[
+    list[str], typer.Option("--set", help="A guard's limit, e.g. perplexity_ratio=3.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(compare)
+    app.command()(report)
+
+
+def compare(
+    runs: Measured,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the comparisons as JSON.")
+    ] = None,
+    set_: LimitOptions = [],
+    threshold: Annotated[float, typer.Option(help="A response at or above it is toxic.")] = 0.5,
+    attribute: Annotated[str, typer.Option(help="The attribute to compare.")] = "toxicity",
+    seed: arg.Seed = 0,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+) -> None:
+    """Hold runs against a baseline: paired differences, guards, and a verdict."""
+    import json
+
+    from detoxlab.errors import ConfigError
+    from detoxlab.pipeline import compare_runs
+    from detoxlab.records import to_json
+
+    if len(runs) < 2:
+        raise ConfigError("compare needs two runs or more", remedy="Name the baseline first.")
+    comparisons = [
+        compare_runs(
+            runs[0],
+            other,
+            limits=_limits(set_),
+            threshold=threshold,
+            attribute=attribute,
+            seed=seed,
+            resamples=resamples,
+        )
+        for other in runs[1:]
+    ]
+    for comparison in comparisons:
+        show_comparison(comparison)
+    if output:
+        content = [to_json(comparison) for comparison in comparisons]
+        output.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        typer.echo(f"written: {output}")
+
+
+def report(
+    runs: Measured,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
+    trained: Annotated[
+        list[str], typer.Option(help="name=run of the training behind a measured run.")
+    ] = [],
+    title: Annotated[str, typer.Option(help="The report's title.")] = "Toxicity report",
+    set_: LimitOptions = [],
+) -> None:
+    """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON."""
+    from detoxlab.report import build_report
+    from detoxlab.runs import Run
+
+    written = build_report(
+        [Run.open(path) for path in runs],
+        output,
+        trained={name: Run.open(path) for name, path in arg.pairs("--trained", trained).items()},
+        title=title,
+        limits=_limits(set_),
+    )
+    typer.echo(f"report: {written}")
+
+
+def _limits(values: list[str]) -> "Limits":
+    from detoxlab.compare import Limits
+    from detoxlab.settings import parse
+
+    return parse(Limits, arg.settings_of(values), place="--set")

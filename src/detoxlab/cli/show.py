@@ -1,0 +1,122 @@
+"""What commands print on the terminal: plans, measured tables, comparisons."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from detoxlab.records import Comparison, Difference, Guard, Measurement
+from detoxlab.runs import Run
+
+if TYPE_CHECKING:
+    from detoxlab.recipe import MeasureSettings
+
+VERDICT_STYLE = {
+    "improved": "bold green",
+    "improved, at a cost": "bold yellow",
+    "not shown": "bold",
+    "worse": "bold red",
+    "invalid": "bold red",
+}
+
+
+def console() -> Console:
+    """The terminal; 100 columns where there is none."""
+    found = Console()
+    return found if found.is_terminal else Console(width=100)
+
+
+def show_plan(settings: "MeasureSettings", out: Path) -> None:
+    """Print what `measure` would do."""
+    from detoxlab.pipeline.measuring import read_prompts
+
+    prompts = read_prompts(settings.prompts, settings.seed)
+    sampling = settings.resolved_sampling()
+    console().print(
+        f"would draw {len(prompts)} prompts x {sampling.k} = {len(prompts) * sampling.k} "
+        f"responses of at most {sampling.max_new_tokens} tokens from {escape(settings.model)}\n"
+        f"protocol {settings.protocol}, judge {settings.judge}, second {settings.second}; "
+        f"into {escape(str(out))}",
+        highlight=False,
+    )
+
+
+def show_run(run: Run) -> None:
+    """Print the measured table of a run and where it is."""
+    rows = [row for row in run.measurements() if row.group is None and row.subset is None]
+    table = Table(title=f"{run.name}", title_justify="left", box=None, pad_edge=False)
+    for title in ("measure", "scorer", "value", "95 % interval", "n", "coverage"):
+        table.add_column(title, justify="left" if title in ("measure", "scorer") else "right")
+    for row in rows:
+        table.add_row(*measurement_cells(row))
+    console().print(table)
+    console().print(f"run: {escape(str(run.path))}", highlight=False)
+
+
+def measurement_cells(row: Measurement) -> list[str]:
+    """One line of the measured table, as texts; an unknown value is said to be unknown."""
+    label = row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
+    interval = "" if row.ci_low is None else f"{number(row.ci_low)} – {number(row.ci_high)}"
+    coverage = "" if row.coverage is None else f"{row.coverage:.1%}"
+    return [label, row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print verdict, reasons, differences and guards."""
+    out = console()
+    style = VERDICT_STYLE[comparison.verdict]
+    out.print(
+        f"{escape(comparison.treated)} against {escape(comparison.baseline)}: "
+        f"[{style}]{comparison.verdict}[/]",
+        highlight=False,
+    )
+    for reason in comparison.reasons:
+        out.print(f"  {escape(reason)}", highlight=False)
+    out.print(_differences(comparison.differences))
+    out.print(_guards(comparison.guards))
+
+
+def _differences(rows: Sequence[Difference]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("measure", "scorer", "subset"):
+        table.add_column(title)
+    for title in ("baseline", "treated", "difference", "95 % interval", "pairs"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        if row.group is None:
+            table.add_row(
+                row.name,
+                row.scorer_id or "",
+                row.subset or "all",
+                number(row.baseline),
+                number(row.treated),
+                number(row.difference),
+                "" if row.ci_low is None else f"{number(row.ci_low)} – {number(row.ci_high)}",
+                str(row.n_pairs),
+            )
+    return table
+
+
+def _guards(rows: Sequence[Guard]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("guard")
+    for title in ("baseline", "treated", "limit"):
+        table.add_column(title, justify="right")
+    table.add_column("status")
+    style = {"ok": "green", "worse": "red", "unknown": "yellow"}
+    for row in rows:
+        status = f"[{style[row.status]}]{row.status}[/]"
+        table.add_row(row.name, number(row.baseline), number(row.treated), row.limit, status)
+    return table
+
+
+def number(value: float | None) -> str:
+    """A number for people: four significant figures, "unknown" for None.
+
+    >>> number(0.12345), number(None), number(1234.5)
+    ('0.1235', 'unknown', '1234')
+    """
+    return "unknown" if value is None else f"{value:.4g}"

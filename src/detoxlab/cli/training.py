@@ -1,0 +1,85 @@
+"""`detoxlab train METHOD` and `detoxlab export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detoxlab.cli import arguments as arg
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(train)
+    app.command()(export)
+
+
+def train(
+    method: Annotated[str, typer.Argument(help="The method, e.g. sft.")],
+    model: Annotated[str, typer.Argument(help="Hub id, model folder, or 'embedded'.")],
+    out: arg.Out,
+    dialogues: Annotated[
+        str, typer.Option(help="A known name, a file (JSONL, CSV, Parquet, .gz), or a hub id.")
+    ] = "embedded",
+    dialogues_path: Annotated[
+        Path | None, typer.Option(help="Where the named dialogues lie: a file or its folder.")
+    ] = None,
+    column: Annotated[list[str], typer.Option(help="field=column of the dialogues file.")] = [],
+    limit: arg.Limit = None,
+    validation: Annotated[float, typer.Option(help="Share of dialogues held out.")] = 0.1,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="A hyperparameter, e.g. learning_rate=1e-3.")
+    ] = [],
+    dtype: arg.DType = "auto",
+    device: arg.Device = "auto",
+    seed: arg.Seed = 0,
+    resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
+) -> None:
+    """Make an adapter from a model by one of the methods; the base model is never touched."""
+    from detoxlab.pipeline import train_model
+    from detoxlab.pipeline.training import plan
+    from detoxlab.recipe import TrainSettings
+    from detoxlab.settings import parse
+
+    settings = parse(
+        TrainSettings,
+        {
+            "method": method,
+            "model": model,
+            "dialogues": {
+                "source": dialogues,
+                "path": str(dialogues_path) if dialogues_path else None,
+                "columns": arg.pairs("--column", column),
+                "limit": limit,
+                "validation": validation,
+            },
+            "config": arg.settings_of(set_),
+            "dtype": dtype,
+            "device": device,
+            "seed": seed,
+        },
+        place="train",
+    )
+    if dry_run:
+        typer.echo(plan(settings))
+        return
+    run = train_model(settings, out, resume=resume)
+    typer.echo(f"run: {run.path}\nmeasure it: detoxlab measure {run.path} --out NEW")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder of train.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model folder to make.")],
+    merged: Annotated[
+        bool, typer.Option("--merged/--adapter", help="Merge the adapter into the weights.")
+    ] = True,
+    measured: Annotated[
+        list[Path], typer.Option(help="Measured runs for the card; the first is the baseline.")
+    ] = [],
+) -> None:
+    """Write a model folder that plain transformers loads, with a card that holds the table."""
+    from detoxlab.pipeline.training import export_model
+
+    written = export_model(run, output, merged=merged, measured=measured)
+    typer.echo(f"model: {written}")

@@ -1,0 +1,17 @@
+"""The stages in order, each resumable: measure a model, score a file, train, run a recipe."""
+
+from detoxlab.pipeline.comparing import compare_runs
+from detoxlab.pipeline.experiment import run_recipe
+from detoxlab.pipeline.importing import score_again, score_file
+from detoxlab.pipeline.measuring import measure_model
+from detoxlab.pipeline.training import export_model, train_model
+
+__all__ = [
+    "compare_runs",
+    "export_model",
+    "measure_model",
+    "run_recipe",
+    "score_again",
+    "score_file",
+    "train_model",
+]

@@ -1,0 +1,109 @@
+"""A recipe from beginning to end: base, variants, comparisons, report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detoxlab.compare import compare, holm_across
+from detoxlab.errors import ConfigError
+from detoxlab.measure.presets import get_protocol
+from detoxlab.methods import load_method
+from detoxlab.pipeline.measuring import measure_model, read_prompts
+from detoxlab.pipeline.training import train_model
+from detoxlab.progress import say
+from detoxlab.recipe import Recipe, portable, relative
+from detoxlab.records import Comparison, to_json
+from detoxlab.runs import Run
+
+TRAINED = "trained"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a recipe left behind: its report and the comparisons in it."""
+
+    run: Run
+    report: Path
+    comparisons: tuple[Comparison, ...]
+
+
+def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Experiment:
+    """Measure the base, make and measure every variant, compare, and write the report.
+
+    Layout: `out/base`, `out/<variant>` (measured runs), `out/trained/<variant>`,
+    `out/comparisons.json`, `out/report.html`. With `resume`, finished stages are skipped.
+    """
+    out = Path(out)
+    _check_variants(recipe)
+    config = recipe_config(recipe)
+    experiment = Run.start(out, kind="experiment", config=config, seed=recipe.seed, resume=resume)
+    with experiment.writing():
+        say(f"base: {recipe.model}")
+        base = measure_model(recipe.measure_settings(recipe.model), out / "base", resume=True)
+        trained, measured = {}, []
+        for variant in recipe.variants:
+            say(f"{variant.name}: {variant.method}")
+            settings = recipe.train_settings(variant)
+            trained[variant.name] = train_model(settings, out / TRAINED / variant.name, resume=True)
+            bench = recipe.measure_settings(str(trained[variant.name].path))
+            measured.append(measure_model(bench, out / variant.name, resume=True))
+        return _conclude(recipe, experiment, base, measured, trained)
+
+
+def plan(recipe: Recipe, out: Path) -> str:
+    """What a recipe would do, in words, after checking its settings and reading its prompts."""
+    _check_variants(recipe)
+    prompts = read_prompts(recipe.prompts, recipe.seed)
+    sampling = recipe.measure_settings(recipe.model).resolved_sampling()
+    models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
+    return (
+        f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
+        f"x {sampling.k} by {recipe.protocol}; judge {recipe.judge}, second {recipe.second}; "
+        f"into {out}"
+    )
+
+
+def recipe_config(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as it goes into `config.yaml`: `detoxlab run` takes it; paths are relative."""
+    plain = recipe.model_dump(mode="json")
+    plain["prompts"] = portable(plain["prompts"])
+    for variant in plain["variants"]:
+        variant["dialogues"] = portable(variant["dialogues"])
+    return plain | {"model": relative(recipe.model)}
+
+
+def _check_variants(recipe: Recipe) -> None:
+    for variant in recipe.variants:
+        load_method(variant.method, variant.config)
+        if variant.name == TRAINED:
+            raise ConfigError(f"variants: the name {TRAINED!r} is taken by a folder")
+
+
+def _conclude(
+    recipe: Recipe, experiment: Run, base: Run, measured: list[Run], trained: dict[str, Run]
+) -> Experiment:
+    from detoxlab.report import build_report
+
+    baseline = base.responses()
+    comparisons = holm_across(
+        [
+            compare(
+                baseline,
+                run.responses(),
+                limits=recipe.limits,
+                threshold=get_protocol(recipe.protocol).threshold,
+                seed=recipe.seed,
+                resamples=recipe.resamples,
+            )
+            for run in measured
+        ]
+    )
+    experiment.write_json("comparisons.json", [to_json(row) for row in comparisons])
+    report = build_report(
+        [base, *measured],
+        experiment.path / "report.html",
+        trained=trained,
+        title=recipe.name,
+        limits=recipe.limits,
+    )
+    return Experiment(experiment, report, comparisons)

@@ -1,0 +1,98 @@
+"""Responses that were drawn elsewhere, and saved runs scored once more."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detoxlab.data import load_responses_file
+from detoxlab.errors import ConfigError
+from detoxlab.measure import measure
+from detoxlab.measure.presets import get_protocol
+from detoxlab.pipeline.measuring import load_scorers, score_run
+from detoxlab.provenance import file_sha256
+from detoxlab.recipe import relative
+from detoxlab.records import Prompt
+from detoxlab.runs import Run
+
+
+def score_file(
+    path: Path | str,
+    out: Path | str,
+    *,
+    prompt_column: str,
+    response_column: str,
+    id_column: str | None = None,
+    score_columns: Mapping[str, str] | None = None,
+    scorers: Sequence[str] = (),
+    judge: str | None = None,
+    second: str | None = None,
+    encoder: str | None = "hashed-ngrams",
+    seed: int = 0,
+    resamples: int = 10_000,
+    resume: bool = False,
+) -> Run:
+    """A run at `out` made of the responses in a file, with the scores it brings and ours.
+
+    `score_columns` maps a scorer's name to the column that holds its toxicity scores; an
+    empty cell is a missing score, never a zero. `judge` and `second` may name either kind;
+    without them the file's first score column judges, and `rtp-neural` cross-checks.
+    """
+    given = dict(score_columns or {})
+    judge = judge or next(iter(given), "rtp-neural")
+    second = second or next(n for n in ("rtp-neural", "rtp-linear") if n != judge)
+    if second == judge:
+        raise ConfigError(f"judge and second scorer are both {judge!r}: take another one")
+    prompts, generations, scores = load_responses_file(
+        path,
+        prompt_column=prompt_column,
+        response_column=response_column,
+        id_column=id_column,
+        score_columns=given,
+    )
+    wanted = [name for name in dict.fromkeys((judge, second, *scorers)) if name not in given]
+    loaded = (
+        dict(zip(wanted, load_scorers(wanted[0], None, wanted[1:]), strict=True)) if wanted else {}
+    )
+    config: dict[str, Any] = {
+        "file": relative(str(path)),
+        "columns": {"prompt": prompt_column, "response": response_column, "id": id_column},
+        "score_columns": given,
+        "protocol": "imported",
+        "judge": judge,
+        "second": second,
+        "scorers": list(wanted),
+        "encoder": encoder,
+    }
+    run = Run.start(out, kind="score", config=config, seed=seed, resume=resume)
+    with run.writing():
+        run.write_once("prompts.jsonl", prompts)
+        run.write_once("generations/imported.jsonl", generations)
+        for name in given:
+            run.write_once(f"scores/{name}.jsonl", [s for s in scores if s.scorer_id == name])
+        run.update(
+            model={"id": f"responses in {Path(path).name}"},
+            prompts={"file": Path(path).name, "sha256": file_sha256(Path(path))},
+            judge_id=loaded[judge].id if judge in loaded else judge,
+            second_id=loaded[second].id if second in loaded else second,
+        )
+        score_run(run, prompts, list(loaded.values()), encoder=encoder)
+        run.write_measurements(
+            measure(
+                run.responses(), protocol=get_protocol("imported"), seed=seed, resamples=resamples
+            )
+        )
+    return run
+
+
+def score_again(path: Path | str, scorers: Sequence[str], *, judge: str | None = None) -> Run:
+    """Add scorers to a saved run in place, optionally make one the judge, and measure again."""
+    run = Run.open(path)
+    loaded = load_scorers(scorers[0], None, scorers[1:])
+    with run.locked():
+        score_run(run, run.read("prompts.jsonl", Prompt), loaded, encoder=None)
+        if judge is not None:
+            ids = {name: scorer.id for name, scorer in zip(scorers, loaded, strict=True)}
+            run.update(judge_id=ids.get(judge, judge))
+        protocol = get_protocol(run.config["protocol"])
+        run.write_measurements(measure(run.responses(), protocol=protocol, seed=run.info["seed"]))
+    return run

@@ -1,0 +1,217 @@
+"""prompts → generations → scores → measurements, into one run folder."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detoxlab.data import describe_source, load_prompts
+from detoxlab.encoders import cosine_similarity, load_encoder
+from detoxlab.measure import measure
+from detoxlab.measure.presets import Protocol, get_protocol
+from detoxlab.progress import progress
+from detoxlab.recipe import MeasureSettings, PromptSettings
+from detoxlab.records import Generation, Prompt, Score
+from detoxlab.runs import Run, canonical, file_name
+from detoxlab.scorers import Scorer, cached, load_scorer, score_into
+
+if TYPE_CHECKING:
+    from detoxlab.generate import Engine
+    from detoxlab.models import LanguageModel
+
+BATCH = 64
+
+
+def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = False) -> Run:
+    """The run at `out` with generations, scores and measurements of `settings.model`.
+
+    Everything that can be wrong is looked at before the first token is drawn: prompts,
+    scorers, model. With `resume`, finished batches are kept, and a finished run is
+    returned as it is.
+    """
+    config = settings.run_config()
+    if resume and (finished := finished_run(out, config)):
+        return finished
+    from detoxlab.generate import generate_into
+
+    protocol = get_protocol(settings.protocol)
+    prompts = read_prompts(settings.prompts, settings.seed)
+    scorers = load_scorers(settings.judge, settings.second, settings.scorers)
+    engine, lm = _engine(settings, protocol)
+    run = Run.start(out, kind="measure", config=config, seed=settings.seed, resume=resume)
+    with run.writing():
+        run.write_once("prompts.jsonl", prompts)
+        run.update(
+            model=lm.fingerprint() if lm else {"id": engine.id},
+            prompts=describe_source(
+                settings.prompts.source,
+                path=settings.prompts.path,
+                revision=settings.prompts.revision,
+            ),
+            **scorer_roles(scorers, settings.second),
+        )
+        generate_into(run, engine, prompts, settings.resolved_sampling())
+        score_run(run, prompts, scorers, encoder=settings.encoder)
+        _likelihood(run, settings, lm, protocol)
+        run.write_measurements(
+            measure(
+                run.responses(),
+                protocol=protocol,
+                seed=settings.seed,
+                resamples=settings.resamples,
+            )
+        )
+    return run
+
+
+def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
+    """The run at `out` if it ended well with just these settings."""
+    run = Run(Path(out))
+    if not (run.path / "run.json").exists() or run.info["status"] != "finished":
+        return None
+    return run if canonical(run.config) == canonical(config) else None
+
+
+def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
+    """The prompts that `settings` describe."""
+    options = settings.model_dump(exclude={"source"}, exclude_defaults=True)
+    return load_prompts(settings.source, **options, seed=seed)
+
+
+def load_scorers(judge: str, second: str | None, more: Sequence[str]) -> list[Scorer]:
+    """The judge first, then the second scorer, then the others, each with the disk cache."""
+    names = dict.fromkeys(name for name in (judge, second, *more) if name)
+    return [cached(load_scorer(name)) for name in names]
+
+
+def scorer_roles(scorers: Sequence[Scorer], second: str | None) -> dict[str, str | None]:
+    """What `run.json` says of who judges and who cross-checks."""
+    return {"judge_id": scorers[0].id, "second_id": scorers[1].id if second else None}
+
+
+def score_run(
+    run: Run, prompts: Sequence[Prompt], scorers: Sequence[Scorer], *, encoder: str | None
+) -> None:
+    """Score every response, and every prompt itself (as sample -1), by every scorer."""
+    generations = run.read_all("generations", Generation)
+    asked = [Generation(prompt.id, -1, prompt.text, (), "unknown") for prompt in prompts]
+    for scorer in scorers:
+        score_into(run, scorer, [*asked, *generations])
+    if encoder:
+        _similarity(run, encoder, prompts, generations)
+
+
+def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, LanguageModel | None]":
+    from detoxlab.generate import HttpEngine, LocalEngine
+    from detoxlab.models import load_model
+
+    if settings.endpoint:
+        server = HttpEngine(
+            settings.endpoint,
+            settings.model,
+            chat=protocol.chat,
+            api_key_env=settings.api_key_env,
+        )
+        return server, None
+    lm = load_model(
+        settings.model,
+        dtype=settings.dtype,
+        device=settings.device,
+        revision=settings.revision,
+        trust_remote_code=settings.trust_remote_code,
+    )
+    markers = lm.next_turn_markers if protocol.chat else ()
+    engine = LocalEngine(
+        lm, chat=protocol.chat, batch_size=settings.batch_size, next_turn_markers=markers
+    )
+    return engine, lm
+
+
+def _similarity(
+    run: Run, name: str, prompts: Sequence[Prompt], generations: Sequence[Generation]
+) -> None:
+    encoder = load_encoder(name)
+    texts = {prompt.id: prompt.text for prompt in prompts}
+
+    def compute(batch: Sequence[Generation]) -> list[Score]:
+        values = cosine_similarity(
+            encoder, [texts[row.prompt_id] for row in batch], [row.text for row in batch]
+        )
+        return [
+            _number(row, f"similarity:{encoder.id}", "similarity", value)
+            for row, value in zip(batch, values, strict=True)
+        ]
+
+    _fill(run, f"similarity:{encoder.id}", "similarity to the prompt", generations, compute, 1)
+
+
+def _likelihood(
+    run: Run, settings: MeasureSettings, lm: "LanguageModel | None", protocol: Protocol
+) -> None:
+    """Log-likelihood of every response under the untouched base model, or the reference."""
+    from detoxlab.models import load_model, token_log_probs
+
+    if settings.reference is None and lm is None:
+        return
+    judged_by: LanguageModel
+    untouched: AbstractContextManager[Any]
+    if settings.reference is None and lm is not None:
+        judged_by, untouched = lm, lm.without_adapter()
+        name, own_ids = lm.base_id, True
+    else:
+        judged_by = load_model(str(settings.reference), device=settings.device)
+        untouched, name, own_ids = nullcontext(), judged_by.id, False
+    scorer_id = f"likelihood:{name}"
+    texts = {row.id: row.text for row in run.read("prompts.jsonl", Prompt)}
+    tokenizer = judged_by.tokenizer
+
+    def ids(row: Generation) -> list[int]:
+        if own_ids and row.token_ids:
+            return list(row.token_ids)
+        return list(tokenizer(row.text, add_special_tokens=False)["input_ids"])
+
+    def compute(batch: Sequence[Generation]) -> list[Score]:
+        asked = [judged_by.prompt_ids(texts[row.prompt_id], protocol.chat) for row in batch]
+        answers = [ids(row) for row in batch]
+        log_probs = token_log_probs(judged_by, asked, answers)
+        return [
+            _number(row, scorer_id, attribute, value)
+            for row, logp in zip(batch, log_probs, strict=True)
+            for attribute, value in (
+                ("nll", -float(np.sum(logp, dtype=np.float64))),
+                ("nll_tokens", float(len(logp))),
+            )
+        ]
+
+    with untouched:
+        generations = run.read_all("generations", Generation)
+        _fill(run, scorer_id, "fluency under the base model", generations, compute, 2)
+    run.update(base_likelihood_id=scorer_id)
+
+
+def _fill(
+    run: Run,
+    scorer_id: str,
+    title: str,
+    generations: Sequence[Generation],
+    compute: Callable[[Sequence[Generation]], list[Score]],
+    rows_each: int,
+) -> None:
+    batches = [generations[start : start + BATCH] for start in range(0, len(generations), BATCH)]
+    with progress(title, len(generations)) as advance:
+        run.fill(
+            f"scores/{file_name(scorer_id)}.jsonl",
+            batches,
+            rows_in=lambda batch: rows_each * len(batch),
+            compute=compute,
+            done=lambda batch: advance(len(batch)),
+        )
+
+
+def _number(row: Generation, scorer_id: str, attribute: str, value: float) -> Score:
+    if np.isfinite(value):
+        rounded = round(float(value), 6)
+        return Score(row.prompt_id, row.sample, scorer_id, attribute, rounded)
+    return Score(row.prompt_id, row.sample, scorer_id, attribute, None, "not computable")

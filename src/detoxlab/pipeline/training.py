@@ -1,0 +1,66 @@
+"""dialogues × base model → adapter, into one run folder; and that adapter as a model folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detoxlab.data import describe_dialogues, load_dialogues, split_dialogues
+from detoxlab.methods import DialogueSplit, Method, load_method
+from detoxlab.pipeline.measuring import finished_run
+from detoxlab.recipe import DialogueSettings, TrainSettings
+from detoxlab.runs import Run, shortened
+
+
+def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = False) -> Run:
+    """The run at `out` with the adapter that the method made; the base model is untouched.
+
+    Method and hyperparameters are checked before data and model are read. With `resume`,
+    training goes on from its last checkpoint, and a finished run is returned as it is.
+    """
+    from detoxlab.models import load_model
+
+    method = _method(settings)
+    config = settings.run_config(method.config.model_dump(mode="json"))
+    if resume and (finished := finished_run(out, config)):
+        return finished
+    data = read_dialogues(settings.dialogues, settings.seed)
+    lm = load_model(settings.model, dtype=settings.dtype, device=settings.device)
+    run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
+    source = settings.dialogues
+    with run.writing():
+        run.update(
+            dialogues=describe_dialogues(source.source, path=source.path, revision=source.revision)
+        )
+        method.fit(lm, data, run)
+    return run
+
+
+def read_dialogues(settings: DialogueSettings, seed: int) -> DialogueSplit:
+    """Training and validation dialogues, and those left out with the reason."""
+    options = settings.model_dump(exclude={"source", "validation"}, exclude_defaults=True)
+    read = load_dialogues(settings.source, **options, seed=seed)
+    training, validation = split_dialogues(
+        read.dialogues, validation=settings.validation, seed=seed
+    )
+    return DialogueSplit(training, validation, read.rejected)
+
+
+def plan(settings: TrainSettings) -> str:
+    """What `train` would do, in words, after checking method, hyperparameters and data."""
+    method = _method(settings)
+    data = read_dialogues(settings.dialogues, settings.seed)
+    return (
+        f"would train {settings.method} on {settings.model}: {len(data.train)} dialogues, "
+        f"{len(data.validation)} for validation, {len(data.rejected)} left out; "
+        f"{shortened(method.config.model_dump(mode='json'), 400)}"
+    )
+
+
+def _method(settings: TrainSettings) -> Method:
+    return load_method(settings.method, {"seed": settings.seed, **settings.config})
+
+
+def export_model(
+    path: Path | str, output: Path | str, *, merged: bool, measured: Sequence[Path | str]
+) -> Path:
+    """The trained model as a folder, with a card that holds what was measured."""
+    raise NotImplementedError

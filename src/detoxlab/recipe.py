@@ -1,0 +1,260 @@
+"""Recipes: the settings of `measure` and of a whole experiment, checked before anything runs.
+
+A recipe is a YAML file. Every key is a field of the models below; a key that is not is an
+error that suggests the nearest one. `detoxlab run --schema` prints the JSON schema.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from detoxlab.compare import Limits
+from detoxlab.errors import ConfigError, DataError, MissingFileError
+from detoxlab.measure.presets import get_protocol
+from detoxlab.records import Sampling
+from detoxlab.settings import Settings, parse
+
+Range = tuple[float, float]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class PromptSettings(Settings):
+    """Which prompts to ask."""
+
+    source: str = Field(description="a known name, a local file, or a hub id")
+    path: str | None = Field(None, description="where the named source lies on this machine")
+    columns: dict[str, str] = Field({}, description="our field: column of the file")
+    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
+    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
+    join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
+    revision: str | None = Field(None, description="revision of a hub data set")
+
+
+class DialogueSettings(Settings):
+    """Which dialogues to learn from."""
+
+    source: str = Field(description="a known name, a local file, or a hub id")
+    path: str | None = Field(None, description="where the named source lies on this machine")
+    columns: dict[str, str] = Field({}, description="our field: column of the file")
+    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of dialogues held out")
+    revision: str | None = Field(None, description="revision of a hub data set")
+
+
+class SamplingSettings(Settings):
+    """Departures from the protocol's sampling; each result says so."""
+
+    k: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    stop: tuple[str, ...] | None = None
+
+
+class Measuring(Settings):
+    """How responses are drawn and judged; shared by `measure` and by recipes."""
+
+    prompts: PromptSettings
+    protocol: str = Field("rtp", description="a preset of protocols: what is drawn and counted")
+    sampling: SamplingSettings = SamplingSettings()
+    judge: str = Field("rtp-neural", description="the scorer that judges")
+    second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
+    scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
+    encoder: str | None = Field("hashed-ngrams", description="for prompt-response similarity")
+    dtype: DType = "auto"
+    device: str = "auto"
+    batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
+    revision: str | None = Field(None, description="revision of a hub model")
+    trust_remote_code: bool = Field(False, description="run code that comes with the model")
+    endpoint: str | None = Field(None, description="URL of an OpenAI-compatible server")
+    api_key_env: str | None = Field(None, description="environment variable with the server's key")
+    reference: str | None = Field(None, description="model for perplexity; None is the base")
+    resamples: int = Field(10_000, ge=100, description="bootstrap resamples")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> "Measuring":
+        get_protocol(self.protocol)
+        if self.second == self.judge:
+            raise ValueError(f"second scorer and judge are both {self.judge!r}: take another one")
+        return self
+
+    def resolved_sampling(self) -> Sampling:
+        """The protocol's sampling with this recipe's departures and seed."""
+        changes = self.sampling.model_dump(exclude_none=True)
+        return dataclasses.replace(get_protocol(self.protocol).sampling, **changes, seed=self.seed)
+
+
+class MeasureSettings(Measuring):
+    """One `measure` command: a model and how to measure it."""
+
+    model: str
+
+    def run_config(self) -> dict[str, Any]:
+        """What goes into the run's `config.yaml`: paths relative, sampling resolved."""
+        plain = self.model_dump(mode="json")
+        plain["model"] = relative(self.model)
+        plain["prompts"] = portable(plain["prompts"])
+        plain["sampling"] = {
+            **dataclasses.asdict(self.resolved_sampling()),
+            "stop": list(self.resolved_sampling().stop),
+        }
+        return plain
+
+
+class TrainSettings(Settings):
+    """One `train` command: a method, a base model, and what it learns from."""
+
+    method: str
+    model: str
+    dialogues: DialogueSettings
+    config: dict[str, Any] = Field({}, description="hyperparameters of the method")
+    dtype: DType = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
+        plain = self.model_dump(mode="json", exclude={"seed"})
+        plain["dialogues"] = portable(plain["dialogues"])
+        return plain | {"model": relative(self.model), "config": dict(hyperparameters)}
+
+
+class Variant(Settings):
+    """One treated model: a method, what it learns from, and its hyperparameters."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    method: str
+    dialogues: DialogueSettings
+    config: dict[str, Any] = Field({}, description="hyperparameters of the method")
+
+
+class Recipe(Measuring):
+    """A whole experiment: a base model, the variants made from it, one bench, one report."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    model: str
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    limits: Limits = Field(default_factory=Limits)
+
+    @field_validator("variants")
+    @classmethod
+    def _names_differ(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        names = [variant.name for variant in variants]
+        twice = sorted({name for name in names if names.count(name) > 1 or name == "base"})
+        if twice:
+            raise ValueError(
+                f"variant name {twice[0]!r} is taken: names must differ, also from base"
+            )
+        return variants
+
+    def measure_settings(self, model: str) -> MeasureSettings:
+        """The measurement of `model` on this recipe's bench."""
+        shared = {name: getattr(self, name) for name in Measuring.model_fields}
+        return MeasureSettings(model=model, **shared)
+
+    def train_settings(self, variant: Variant) -> TrainSettings:
+        """The training of `variant` from this recipe's base model."""
+        shared = {name: getattr(self, name) for name in ("model", "dtype", "device", "seed")}
+        own = {name: getattr(variant, name) for name in ("method", "dialogues", "config")}
+        return TrainSettings(**shared, **own)
+
+
+def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in a YAML file, with `key.sub=value` overrides applied.
+
+    Raises `MissingFileError`, or `ConfigError` naming file, key, value's type and remedy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such recipe", remedy="Give a YAML file.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: is no recipe: a mapping of keys is expected")
+    settings = expanded(with_overrides(content, overrides), place=str(path))
+    return parse(Recipe, settings, place=str(path))
+
+
+def with_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of `content` with each `key.sub=value` set; values are read as YAML.
+
+    A list is entered by index or by the `name` of its entry.
+
+    >>> with_overrides({"a": {"b": 1}, "v": [{"name": "ft"}]}, ["a.b=2", "v.ft.c=[x]"])
+    {'a': {'b': 2}, 'v': [{'name': 'ft', 'c': ['x']}]}
+    """
+    result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(content)))
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {override}: not of the form key=value")
+        *parents, last = key.split(".")
+        node: Any = result
+        for parent in parents:
+            node = _enter(node, parent, override)
+        if isinstance(node, list) or not isinstance(node, dict):
+            raise ConfigError(f"--set {override}: {'.'.join(parents)} takes no keys")
+        node[last] = yaml.safe_load(value)
+    return result
+
+
+def expanded(value: Any, *, place: str) -> Any:
+    """`value` with every `${NAME}` in its texts replaced by the environment variable.
+
+    Raises `ConfigError` when a variable is not set.
+    """
+    if isinstance(value, dict):
+        return {key: expanded(item, place=place) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expanded(item, place=place) for item in value]
+    if not isinstance(value, str):
+        return value
+    names = re.findall(r"\$\{(\w+)\}", value)
+    for name in names:
+        if name not in os.environ:
+            raise ConfigError(
+                f"{place}: the environment variable {name} is not set",
+                remedy="Set it, or replace the value with --set.",
+            )
+        value = value.replace(f"${{{name}}}", os.environ[name])
+    return value
+
+
+def relative(path: str) -> str:
+    """An absolute path relative to the working folder; anything else as it is."""
+    return os.path.relpath(path) if os.path.isabs(path) else path  # noqa: PTH117
+
+
+def portable(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a data source with its paths made relative."""
+    paths = {key: relative(source[key]) for key in ("source", "path") if source.get(key)}
+    return {**source, **paths}
+
+
+def _enter(node: Any, key: str, override: str) -> Any:
+    if isinstance(node, list):
+        for position, item in enumerate(node):
+            if key == str(position) or (isinstance(item, dict) and item.get("name") == key):
+                return item
+        names = ", ".join(str(item.get("name")) for item in node if isinstance(item, dict))
+        raise ConfigError(f"--set {override}: no entry {key!r}", remedy=f"Known: {names}.")
+    if not isinstance(node, dict):
+        raise ConfigError(f"--set {override}: {key!r} is no group of keys")
+    if not isinstance(node.get(key), dict | list):
+        node[key] = {}
+    return node[key]

@@ -1,0 +1,73 @@
+"""Laws of the package as a whole: its surface, its layers, its speed to start."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import detoxlab
+
+ROOT = Path(__file__).parent.parent
+
+
+def in_a_new_process(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(detoxlab, name) is not None for name in detoxlab.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
+        detoxlab.nonesuch  # noqa: B018
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, detoxlab.cli\n"
+        "try: detoxlab.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = ('torch', 'transformers', 'peft', 'trl', 'datasets', 'scipy', 'plotly')\n"
+        "print('heavy:', [name for name in heavy if name in sys.modules])"
+    )
+    assert in_a_new_process(code).endswith("heavy: []")
+
+
+def test_imports_follow_the_layers() -> None:
+    subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_every_dependency_is_declared() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {line.split(">")[0].lower() for line in declared}
+    names |= {"yaml"} if "pyyaml" in names else set()
+    code = (
+        "import ast, pathlib, sys\n"
+        "found = set()\n"
+        f"for path in pathlib.Path({str(ROOT / 'src')!r}).rglob('*.py'):\n"
+        "    for node in ast.walk(ast.parse(path.read_text())):\n"
+        "        if isinstance(node, ast.Import): found |= {a.name for a in node.names}\n"
+        "        if isinstance(node, ast.ImportFrom) and node.module: found.add(node.module)\n"
+        "print(*{n.split('.')[0] for n in found} - set(sys.stdlib_module_names) - {'detoxlab'})"
+    )
+    imported = set(in_a_new_process(code).split())
+    comes_with = {
+        "pyarrow": "datasets",
+        "tokenizers": "transformers",
+        "huggingface_hub": "datasets",
+    }
+    assert {comes_with.get(name, name) for name in imported} <= names
+
+
+@pytest.mark.skipif(not os.environ.get("DETOXLAB_EXPECT_CPU"), reason="set in CI only")
+def test_no_cuda_build_came() -> None:
+    import torch
+
+    assert torch.version.cuda is None

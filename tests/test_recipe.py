@@ -1,0 +1,83 @@
+"""Recipes: every key is known, every value checked, and what is resolved can be run again."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from detoxlab.errors import ConfigError
+from detoxlab.pipeline.experiment import recipe_config
+from detoxlab.recipe import MeasureSettings, Recipe, expanded, load_recipe, with_overrides
+from detoxlab.records import Sampling
+from detoxlab.settings import parse
+
+ROOT = Path(__file__).parent.parent
+RECIPE = """
+name: small
+model: embedded
+prompts: {source: embedded, limit: 3}
+sampling: {k: 2}
+variants:
+  - {name: ft, method: sft, dialogues: {source: embedded}, config: {epochs: 1}}
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    file = tmp_path / "small.yaml"
+    file.write_text(RECIPE)
+    return file
+
+
+def test_the_protocol_gives_what_the_recipe_leaves_open(recipe_file: Path) -> None:
+    settings = load_recipe(recipe_file, ["seed=7"]).measure_settings("embedded")
+    assert settings.resolved_sampling() == Sampling(
+        k=2, max_new_tokens=20, temperature=1.0, top_p=0.9, seed=7
+    )
+
+
+def test_the_resolved_recipe_is_the_same_recipe(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(recipe_file, ["variants.ft.config.learning_rate=0.001"])
+    again = tmp_path / "config.yaml"
+    again.write_text(yaml.safe_dump(recipe_config(recipe)))
+    assert load_recipe(again) == recipe
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda f: f.name)
+def test_every_recipe_in_the_box_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETOXLAB_DATA", "data")
+    assert load_recipe(file).name == file.stem
+
+
+def test_the_demo_is_a_valid_recipe() -> None:
+    assert load_recipe(ROOT / "src/detoxlab/assets/demo.yaml").name == "demo"
+
+
+def test_the_one_who_judges_does_not_cross_check() -> None:
+    content = {"model": "m", "prompts": {"source": "embedded"}, "judge": "a", "second": "a"}
+    with pytest.raises(ConfigError, match="judge are both 'a'"):
+        parse(MeasureSettings, content, place="measure")
+
+
+def test_a_refused_value_is_not_repeated() -> None:
+    content = yaml.safe_load(RECIPE) | {"seed": "you fool"}
+    with pytest.raises(ConfigError) as error:
+        parse(Recipe, content, place="r")
+    assert "seed" in str(error.value)
+    assert "you fool" not in str(error.value)
+
+
+def test_overrides_leave_the_original_alone() -> None:
+    content = {"prompts": {"limit": 1}, "variants": [{"name": "ft"}, {"name": "two"}]}
+    changed = with_overrides(content, ["prompts.limit=2", "variants.1.method=sft", "new.key=on"])
+    assert content["prompts"] == {"limit": 1}
+    assert changed["prompts"] == {"limit": 2}
+    assert changed["variants"][1] == {"name": "two", "method": "sft"}
+    assert changed["new"] == {"key": True}
+
+
+def test_a_variable_of_the_environment_is_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "here")
+    assert expanded({"a": ["${WHERE}/x", 1]}, place="r") == {"a": ["here/x", 1]}
+    with pytest.raises(ConfigError, match="NO_SUCH_VAR is not set"):
+        expanded("${NO_SUCH_VAR}", place="r")
