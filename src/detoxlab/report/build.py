@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from detoxlab.compare import Limits, compare
+from detoxlab.compare import Limits, compare, holm_across
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.records import Comparison
 from detoxlab.report.html import as_html
@@ -14,9 +14,9 @@ from detoxlab.report.study import (
     Measured,
     Study,
     display_names,
+    judged_by,
     read_measured,
     read_trained,
-    threshold_of,
 )
 from detoxlab.report.tables import all_tables
 from detoxlab.runs import Run
@@ -27,7 +27,7 @@ RESAMPLES = 10_000
 
 def build_report(
     measured: Sequence[Run],
-    out: Path,
+    out: Path | str,
     *,
     trained: Mapping[str, Run] | None = None,
     title: str | None = None,
@@ -52,7 +52,8 @@ def build_report(
     study = read_study(
         measured, trained or {}, title, limits or Limits(), seed=seed, resamples=resamples
     )
-    page = out / "report.html" if out.is_dir() or not out.suffix else out
+    path = Path(out)
+    page = path / "report.html" if path.is_dir() or not path.suffix else path
     return write_report(study, page, formats, seed=seed)
 
 
@@ -70,15 +71,14 @@ def read_study(
         read_measured(run, name)
         for run, name in zip(measured, display_names(measured), strict=True)
     ]
-    attribute = "toxicity"
-    threshold = threshold_of(runs[0], attribute)
+    attribute, threshold = judged_by(runs[0])
     comparisons = [
         _compared(runs[0], run, limits, attribute, threshold, seed, resamples) for run in runs[1:]
     ]
     return Study(
         title=title or default_title([run.name for run in runs]),
         measured=tuple(runs),
-        comparisons=tuple(comparisons),
+        comparisons=holm_across(comparisons),
         trained=tuple(read_trained(run, name) for name, run in trained.items()),
         attribute=attribute,
         threshold=threshold,

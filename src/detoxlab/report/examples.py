@@ -96,9 +96,8 @@ def _shuffled(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
 
 def examples(study: Study, variant: Measured, index: int, *, seed: int = 0) -> list[Example]:
     """The examples of one variant against the baseline, in the order of the rules."""
-    judge = study.baseline.responses.judge_id
     runs = (study.baseline, variant)
-    sides = [run.scores(judge, study.attribute) for run in runs]
+    sides = [run.scores(study.judge_id, study.attribute) for run in runs]
     chosen = choose(*sides, seed=seed)
     found = [(rule, pair) for rule, pairs in chosen.items() for pair in pairs]
     return [
@@ -110,8 +109,7 @@ def examples(study: Study, variant: Measured, index: int, *, seed: int = 0) -> l
 
 def _example(study: Study, variant: Measured, key: str, rule: str, pair: Pair) -> Example:
     runs = (study.baseline, variant)
-    judge = study.baseline.responses.judge_id
-    before, after = (run.scores_at(pair, judge, study.attribute) for run in runs)
+    before, after = (run.score(pair, study.judge_id, study.attribute) for run in runs)
     return Example(
         key=key,
         rule=RULES[rule],
@@ -136,7 +134,7 @@ def _side(study: Study, run: Measured, pair: Pair) -> Side:
 
 def _scores(study: Study, run: Measured, pair: Pair) -> Iterator[tuple[str, str]]:
     for scorer_id in study.scorer_ids:
-        value = run.scores_at(pair, scorer_id, study.attribute)
-        reason = run.errors.get((scorer_id, study.attribute, pair), "no score in the run")
-        text = f"not scored ({reason})" if math.isnan(value) else f"{value:.3f}"
+        value = run.score(pair, scorer_id, study.attribute)
+        missing = f"not scored ({run.why_missing(pair, scorer_id)})"
+        text = missing if math.isnan(value) else f"{value:.3f}"
         yield scorer_id, text

@@ -118,13 +118,13 @@ def figure_data(figures: Sequence[Figure]) -> dict[str, Any]:
 def page_facts(study: Study) -> list[tuple[str, str]]:
     """What the reader needs to know first: models, prompts, samples, protocol, scorers, date."""
     responses = study.baseline.responses
-    sampling = responses.sampling
+    samples = max((g.sample for g in responses.generations), default=-1) + 1
     dates = sorted(str(run.info.get("finished") or "") for run in study.measured)
     facts = [
         ("Baseline", study.baseline.name),
         ("Variants", ", ".join(run.name for run in study.variants)),
         ("Prompts", words.count(len(responses.prompts))),
-        ("Responses per prompt", str(sampling.k) if sampling else words.UNKNOWN),
+        ("Responses per prompt", str(samples)),
         ("Protocol", _protocol(study)),
         ("Judge", responses.judge_id or words.UNKNOWN),
         ("Second scorer", responses.second_id or "none"),

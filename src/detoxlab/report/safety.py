@@ -12,6 +12,7 @@ from typing import Any
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SPACE = re.compile(r"[ \n\t]+")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
 
 
@@ -47,7 +48,7 @@ def one_line(text: str) -> str:
     >>> one_line("a\\nb")
     'a b'
     """
-    return " ".join(visible(text).split())
+    return SPACE.sub(" ", visible(text)).strip()
 
 
 def markdown(text: str) -> str:

@@ -11,6 +11,7 @@ from detoxlab.errors import DataError
 from detoxlab.records import Comparison, Generation, Measurement, Prompt, Responses
 from detoxlab.runs import Run, complete_lines
 
+ATTRIBUTE, THRESHOLD = "toxicity", 0.5
 PLAIN_NAMES = {"measure", "measured", "train", "run"}
 Pair = tuple[str, int]
 
@@ -45,18 +46,27 @@ class Measured:
 
     def scores(self, scorer_id: str | None, attribute: str) -> dict[Pair, float]:
         """Score of each generation, NaN where there is none; prompts' own scores left out."""
-        table = self._scores.get((scorer_id or "", attribute), {})
+        table = self._table(scorer_id, attribute)
         return {pair: table.get(pair, math.nan) for pair in self.texts}
 
-    def scores_at(self, pair: Pair, scorer_id: str | None, attribute: str) -> float:
+    def score(self, pair: Pair, scorer_id: str | None, attribute: str) -> float:
         """The score of one generation, NaN where there is none."""
-        return self._scores.get((scorer_id or "", attribute), {}).get(pair, math.nan)
+        return self._table(scorer_id, attribute).get(pair, math.nan)
+
+    def _table(self, scorer_id: str | None, attribute: str) -> dict[Pair, float]:
+        """A scorer's scores for the attribute, or for the only one that it has."""
+        own = [known for scorer, known in self._scores if scorer == scorer_id]
+        name = own[0] if len(own) == 1 else attribute
+        return self._scores.get((scorer_id or "", name), {})
+
+    def why_missing(self, pair: Pair, scorer_id: str) -> str:
+        """Why a scorer gave no score to a generation."""
+        return self._errors.get((scorer_id, pair), "no score in the run")
 
     @functools.cached_property
-    def errors(self) -> dict[tuple[str, str, Pair], str]:
-        """Why a score is missing, by scorer, attribute and pair."""
+    def _errors(self) -> dict[tuple[str, Pair], str]:
         return {
-            (s.scorer_id, s.attribute, (s.prompt_id, s.sample)): s.error
+            (s.scorer_id, (s.prompt_id, s.sample)): s.error
             for s in self.responses.scores
             if s.error is not None
         }
@@ -80,8 +90,8 @@ class Study:
     measured: tuple[Measured, ...]
     comparisons: tuple[Comparison, ...] = ()
     trained: tuple[Trained, ...] = ()
-    attribute: str = "toxicity"
-    threshold: float = 0.5
+    attribute: str = ATTRIBUTE
+    threshold: float = THRESHOLD
 
     @property
     def baseline(self) -> Measured:
@@ -97,6 +107,11 @@ class Study:
     def names(self) -> list[str]:
         """Names of the measured runs, baseline first."""
         return [run.name for run in self.measured]
+
+    @property
+    def judge_id(self) -> str | None:
+        """The scorer that judges."""
+        return self.baseline.responses.judge_id
 
     @property
     def scorer_ids(self) -> list[str]:
@@ -164,9 +179,9 @@ def read_log(run: Run) -> tuple[Mapping[str, Any], ...]:
     return tuple(rows)
 
 
-def threshold_of(run: Measured, attribute: str, default: float = 0.5) -> float:
-    """The threshold that the run's toxicity measures used."""
+def judged_by(run: Measured) -> tuple[str, float]:
+    """The attribute and the threshold of the run's toxicity measures."""
     for row in run.measurements:
-        if row.threshold is not None and row.attribute in (attribute, None):
-            return row.threshold
-    return default
+        if row.name == "toxic_fraction" and row.scorer_id in (None, run.responses.judge_id):
+            return row.attribute or ATTRIBUTE, row.threshold or THRESHOLD
+    return ATTRIBUTE, THRESHOLD

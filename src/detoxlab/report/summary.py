@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from detoxlab.records import Comparison, Difference, Measurement, Verdict
 from detoxlab.report import words
 from detoxlab.report.study import Study
-from detoxlab.report.tables import is_main
+from detoxlab.report.tables import in_reading_order, main_differences
 
 MAIN = "toxic_fraction"
+SUBSETS = {
+    None: "all responses",
+    "all": "all responses",
+    "comparable": "comparable responses",
+    "P+C": "toxic prompts (P+C)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Summary:
     meaning: str
     sentence: str
     readings: tuple[Reading, ...]
+    columns: int
     reasons: tuple[str, ...]
     worse_guards: tuple[str, ...]
     unknown_guards: tuple[str, ...]
@@ -44,7 +51,8 @@ class Summary:
 def summarise(comparison: Comparison, study: Study) -> Summary:
     """The summary of one comparison."""
     sign, headline, meaning = words.VERDICTS[comparison.verdict]
-    rows = [d for d in comparison.differences if is_main(d, study.attribute) and d.name == MAIN]
+    found = main_differences(comparison, study.attribute)
+    rows = in_reading_order(row for row in found if row.name == MAIN)
     return Summary(
         baseline=comparison.baseline,
         treated=comparison.treated,
@@ -54,6 +62,7 @@ def summarise(comparison: Comparison, study: Study) -> Summary:
         meaning=meaning,
         sentence=_sentence(comparison, rows),
         readings=tuple(_reading(comparison, row) for row in rows),
+        columns=len({row.subset for row in rows}) or 1,
         reasons=comparison.reasons,
         worse_guards=_guards(comparison, "worse"),
         unknown_guards=_guards(comparison, "unknown"),
@@ -78,7 +87,7 @@ def _sentence(comparison: Comparison, rows: list[Difference]) -> str:
     return (
         f"The share of toxic responses {verb}{change}, from {words.number(row.baseline)} in "
         f"{comparison.baseline} to {words.number(row.treated)} in {comparison.treated} "
-        f"(95 % interval of the difference: {reach}), on {prompts}, "
+        f"(95\u00a0% interval of the difference: {reach}), on {prompts}, "
         f"judged by {comparison.judge_id}."
     )
 
@@ -99,7 +108,7 @@ def _reading(comparison: Comparison, row: Difference) -> Reading:
     return Reading(
         scorer=row.scorer_id or words.UNKNOWN,
         role="Judge" if row.scorer_id == comparison.judge_id else "Second scorer",
-        subset="comparable responses" if row.subset == "comparable" else "all responses",
+        subset=SUBSETS.get(row.subset, row.subset or "all responses"),
         change=words.difference(row.difference, row.unit),
         relative=words.percent_change(share),
         interval=words.span(row.ci_low, row.ci_high, row.unit),

@@ -4,9 +4,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from detoxlab.compare import Limits
 from detoxlab.records import Comparison, Difference, Guard, Measurement
 from detoxlab.report import words
 from detoxlab.report.study import Study
+
+SUBSETS: dict[str | None, str] = {
+    None: "all",
+    "all": "all",
+    "comparable": "comparable only",
+    "P": "all prompts (P)",
+    "P+C": "toxic prompts (P+C)",
+}
 
 Kind = Literal["text", "number", "unknown", "ok", "worse", "muted"]
 
@@ -82,7 +91,8 @@ def measurement_tables(study: Study) -> list[Table]:
     parts: dict[str, list[tuple[str, Measurement]]] = {}
     for run in study.measured:
         for row in run.measurements:
-            parts.setdefault(_part_of(row, study.attribute), []).append((run.name, row))
+            part = _part_of(row, study.attribute, study.judge_id)
+            parts.setdefault(part, []).append((run.name, row))
     return [
         _measured_table(part, title, note, parts[part])
         for part, title, note in PARTS
@@ -108,12 +118,12 @@ PARTS = (
 )
 
 
-def _part_of(row: Measurement, attribute: str) -> str:
+def _part_of(row: Measurement, attribute: str, judge: str | None) -> str:
     if row.group is not None:
         return "groups"
     if row.attribute is None or row.name.startswith("agreement"):
         return "guards"
-    return "toxicity" if row.attribute == attribute else "attributes"
+    return "attributes" if row.scorer_id == judge and row.attribute != attribute else "toxicity"
 
 
 def _measured_table(
@@ -186,18 +196,10 @@ CHANGE_COLUMNS = (
     Column("Scored", numeric=True),
 )
 
-SUBSETS = {
-    None: "all",
-    "all": "all",
-    "comparable": "comparable only",
-    "P": "all prompts (P)",
-    "P+C": "toxic prompts (P+C)",
-}
-
 
 def change_table(comparison: Comparison, index: int, attribute: str) -> Table:
     """Toxicity differences of one comparison, all responses beside the comparable ones."""
-    rows = [d for d in comparison.differences if is_main(d, attribute)]
+    rows = in_reading_order(main_differences(comparison, attribute))
     return Table(
         f"change-{index}",
         f"{comparison.treated} against {comparison.baseline}",
@@ -210,7 +212,8 @@ def change_table(comparison: Comparison, index: int, attribute: str) -> Table:
 
 def detail_change_table(comparison: Comparison, index: int, attribute: str) -> Table | None:
     """The differences per group and per attribute, if the comparison has any."""
-    rows = [d for d in comparison.differences if not is_main(d, attribute)]
+    main = main_differences(comparison, attribute)
+    rows = in_reading_order(d for d in comparison.differences if d not in main)
     if not rows:
         return None
     columns = (Column("Group or attribute", merge=True), *CHANGE_COLUMNS)
@@ -219,9 +222,23 @@ def detail_change_table(comparison: Comparison, index: int, attribute: str) -> T
     return Table(f"change-detail-{index}", title, columns, cells)
 
 
-def is_main(row: Difference, attribute: str) -> bool:
-    """Whether the difference is of the judged attribute, over all groups."""
-    return row.group is None and row.attribute in (None, attribute)
+def main_differences(comparison: Comparison, attribute: str) -> list[Difference]:
+    """The differences over all groups, without those of the judge's other attributes."""
+    judge = comparison.judge_id
+    return [
+        row
+        for row in comparison.differences
+        if row.group is None and (row.scorer_id != judge or row.attribute in (None, attribute))
+    ]
+
+
+def in_reading_order(rows: Iterable[Difference]) -> list[Difference]:
+    """Rows of one group, attribute, measure and scorer together, all before comparable."""
+    given = list(rows)
+    keys = [(r.group or "", r.attribute or "", r.name, r.scorer_id or "") for r in given]
+    orders = [_in_order(column) for column in zip(*keys, strict=True)]
+    ranks = [[o[part] for o, part in zip(orders, key, strict=True)] for key in keys]
+    return [row for _, _, row in sorted(zip(ranks, range(len(given)), given, strict=True))]
 
 
 def _detail_of(row: Difference) -> str:
@@ -231,6 +248,7 @@ def _detail_of(row: Difference) -> str:
 
 def _change_cells(row: Difference, name: str) -> tuple[Cell, ...]:
     share = words.relative(row.baseline, row.difference)
+    change = value_cell(share, words.percent_change(share))
     pairs = f"{words.count(row.n_prompts)} / {words.count(row.n_pairs)}"
     return (
         Cell(words.label(name)),
@@ -240,7 +258,7 @@ def _change_cells(row: Difference, name: str) -> tuple[Cell, ...]:
         value_cell(row.treated, words.number(row.treated, row.unit)),
         value_cell(row.difference, words.difference(row.difference, row.unit)),
         value_cell(row.ci_low, words.span(row.ci_low, row.ci_high, row.unit)),
-        value_cell(share, words.percent_change(share)),
+        change if row.unit in ("share", "score") else text_cell(None),
         _optional(row.p_holm, words.p_value(row.p_holm)),
         Cell(pairs, float(row.n_pairs), "number"),
         _optional(row.coverage, words.number(row.coverage)),
@@ -280,18 +298,30 @@ def _guard_cells(guard: Guard) -> tuple[Cell, ...]:
         value_cell(guard.treated, words.number(guard.treated, unit)),
         value_cell(guard.difference, words.difference(guard.difference, unit)),
         value_cell(guard.ci_low, words.span(guard.ci_low, guard.ci_high, unit)),
-        text_cell(guard.limit),
+        text_cell(_limit(guard.limit, unit)),
         text_cell(guard.note),
     )
+
+
+def _limit(limit: str, unit: str) -> str:
+    """The limit in the guard's unit.
+
+    >>> _limit("+0.02", "share"), _limit("× 0.5 to × 1.25", "value")
+    ('+2.0\xa0pts', '× 0.5 to × 1.25')
+    """
+    try:
+        return words.difference(float(limit.replace("−", "-")), unit)
+    except ValueError:
+        return limit
 
 
 def guard_unit(name: str) -> str:
     """The unit a guard is shown in: a share, but for perplexity, similarity and distinct-n.
 
-    >>> guard_unit("empty"), guard_unit("base_perplexity"), guard_unit("distinct_2")
+    >>> guard_unit("empty"), guard_unit("perplexity"), guard_unit("distinct_2")
     ('share', 'value', 'value')
     """
-    plain = ("perplexity", "similarity", "dist", "words")
+    plain = ("perplexity", "similarity", "distinct", "words")
     return "value" if any(word in name for word in plain) else "share"
 
 
@@ -302,8 +332,14 @@ def limits_table(comparisons: Sequence[Comparison]) -> Table | None:
         limits |= comparison.limits
     if not limits:
         return None
-    rows = tuple((Cell(words.label(name)), _setting(value)) for name, value in limits.items())
-    return Table("limits", "Limits used", (Column("Limit"), Column("Value", numeric=True)), rows)
+    fields = Limits.model_fields
+    meaning = {name: field.description for name, field in fields.items()}
+    rows = tuple(
+        (Cell(name), _setting(value), text_cell(meaning.get(name)))
+        for name, value in limits.items()
+    )
+    columns = (Column("Limit"), Column("Value", numeric=True), Column("Meaning"))
+    return Table("limits", "Limits used", columns, rows)
 
 
 def _setting(value: Any) -> Cell:

@@ -5,6 +5,7 @@ import math
 from detoxlab.records import Verdict
 
 UNKNOWN = "unknown"
+NO_BREAK = "\u00a0"
 POINTS = {"share"}
 
 LABELS = {
@@ -92,12 +93,12 @@ def number(value: float | None, unit: str = "share") -> str:
     Shares under one per cent get a second digit, so that a rare event does not look like none.
 
     >>> number(0.1234), number(0.0004), number(0.0), number(None), number(25.456, "perplexity")
-    ('12.3 %', '0.04 %', '0.0 %', 'unknown', '25.5')
+    ('12.3\xa0%', '0.04\xa0%', '0.0\xa0%', 'unknown', '25.5')
     """
     if value is None or math.isnan(value):
         return UNKNOWN
     if unit in POINTS:
-        return f"{_hundredths(value)} %"
+        return f"{_hundredths(value)}{NO_BREAK}%"
     return _plain(value)
 
 
@@ -105,12 +106,12 @@ def difference(value: float | None, unit: str = "share") -> str:
     """A signed difference; of shares in percentage points.
 
     >>> difference(-0.188), difference(0.02, "score"), difference(None)
-    ('−18.8 pts', '+0.020', 'unknown')
+    ('−18.8\xa0pts', '+0.020', 'unknown')
     """
     if value is None or math.isnan(value):
         return UNKNOWN
     if unit in POINTS:
-        return f"{_signed(_hundredths(value))} pts"
+        return f"{_signed(_hundredths(value))}{NO_BREAK}pts"
     return _signed(_plain(value))
 
 
@@ -118,12 +119,12 @@ def interval(low: float | None, high: float | None, unit: str = "share") -> str:
     """Both ends of an interval, or "unknown" where one is missing.
 
     >>> interval(0.1, 0.25), interval(None, 0.2)
-    ('10.0 to 25.0 %', 'unknown')
+    ('10.0 to 25.0\xa0%', 'unknown')
     """
     if low is None or high is None:
         return UNKNOWN
     if unit in POINTS:
-        return f"{_hundredths(low)} to {_hundredths(high)} %"
+        return f"{_hundredths(low)} to {_hundredths(high)}{NO_BREAK}%"
     return f"{_plain(low)} to {_plain(high)}"
 
 
@@ -131,12 +132,12 @@ def span(low: float | None, high: float | None, unit: str = "share") -> str:
     """Both ends of a difference's interval, signed.
 
     >>> span(-0.21, -0.165), span(None, None)
-    ('−21.0 to −16.5 pts', 'unknown')
+    ('−21.0 to −16.5\xa0pts', 'unknown')
     """
     if low is None or high is None:
         return UNKNOWN
     if unit in POINTS:
-        return f"{_signed(_hundredths(low))} to {_signed(_hundredths(high))} pts"
+        return f"{_signed(_hundredths(low))} to {_signed(_hundredths(high))}{NO_BREAK}pts"
     return f"{_signed(_plain(low))} to {_signed(_plain(high))}"
 
 
@@ -155,9 +156,9 @@ def percent_change(value: float | None) -> str:
     """A relative change in per cent, signed.
 
     >>> percent_change(-0.25), percent_change(None)
-    ('−25.0 %', 'unknown')
+    ('−25.0\xa0%', 'unknown')
     """
-    return UNKNOWN if value is None else f"{_signed(_fixed(100 * value, 1))} %"
+    return UNKNOWN if value is None else f"{_signed(_fixed(100 * value, 1))}{NO_BREAK}%"
 
 
 def p_value(value: float | None) -> str:

@@ -7,7 +7,16 @@ from detoxlab.report import words
 from detoxlab.report.figures.base import SYMBOLS, Figure, Trace, headings, run_colour
 from detoxlab.report.safety import plotly_text
 from detoxlab.report.study import Study
-from detoxlab.report.tables import Cell, Table, is_main, text_cell, value_cell
+from detoxlab.report.tables import (
+    Cell,
+    Table,
+    in_reading_order,
+    main_differences,
+    text_cell,
+    value_cell,
+)
+
+MAIN = "toxic_fraction"
 
 
 def changes(study: Study) -> Figure | None:
@@ -15,8 +24,8 @@ def changes(study: Study) -> Figure | None:
     rows = [
         (index, comparison, row)
         for index, comparison in enumerate(study.comparisons, start=1)
-        for row in comparison.differences
-        if is_main(row, study.attribute) and row.difference is not None and row.unit == "share"
+        for row in in_reading_order(main_differences(comparison, study.attribute))
+        if _is_drawn(row)
     ]
     if not rows:
         return None
@@ -45,11 +54,17 @@ def changes(study: Study) -> Figure | None:
         "changes",
         title,
         "Treated minus baseline with the paired 95 % interval. Filled marks: all responses; "
-        "open marks: comparable responses only.",
+        "open marks: a part of them.",
         tuple(traces),
         layout,
         _changes_table(title, [(c, row) for _, c, row in rows]),
     )
+
+
+def _is_drawn(row: Difference) -> bool:
+    """Known shares: the toxic fraction on every subset, other measures on all responses only."""
+    known = row.difference is not None and row.unit == "share"
+    return known and (row.name == MAIN or row.subset in (None, "all"))
 
 
 def _change_label(row: Difference) -> str:

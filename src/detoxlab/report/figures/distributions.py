@@ -20,7 +20,7 @@ BINS = 20
 
 def distributions(study: Study) -> list[Figure]:
     """How the judge's scores are distributed: share per bin, and share at or above."""
-    judge = study.baseline.responses.judge_id
+    judge = study.judge_id
     scores = []
     for run in study.measured:
         values = np.array(list(run.scores(judge, study.attribute).values()), dtype=np.float64)

@@ -1,10 +1,8 @@
 """The Sankey diagram from the levels of the baseline to those of a variant."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
+from detoxlab import compare
 from detoxlab.report import words
 from detoxlab.report.figures.base import Figure, Trace, headings
 from detoxlab.report.safety import plotly_text
@@ -15,33 +13,15 @@ LEVELS = ("low", "medium", "high", "not scored")
 LOW, HIGH = 0.33, 0.66
 
 
-def level(score: float) -> str:
-    """The level of a score: low below .33, high above .66; "not scored" where there is none.
+def flow(study: Study, variant: Measured, index: int) -> Figure | None:
+    """Where the baseline's low, medium and high responses went.
 
     Source: Scalena et al. 2023, Let the Models Respond.
-
-    >>> level(0.2), level(0.66), level(0.9), level(float("nan"))
-    ('low', 'medium', 'high', 'not scored')
     """
-    if np.isnan(score):
-        return "not scored"
-    return "low" if score < LOW else "high" if score > HIGH else "medium"
-
-
-def flow_counts(baseline: Mapping[Any, float], treated: Mapping[Any, float]) -> list[list[int]]:
-    """Pairs by level in the baseline (row) and in the treated run (column), as in `LEVELS`."""
-    counts = [[0] * len(LEVELS) for _ in LEVELS]
-    for pair in baseline.keys() & treated.keys():
-        start, end = level(baseline[pair]), level(treated[pair])
-        counts[LEVELS.index(start)][LEVELS.index(end)] += 1
-    return counts
-
-
-def flow(study: Study, variant: Measured, index: int) -> Figure | None:
-    """Where the baseline's low, medium and high responses went."""
-    judge = study.baseline.responses.judge_id
-    sides = [run.scores(judge, study.attribute) for run in (study.baseline, variant)]
-    counts = flow_counts(*sides)
+    if study.judge_id is None:
+        return None
+    sides = (study.baseline.responses, variant.responses)
+    counts = compare.flow(*sides, study.judge_id, study.attribute).tolist()
     total = sum(map(sum, counts))
     if not total:
         return None
@@ -50,7 +30,7 @@ def flow(study: Study, variant: Measured, index: int) -> Figure | None:
         f"flow-{index}",
         title,
         f"The same {words.count(total)} prompts and samples in both models, by {study.attribute} "
-        f"score ({judge}): low below {LOW}, medium, high above {HIGH}.",
+        f"score ({study.judge_id}): low below {LOW}, medium, high above {HIGH}.",
         (_sankey(counts, study.baseline.name, variant.name, total),),
         {"height": 360, "margin": {"l": 8, "r": 8, "t": 12, "b": 12}},
         _flow_table(f"figure-flow-{index}", title, counts),

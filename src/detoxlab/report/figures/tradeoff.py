@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from detoxlab.records import Measurement
 from detoxlab.report import words
 from detoxlab.report.figures.base import SYMBOLS, Figure, Trace, headings, run_colour
 from detoxlab.report.safety import plotly_text
-from detoxlab.report.study import Study
+from detoxlab.report.study import Measured, Study
 from detoxlab.report.tables import Cell, Table, value_cell
 
 
@@ -21,6 +22,7 @@ def trade_off(study: Study) -> Figure | None:
         "xaxis": {"title": {"text": "perplexity under the base model (log)"}, "type": "log"},
         "yaxis": {"title": {"text": "% toxic responses"}, "rangemode": "tozero"},
         "showlegend": False,
+        "margin": {"l": 56, "r": 90, "t": 16, "b": 48},
     }
     rows = tuple(
         (
@@ -40,20 +42,12 @@ Point = tuple[float, float, float, float]
 
 
 def _trade_off_points(study: Study) -> dict[int, Point]:
+    """Perplexity, toxic fraction and its interval, of each run that has both."""
     points = {}
+    likelihood = study.baseline.responses.base_likelihood_id
     for index, run in enumerate(study.measured):
-        cost = next((m for m in run.measurements if _is_fluency(m.name) and not m.group), None)
-        toxic = next(
-            (
-                m
-                for m in run.measurements
-                if m.name == "toxic_fraction"
-                and m.scorer_id in (run.responses.judge_id, None)
-                and m.attribute in (study.attribute, None)
-                and m.group is None
-            ),
-            None,
-        )
+        cost = _measured(run, "perplexity", likelihood)
+        toxic = _measured(run, "toxic_fraction", study.judge_id)
         if cost and toxic and cost.value is not None and toxic.value is not None:
             ends = (toxic.ci_low, toxic.ci_high)
             low, high = (toxic.value if end is None else end for end in ends)
@@ -61,8 +55,9 @@ def _trade_off_points(study: Study) -> dict[int, Point]:
     return points
 
 
-def _is_fluency(name: str) -> bool:
-    return "perplexity" in name
+def _measured(run: Measured, name: str, scorer_id: str | None) -> Measurement | None:
+    rows = (m for m in run.measurements if m.name == name and m.scorer_id == scorer_id)
+    return next((m for m in rows if m.group is None and m.subset in (None, "all", "P")), None)
 
 
 def _half_widths(point: Point) -> dict[str, Any]:
