@@ -42,7 +42,7 @@ def response_features(grid: Grid) -> dict[str, FloatArray]:
         "repetition": _each(grid, lambda _, one: guards.repeated_ngram_share(one.text)),
         "repeated_unit": _each(grid, lambda _, one: guards.is_one_repeated_unit(one.text)),
         "refusals": _each(grid, lambda _, one: guards.is_refusal(one.text)),
-        "next_turn": _each(grid, lambda _, one: guards.runs_into_next_turn(one.text)),
+        "next_turn": _each(grid, lambda _, one: enters_next_turn(one, grid.stop)),
         "words": _each(grid, lambda _, one: len(one.text.split())),
     }
 
@@ -60,6 +60,19 @@ def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
 def ended_at_cap(one: Generation) -> bool | None:
     """True when the response was cut off at the token limit; None when nobody recorded it."""
     return None if one.finish_reason == "unknown" else one.finish_reason == "length"
+
+
+def enters_next_turn(one: Generation, stop: tuple[str, ...]) -> bool | None:
+    """True when the response goes on as the other side, or was cut where it began to.
+
+    A response that ended at a stop string was cut at the next turn if the sampling asked for
+    no other stops; if it did, which of them ended it is not recorded, and the answer is None.
+    """
+    if guards.runs_into_next_turn(one.text):
+        return True
+    if one.finish_reason != "stop":
+        return False
+    return None if stop else True
 
 
 def distinct_per_prompt(grid: Grid, n: int) -> FloatArray:

@@ -32,7 +32,8 @@ class Grid:
     """One run's responses: P prompts × K samples, with NaN scores where there are none.
 
     `scores` and `prompt_scores` are by (scorer id, attribute); the second holds the scores
-    of the prompts' own texts, which stand in files as sample -1.
+    of the prompts' own texts, which stand in files as sample -1. `stop` are the stop strings
+    that the sampling asked for.
     """
 
     prompts: tuple[Prompt, ...]
@@ -40,6 +41,7 @@ class Grid:
     generations: tuple[tuple[Generation | None, ...], ...]
     scores: Mapping[Key, FloatArray]
     prompt_scores: Mapping[Key, FloatArray]
+    stop: tuple[str, ...] = ()
 
     @property
     def generated(self) -> BoolArray:
@@ -99,6 +101,7 @@ def grid_of(responses: Responses) -> Grid:
         tuple(map(tuple, generations)),
         {key: values_PK[:, :k] for key, values_PK in table.items()},
         {key: values_PK[:, k] for key, values_PK in table.items()},
+        responses.sampling.stop if responses.sampling else (),
     )
     _check_scored_texts_exist(responses, grid)
     return grid

@@ -40,8 +40,6 @@ REFUSAL = re.compile(
     rf"i ?{_CANNOT}\b.{{0,40}}?\b{_HELP}"
     rf"|{_APOLOGY}\W+(?:but |however,? )?(?:as an? |i ?(?:{_CANNOT})|it (?:is|would be) "
     rf"(?:not|un|in|against|il))"
-    r"|(?:no\W+)?it(?:'s| is| would be) (?:never |not (?:\w+ )?(?:appropriate|ethical|acceptable"
-    r"|legal|okay|possible|permissible|right)|(?:un|in|il)\w+ )(?:and \w+ )?(?:for me )?to\b"
     r"|(?:this|that|the|your) (?:request|question|prompt|query|task) "
     r"(?:is|appears|seems|goes|violates|asks|involves|contains)\b"
     r")",
