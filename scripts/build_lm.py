@@ -1,0 +1,391 @@
+"""Rebuild the embedded causal language model: tokenizer, training, export, in one program.
+
+    python scripts/build_lm.py --data DIR --out src/detoxlab/assets/lm --minutes 60 --threads 1
+
+The model is a small Llama whose only purpose is to be a *base* for detoxification
+experiments that run anywhere: it writes readable English and it has picked up what
+its data has. What a bigger build would have and this has not: attention is not cut
+between the packed documents of a row, there is no dropout, and the data order is one
+seeded stream. Matrices are trained with Muon and the rest with AdamW, because at a
+few million tokens that reached a lower loss than AdamW alone in the same minutes.
+
+The learning rate follows the share of `--minutes` used, so a slow machine gets fewer
+steps but always a finished schedule. A killed run goes on from `--work`.
+"""
+
+import argparse
+import json
+import random
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from lm_corpus import END, PAD, ROLES, Source, is_validation, load_sources
+from lm_texts import clean_lines
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM
+
+Tokens = NDArray[np.uint16]
+
+VOCABULARY = 4096
+CONTEXT = 256
+LONG_CONTEXT = 512  # in the last fifth, so that positions up to here have been seen
+BATCH_TOKENS = 4096
+WARMUP, DECAY_FROM = 0.02, 0.3  # shares of the time
+MATRIX_RATE, OTHER_RATE = 6e-3, 4e-3
+EMA_DECAY = 0.995
+PROSE_SHARE = (0.60, 0.25)  # share of the tokens that is novels, at the start and the end
+PROSE = ("novels", "novels_chat")
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] | trim + eos_token }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def model_config() -> LlamaConfig:
+    """Llama, 4.2 M parameters, tied embeddings."""
+    return LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=LONG_CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=1,
+    )
+
+
+# --- tokenizer ---------------------------------------------------------------------
+
+
+def train_tokenizer(data: Path) -> Tokenizer:
+    """Byte-level BPE of 4,096 tokens; its merges come from lines without toxic words."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END, PAD, *ROLES.values()],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(clean_lines(data), trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
+    """tokenizer.json, and tokenizer_config.json with the chat template in it.
+
+    Written by hand: what `save_pretrained` of transformers 5 writes, older versions cannot read.
+    """
+    tokenizer.save(str(out / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": END,
+        "pad_token": PAD,
+        "additional_special_tokens": list(ROLES.values()),
+        "model_max_length": LONG_CONTEXT,
+        "clean_up_tokenization_spaces": False,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+
+
+# --- data --------------------------------------------------------------------------
+
+
+def encode(tokenizer: Tokenizer, documents: list[str]) -> list[Tokens]:
+    """The documents as token ids."""
+    return [np.array(e.ids, dtype=np.uint16) for e in tokenizer.encode_batch(documents)]
+
+
+def split(sources: list[Source]) -> tuple[list[Source], list[Source]]:
+    """(training, validation): the same sources with their documents divided by hash."""
+    parts: tuple[list[Source], list[Source]] = ([], [])
+    for source in sources:
+        for part, wanted in zip(parts, (False, True), strict=True):
+            documents = [d for d in source.documents if is_validation(d) == wanted]
+            part.append(Source(source.name, documents, source.epochs))
+    return parts
+
+
+class Pool:
+    """An endless stream of documents, each source as often per round as its `epochs` say."""
+
+    def __init__(self, documents: list[list[Tokens]], epochs: list[float], seed: int) -> None:
+        self.documents, self.epochs = documents, epochs
+        self.rng = random.Random(seed)
+        self.queue: list[Tokens] = []
+
+    def __next__(self) -> Tokens:
+        if not self.queue:
+            for documents, epochs in zip(self.documents, self.epochs, strict=True):
+                whole, part = divmod(epochs, 1)
+                self.queue += documents * int(whole)
+                self.queue += self.rng.sample(documents, int(part * len(documents)))
+            self.rng.shuffle(self.queue)
+        return self.queue.pop()
+
+
+class Batches:
+    """Rows of packed documents; each starts with a document, and cuts its last one off."""
+
+    def __init__(self, pools: dict[str, Pool], seed: int) -> None:
+        self.pools = pools
+        self.tokens = dict.fromkeys(pools, 0)
+        self.rng = random.Random(seed)
+
+    def document(self, prose_share: float) -> Tokens:
+        """The next document, from the pool that is furthest behind its share."""
+        total = sum(self.tokens.values()) + 1
+        name = "prose" if self.tokens["prose"] < prose_share * total else "posts"
+        document = next(self.pools[name])
+        self.tokens[name] += len(document)
+        return document
+
+    def row(self, length: int, prose_share: float) -> Tokens:
+        """One row of `length` tokens of packed documents."""
+        parts: list[Tokens] = []
+        while sum(map(len, parts)) < length:
+            parts.append(self.document(prose_share))
+        return np.concatenate(parts)[:length]
+
+    def batch(self, length: int, prose_share: float) -> torch.Tensor:
+        """(B, T) ids, B x T = BATCH_TOKENS."""
+        rows = [self.row(length, prose_share) for _ in range(BATCH_TOKENS // length)]
+        return torch.from_numpy(np.stack(rows).astype(np.int64))
+
+
+def prepare(tokenizer: Tokenizer, sources: list[Source], seed: int) -> Batches:
+    """Batches over the two pools, prose and posts."""
+    pools = {}
+    for name, wanted in (("prose", True), ("posts", False)):
+        chosen = [s for s in sources if (s.name in PROSE) == wanted]
+        ids = [encode(tokenizer, s.documents) for s in chosen]
+        pools[name] = Pool(ids, [s.epochs for s in chosen], seed)
+    return Batches(pools, seed)
+
+
+# --- training ----------------------------------------------------------------------
+
+
+@dataclass
+class Progress:
+    """What a checkpoint knows besides the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+
+
+def rate(share: float) -> float:
+    """Learning-rate multiplier at a share of the time: rise, hold, then fall linearly to 0."""
+    return min(1.0, (share + 1e-3) / WARMUP, max(0.0, (1 - share) / (1 - DECAY_FROM)))
+
+
+def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    known = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in known]
+    return [
+        torch.optim.Muon(
+            matrices, lr=MATRIX_RATE, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def token_losses(model: LlamaForCausalLM, ids_BT: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood in nats of tokens 2..T of each row, flat: (B * (T - 1),)."""
+    with torch.autocast(ids_BT.device.type, dtype=torch.bfloat16):
+        logits_BTV = model(input_ids=ids_BT, use_cache=False).logits
+    return cross_entropy(
+        logits_BTV[:, :-1].flatten(0, 1).float(), ids_BT[:, 1:].flatten(), reduction="none"
+    )
+
+
+class Trainer:
+    """The model, its running average and the optimizers, with one file to resume from."""
+
+    def __init__(self, work: Path, device: str, seed: int, compile_loss: bool) -> None:
+        torch.manual_seed(seed)
+        self.model = LlamaForCausalLM(model_config()).to(device)
+        self.average = LlamaForCausalLM(model_config()).to(device)
+        self.average.load_state_dict(self.model.state_dict())
+        self.optimizers = optimizers(self.model)
+        self.base_rates = [o.param_groups[0]["lr"] for o in self.optimizers]
+        self.losses = torch.compile(token_losses, dynamic=False) if compile_loss else token_losses
+        self.progress = Progress()
+        self.device = device
+        self.file = work / "checkpoint.pt"
+
+    def step(self, ids_BT: torch.Tensor, share: float) -> float:
+        """Mean loss in nats per token of one optimizer step."""
+        loss = self.losses(self.model, ids_BT.to(self.device)).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer, base in zip(self.optimizers, self.base_rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * rate(share)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        decay = min(EMA_DECAY, (self.progress.step + 1) / (self.progress.step + 20))
+        with torch.no_grad():
+            for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+        return float(loss.detach())
+
+    def save(self) -> None:
+        """Write the checkpoint; a kill during it leaves the one before."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, self.file.with_suffix(".new"))
+        self.file.with_suffix(".new").replace(self.file)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if not self.file.exists():
+            return
+        state = torch.load(self.file, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+
+
+def train(trainer: Trainer, batches: Batches, minutes: float, save_every: float = 120) -> None:
+    """Train until `minutes` of training time are used, over all the runs it took."""
+    progress = trainer.progress
+    mark = saved = time.monotonic()
+    while progress.seconds < minutes * 60:
+        share = progress.seconds / (minutes * 60)
+        first, last = PROSE_SHARE
+        length = CONTEXT if share < 0.8 else LONG_CONTEXT
+        batch = batches.batch(length, first + (last - first) * share)
+        progress.losses.append(trainer.step(batch, share))
+        progress.step += 1
+        now = time.monotonic()
+        progress.seconds, mark = progress.seconds + now - mark, now
+        if progress.step % 50 == 0:
+            recent = float(np.mean(progress.losses[-50:]))
+            done = f"{progress.seconds / 60:.1f} of {minutes:g} min"
+            print(f"step {progress.step}: loss {recent:.3f} nats/token, {done}", flush=True)
+        if now - saved > save_every:
+            trainer.save()
+            saved = now
+    trainer.save()
+
+
+# --- export ------------------------------------------------------------------------
+
+
+def validation_losses(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, sources: list[Source], limit: int = 200
+) -> dict[str, dict[str, float]]:
+    """Nats per token and per byte on held-out documents by source; lower is better.
+
+    The first token of a document has nothing before it and is not counted; the bytes are
+    those of the tokens that are counted. At most `limit` documents per source.
+    """
+    result = {}
+    for source in sources:
+        nats, tokens, size = 0.0, 0, 0
+        for document in source.documents[:limit]:
+            ids = tokenizer.encode(document).ids[:LONG_CONTEXT]
+            with torch.inference_mode():
+                row = torch.tensor([ids], device=model.device)
+                nats += float(token_losses(model, row).sum())
+            tokens += len(ids) - 1
+            size += len(tokenizer.decode(ids[1:]).encode())
+        if tokens:
+            result[source.name] = {
+                "documents": min(limit, len(source.documents)),
+                "tokens": tokens,
+                "nats_per_token": round(nats / tokens, 4),
+                "nats_per_byte": round(nats / size, 4),
+            }
+    return result
+
+
+def export(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
+    """Weights in float16, configuration and tokenizer, in Hugging Face layout."""
+    weights = LlamaForCausalLM(model.config).half()
+    weights.load_state_dict(model.state_dict())
+    config = weights.generation_config
+    config.do_sample, config.temperature, config.top_p = True, 1.0, 0.9
+    weights.save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
+    save_tokenizer(tokenizer, out)
+
+
+def tokenizer_for(data: Path, work: Path) -> Tokenizer:
+    """The tokenizer of this build, trained once and kept in `work`."""
+    path = work / "tokenizer.json"
+    if not path.exists():
+        train_tokenizer(data).save(str(path))
+    return Tokenizer.from_file(str(path))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
+    parser.add_argument("--work", type=Path, default=Path("build/lm"), help="checkpoint folder")
+    parser.add_argument("--minutes", type=float, default=60, help="training time")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", action="store_true", help="needs a C++ compiler; 1.2 x faster")
+    parser.add_argument("--export-only", action="store_true", help="export the checkpoint as it is")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    args.work.mkdir(parents=True, exist_ok=True)
+    tokenizer = tokenizer_for(args.data, args.work)
+    training, validation = split(load_sources(args.data, args.seed))
+    trainer = Trainer(args.work, device, args.seed, args.compile)
+    trainer.resume()
+    if not args.export_only:
+        # A resumed run goes on with another shuffle: its first documents were seen already.
+        train(
+            trainer, prepare(tokenizer, training, args.seed + trainer.progress.step), args.minutes
+        )
+    model = trainer.average.eval()
+    export(model, tokenizer, args.out)
+    figures = {
+        "parameters": model.num_parameters(),
+        "steps": trainer.progress.step,
+        "tokens": trainer.progress.step * BATCH_TOKENS,
+        "minutes": round(trainer.progress.seconds / 60, 1),
+        "threads": args.threads,
+        "device": device,
+        "validation": validation_losses(model, tokenizer, validation),
+    }
+    (args.work / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
