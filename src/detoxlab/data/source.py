@@ -76,7 +76,7 @@ def sample(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
     A smaller limit with the same seed gives a subset of a larger one.
 
     >>> sample("abcdef", 3, seed=0), sample("abcdef", 9, seed=0)
-    (['b', 'c', 'e'], ['a', 'b', 'c', 'd', 'e', 'f'])
+    (['c', 'd', 'f'], ['a', 'b', 'c', 'd', 'e', 'f'])
     """
     check_limit(limit)
     if limit is None or limit >= len(items):
