@@ -1,0 +1,102 @@
+"""A trained adapter as a folder to give away: merged weights or the adapter, with a model card.
+
+Imports torch and peft through `detoxlab.models`, inside the functions that need them.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.methods.card import model_card
+from detoxlab.records import Comparison, Measurement
+from detoxlab.runs import Run
+
+DType = Literal["float32", "bfloat16", "float16"]
+Measured = Mapping[str, Sequence[Measurement]]
+
+
+def export_merged(
+    run: Run,
+    out: Path | str,
+    *,
+    dtype: DType = "float32",
+    measured: Measured | None = None,
+    comparisons: Sequence[Comparison] = (),
+    licence: str = "other",
+) -> Path:
+    """The folder `out` with the adapter of a train run added to the base model's weights.
+
+    Plain transformers loads it. Weights are merged in float32, then turned into `dtype`, and
+    saved as safetensors; the tokenizer carries the chat template that was trained with.
+
+    Raises `ConfigError` when `out` holds something, `ModelError` when the run has no adapter.
+    """
+    from detoxlab.models import load_model
+    from detoxlab.models.load import DTYPES
+
+    with _written_whole(Path(out)) as draft:
+        lm = load_model(run.path, dtype="float32", device="cpu", merge_adapter=True)
+        lm.model.to(DTYPES[dtype]).save_pretrained(draft)
+        lm.tokenizer.save_pretrained(draft)
+        _write_card(draft, Path(out).name, run, measured, comparisons, licence)
+    return Path(out)
+
+
+def export_adapter(
+    run: Run,
+    out: Path | str,
+    *,
+    measured: Measured | None = None,
+    comparisons: Sequence[Comparison] = (),
+    licence: str = "other",
+) -> Path:
+    """The folder `out` with the adapter alone, in PEFT's layout; errors as `export_merged`."""
+    adapter = run.path / "adapter"
+    if not adapter.is_dir():
+        raise ModelError(
+            f"{run.path}: this run has no adapter", remedy="Give a finished run of train."
+        )
+    with _written_whole(Path(out)) as draft:
+        for file in sorted(adapter.iterdir()):
+            shutil.copyfile(file, draft / file.name)
+        _write_card(draft, Path(out).name, run, measured, comparisons, licence)
+    return Path(out)
+
+
+@contextlib.contextmanager
+def _written_whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into, which takes its place only when all went well."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: holds something already", remedy="Choose another --output.")
+    draft = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        if out.exists():
+            out.rmdir()
+        draft.replace(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_card(
+    folder: Path,
+    title: str,
+    run: Run,
+    measured: Measured | None,
+    comparisons: Sequence[Comparison],
+    licence: str,
+) -> None:
+    card = model_card(
+        title,
+        run.info,
+        run.config,
+        measured=measured or {},
+        comparisons=comparisons,
+        licence=licence,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
