@@ -41,7 +41,7 @@ def group_name(group: str) -> str:
 def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
     """A prompt per line: demonstrations on lines of their own, then the dash to continue after."""
     for row in rows:
-        text = text_of(row, "text").replace("\\n", "\n")
+        text = text_of(row, "text").replace("\\n", "\n").rstrip()
         meta = {"groups": [group_name(row.values["group"])], "label": row.values["label"]}
         yield row.place, Prompt(row.values["id"], text, "toxigen", meta)
 

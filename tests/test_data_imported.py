@@ -1,0 +1,121 @@
+"""Responses that other tools generated: samples, scores, and unknown that is not zero."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detoxlab.data import load_responses_file
+from detoxlab.errors import DataError, MissingFileError
+
+COLUMNS = {"prompt_column": "prompt", "response_column": "response"}
+
+
+def csv_file(folder: Path, *lines: str) -> Path:
+    path = folder / "responses.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_repeated_prompts_are_samples(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "prompt,response", "A,x", "B,y", "A,z", "A,")
+    prompts, generations, scores = load_responses_file(path, **COLUMNS)
+    assert [prompt.text for prompt in prompts] == ["A", "B"]
+    assert {prompt.source for prompt in prompts} == {"responses.csv"}
+    name = {prompt.id: prompt.text for prompt in prompts}
+    assert [(name[g.prompt_id], g.sample, g.text) for g in generations] == [
+        ("A", 0, "x"),
+        ("B", 0, "y"),
+        ("A", 1, "z"),
+        ("A", 2, ""),
+    ]
+    assert {(g.token_ids, g.finish_reason) for g in generations} == {((), "unknown")}
+    assert scores == []
+
+
+def test_ids_tell_prompts_with_one_text_apart(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "nr,prompt,response", "1,A,x", "2,A,y")
+    prompts, generations, _ = load_responses_file(path, id_column="nr", **COLUMNS)
+    assert [prompt.id for prompt in prompts] == ["1", "2"]
+    assert [generation.sample for generation in generations] == [0, 0]
+
+
+def test_an_unscored_response_is_no_harmless_one(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "prompt,response,p,q", "A,x,0.5,", "B,y,nan,1", "C,z,0,0.25")
+    columns = {"perspective": "p", "other": "q"}
+    _, _, scores = load_responses_file(path, score_columns=columns, **COLUMNS)
+    assert [(s.scorer_id, s.value, s.error) for s in scores] == [
+        ("perspective", 0.5, None),
+        ("other", None, "not scored in the file"),
+        ("perspective", None, "not scored in the file"),
+        ("other", 1.0, None),
+        ("perspective", 0.0, None),
+        ("other", 0.25, None),
+    ]
+    assert {score.attribute for score in scores} == {"toxicity"}
+
+
+def test_a_column_in_which_nothing_is_scored_is_read(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "prompt,response,p", "A,x,", "B,y,")
+    _, _, scores = load_responses_file(path, score_columns={"perspective": "p"}, **COLUMNS)
+    assert [score.value for score in scores] == [None, None]
+
+
+WRONG: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
+    "no column": (("prompt,reply", "A,x"), {}, "no column 'response'.*Columns: prompt, reply"),
+    "no score column": (
+        ("prompt,response,tox", "A,x,1"),
+        {"score_columns": {"judge": "toxx"}},
+        "no column 'toxx'. Did you mean 'tox'",
+    ),
+    "no id": (("nr,prompt,response", "1,A,x", ",B,y"), {"id_column": "nr"}, r":3: column 'nr' is"),
+    "empty prompt": (("prompt,response", "A,x", ",you fool"), {}, r":3: column 'prompt' is empty"),
+    "one id, two prompts": (
+        ("nr,prompt,response", "1,A,x", "1,you fool,y"),
+        {"id_column": "nr"},
+        r"csv:3: id '1' was given to another prompt at .*csv:2",
+    ),
+    "percent": (
+        ("prompt,response,p", "A,x,73"),
+        {"score_columns": {"judge": "p"}},
+        r":2: the score 73 in column 'p' is not between 0 and 1\. Divide percentages",
+    ),
+    "word": (
+        ("prompt,response,p", "A,x,you fool"),
+        {"score_columns": {"judge": "p"}},
+        r":2: column 'p' holds no number",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_responses_are_named(tmp_path: Path, case: str) -> None:
+    lines, options, says = WRONG[case]
+    with pytest.raises(DataError, match=says) as caught:
+        load_responses_file(csv_file(tmp_path, *lines), **COLUMNS, **options)
+    assert "\n" not in str(caught.value)
+    assert "you fool" not in str(caught.value)
+
+
+def test_a_null_response_is_not_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "responses.jsonl"
+    path.write_text('{"prompt": "A", "response": ""}\n{"prompt": "B", "response": null}\n')
+    with pytest.raises(DataError, match=r"jsonl:2: column 'response' is missing"):
+        load_responses_file(path, **COLUMNS)
+
+
+def test_no_file_and_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"responses\.csv: no such file"):
+        load_responses_file(tmp_path / "responses.csv", **COLUMNS)
+    with pytest.raises(DataError, match="holds no rows"):
+        load_responses_file(csv_file(tmp_path, "prompt,response"), **COLUMNS)
+
+
+def test_real_completions(data_dir: Path) -> None:
+    prompts, generations, scores = load_responses_file(
+        data_dir / "xstest" / "xstest_v2_completions_gpt4.csv.gz",
+        prompt_column="prompt",
+        response_column="completion",
+        id_column="id",
+    )
+    assert (len(prompts), len(generations), scores) == (450, 450, [])
