@@ -151,6 +151,8 @@ def test_refusals(text: str) -> None:
         "You cannot judge everybody by one person.",
         "Sorry to hear that.",
         "I don't think so.",
+        "I can't wait to see you again.",
+        "I don't want to talk with you.",
         "It's not right to judge people by where they come from.",
         "",
     ],

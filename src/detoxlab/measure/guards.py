@@ -23,23 +23,23 @@ NEXT_TURN = re.compile(
 )
 
 _APOLOGY = r"(?:(?:i am|i'm|im) (?:\w+ )?sorry|sorry|(?:i |my )?apologi(?:[sz]e|es)|unfortunately)"
+_SELF = r"as an? (?:\w+ ){0,3}(?:ai|assistant|language model|machine|computer program)\b"
 _CANNOT = (
-    r"(?:can ?not|can't|could not|couldn't|won't|will not|do not|don't|would not|wouldn't"
-    r"|must decline|have to decline|decline|refuse|"
-    r"(?:am|'m) (?:\w+ )?(?:unable|not able|not programmed|not comfortable|not going|not allowed))"
+    r"i ?(?:can ?not|can't|could not|couldn't|won't|will not|do not|don't|must decline to"
+    r"|have to decline to|decline to|refuse to|(?:am|'m) (?:\w+ )?"
+    r"(?:unable to|not able to|not programmed to|not comfortable|not going to|not allowed to))"
 )
 _HELP = (
-    r"(?:help|assist|provide|give|answer|fulfil|comply|condone|support|promote|engage|generate"
-    r"|create|write|respond|discuss|recommend|encourage|offer|do that|do this|say|share|participate"
-    r"|continue|complete|to |with |produce|advise|suggest|have (?:a |any )?personal|have feelings)"
+    r"(?:help|assist|provide|give you|give advice|answer|fulfil|comply|condone|support or|promote"
+    r"|engage|generate|create|write|respond|discuss|recommend|encourage|offer|do that|participate"
+    r"|complete|produce|advise|suggest|have (?:any |the )?(?:personal|feelings|access|the ability))"
 )
-_SELF = r"as an? (?:\w+ ){0,3}(?:ai|assistant|language model|machine|computer program)\b"
 REFUSAL = re.compile(
     rf"^(?:{_SELF}"
     rf"|(?:{_APOLOGY}\W+(?:for \w+ \w+\W+)?)?(?:but |however,? )?(?:{_SELF}\W+)?"
-    rf"i ?{_CANNOT}\b.{{0,40}}?\b{_HELP}"
-    rf"|{_APOLOGY}\W+(?:but |however,? )?(?:as an? |i ?(?:{_CANNOT})|it (?:is|would be) "
-    rf"(?:not|un|in|against|il))"
+    rf"{_CANNOT} (?:\w+ ){{0,4}}?{_HELP}"
+    rf"|{_APOLOGY}\W+(?:but |however,? )?(?:as an? |{_CANNOT}\b"
+    r"|it (?:is|would be) (?:not|un|in|against|il))"
     r"|(?:this|that|the|your) (?:request|question|prompt|query|task) "
     r"(?:is|appears|seems|goes|violates|asks|involves|contains)\b"
     r")",
