@@ -14,7 +14,7 @@ from scorer_neural import (
     RANK,
     TOXICITY_WEIGHT,
 )
-from scorer_report import agreement_table, hatecheck_auc, toxicity_table
+from scorer_report import agreement_table, hatecheck, toxicity_table
 
 from detoxlab.provenance import file_sha256
 from detoxlab.scorers.base import Scorer
@@ -66,7 +66,7 @@ def write_card(
         shared=new_from_old.n,
         attributes=agreement_table(scorer, split),
         toxicity=toxicity_table(scorer, split, new_from_old),
-        hatecheck=hatecheck_auc(scorer, data),
+        hatecheck=hatecheck(scorer, data),
     )
     (asset.parent / "README.md").write_text(card, encoding="utf-8")
     print(card)
@@ -122,9 +122,13 @@ with older scores as published is pessimistic, being about another version.
 
 ## What it is not good for
 
-- **Implicit hate and identity terms.** HateCheck (never trained on): ROC-AUC {hatecheck:.2f} over
-  all 3,728 cases, where .5 is chance. It hears rude words, not what is said about whom; it scores
-  neutral mentions of groups too high and polite contempt too low. Never use it to moderate people.
+- **Telling hate from rudeness.** HateCheck (never trained on): ROC-AUC {hatecheck.auc:.2f} over all
+  3,728 cases, where .5 is chance. It hears rude words, not what is said about whom. At .5 it finds
+  {hatecheck.implicit:.0%} of implicit derogation, and wrongly marks {hatecheck.neutral:.0%} of neutral
+  and {hatecheck.positive:.0%} of positive statements about groups. Never use it to moderate people.
+- **Counter-speech that repeats what it answers.** It marks {hatecheck.counter_speech:.0%} of
+  HateCheck's denouncements that quote or mention hate. Counter-narratives that quote the hater
+  are scored too high.
 - **Other languages.** It learnt English. A text whose letters are mostly not Latin gets no score
   (`unsupported script`), an empty one neither (`empty`); other languages in Latin letters do get
   one, and it means nothing.

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +45,36 @@ def toxicity_table(scorer: Scorer, split: Split, new_from_old: NewFromOld) -> st
     return "\n".join(lines)
 
 
-def hatecheck_auc(scorer: Scorer, data: Path) -> float:
-    """ROC-AUC of toxicity for hateful against not hateful, over all of HateCheck."""
+@dataclass(frozen=True)
+class HateCheck:
+    """ROC-AUC of toxicity over all cases, and the share of cases at .5 or above by kind."""
+
+    auc: float
+    implicit: float
+    neutral: float
+    positive: float
+    counter_speech: float
+
+
+def hatecheck(scorer: Scorer, data: Path) -> HateCheck:
+    """What the scorer makes of HateCheck's functional tests (evaluation only)."""
     path = data / "hatecheck" / "test_suite_cases.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     scores_N = scorer([row["test_case"] for row in rows])[:, 0]
     hateful_N = np.array([row["label_gold"] == "hateful" for row in rows])
-    known_N = ~np.isnan(scores_N)
-    return roc_auc(scores_N[known_N], hateful_N[known_N])
+
+    def share(*functionalities: str) -> float:
+        chosen_N = np.array([row["functionality"] in functionalities for row in rows])
+        return float((scores_N[chosen_N] >= 0.5).mean())
+
+    return HateCheck(
+        auc=roc_auc(scores_N, hateful_N),
+        implicit=share("derog_impl_h"),
+        neutral=share("ident_neutral_nh"),
+        positive=share("ident_pos_nh"),
+        counter_speech=share("counter_quote_nh", "counter_ref_nh"),
+    )
 
 
 def roc_auc(scores_N: FloatArray, positive_N: np.ndarray) -> float:

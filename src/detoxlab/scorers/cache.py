@@ -83,9 +83,8 @@ class CachedScorer:
                 for start in range(0, len(digests), LOOK_UP_AT_ONCE):
                     part = digests[start : start + LOOK_UP_AT_ONCE]
                     for digest, numbers, reason in self._rows(connection, part):
-                        row_A = np.frombuffer(numbers, dtype="<f8")
-                        if len(row_A) == len(self.attributes):
-                            found[digest] = row_A
+                        if len(numbers) == 8 * len(self.attributes):
+                            found[digest] = np.frombuffer(numbers, dtype="<f8")
                             self._reasons[digest] = reason
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)

@@ -17,7 +17,9 @@ Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
     """Token ids per text, special tokens included, cut after `max_tokens`; nothing padded."""
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)
+    # A lone surrogate, as broken emoji leave it, is no text to a tokenizer.
+    clean = [text.encode(errors="replace").decode() for text in texts]
+    encoded = tokenizer(clean, truncation=True, max_length=max_tokens, padding=False)
     return list(encoded["input_ids"])
 
 

@@ -250,7 +250,7 @@ def _labels(
     activation: Activation,
 ) -> dict[str, str]:
     """Label -> attribute of what is scored."""
-    present = list(config.label2id)
+    present = [config.id2label[i] for i in sorted(config.id2label)]
     if asked is None:
         asked = present if activation == "sigmoid" else _the_toxic_label(source, present)
     missing = [label for label in asked if label not in present]

@@ -7,14 +7,15 @@ bytes hashed into one of 2^18 buckets: no word list is shipped. Bucket counts c 
 curve per attribute.
 """
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from detoxlab.errors import MissingFileError
+from detoxlab.errors import MissingFileError, ScorerError
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_reason
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
@@ -48,7 +49,8 @@ def ngram_counts(texts: Sequence[str]) -> Features:
     >>> all(np.array_equal(a, b) for a, b in zip(one, two))
     True
     """
-    encoded = [f" {' '.join(text.lower().split())} ".encode() for text in texts]
+    # A lone surrogate, as broken emoji leave it, has no UTF-8 form.
+    encoded = [f" {' '.join(text.lower().split())} ".encode(errors="replace") for text in texts]
     bytes_L = np.frombuffer(b"".join(encoded), dtype=np.uint8).astype(np.uint64)
     owners_L = np.repeat(np.arange(len(encoded)), [len(part) for part in encoded])
     keys_M = np.concatenate(list(_keys(bytes_L, owners_L)))
@@ -146,15 +148,26 @@ def load_linear(path: Path) -> LinearScorer:
             f"{path.name} of the embedded scorer rtp-linear is not installed",
             remedy="Install detoxlab again, or build it with scripts/build_scorers.py.",
         )
-    with np.load(path, allow_pickle=False) as stored:
-        return LinearScorer(
-            stored["weights"],
-            stored["scale"],
-            stored["bias"],
-            stored["idf"].astype(np.float32),
-            Calibration(
-                stored["calibration_inputs"].astype(np.float64),
-                stored["calibration_outputs"].astype(np.float64),
-            ),
-            version=str(stored["version"]),
-        )
+    stored = _read(path)
+    return LinearScorer(
+        stored["weights"],
+        stored["scale"],
+        stored["bias"],
+        stored["idf"].astype(np.float32),
+        Calibration(
+            stored["calibration_inputs"].astype(np.float64),
+            stored["calibration_outputs"].astype(np.float64),
+        ),
+        version=str(stored["version"]),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise ScorerError(
+            f"{path.name} of rtp-linear: not a readable .npz file ({error})",
+            remedy="Install detoxlab again, or build it with scripts/build_scorers.py.",
+        ) from None

@@ -81,7 +81,7 @@ def _load_one(name: str, options: dict[str, Any]) -> Scorer:
     short, mark, labels = name.partition("#")
     if short in SHORT_NAMES:
         return _classifier(SHORT_NAMES[short] + mark + labels, options)
-    if Path(short).is_dir():
+    if short and Path(short).is_dir():
         return _classifier(name, options)
     if "/" in name or name.startswith("."):
         raise MissingFileError(
