@@ -79,6 +79,14 @@ def test_columns_are_mapped_into_nested_objects(tmp_path: Path) -> None:
     assert prompt.meta == {"rude": 0.5, "group": "hats"}
 
 
+def test_groups_are_texts_and_may_be_several(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"text": "a", "group": 1, "groups": ["x", 2]}\n{"text": "b", "group": ""}\n')
+    numbered, ungrouped = load_prompts(str(path))
+    assert numbered.meta == {"group": "1", "groups": ["x", "2"]}
+    assert ungrouped.meta == {}
+
+
 def test_a_prompt_without_id_is_named_by_its_text(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("text\nOn Saturday\nYou fool\nOn Saturday\n")

@@ -33,6 +33,7 @@ class PromptSettings(Settings):
     where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
     limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
+    deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
     revision: str | None = Field(None, description="revision of a hub data set")
 
 

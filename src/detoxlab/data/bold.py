@@ -74,5 +74,5 @@ def _is_layout(groups: Any) -> bool:
 
 
 SOURCE = PromptSource(
-    parse=read, rows=page_rows, patterns=(f"*{FILE_END}*",), many=True, hub="AmazonScience/bold"
+    parse=read, rows=page_rows, patterns=(f"*{FILE_END}*",), many=True, hub="AlexaAI/bold"
 )

@@ -45,8 +45,15 @@ def _prompt(
 ) -> Prompt:
     text = text_of(row, column)
     name = content_id(text) if identifier in (None, "") else str(identifier)
-    meta = {key: plain(value_of(row, column)) for key, column in meta_columns.items()}
+    meta = {key: _meta(key, value_of(row, column)) for key, column in meta_columns.items()}
     return Prompt(name, text, source, without_missing(meta))
+
+
+def _meta(key: str, value: Any) -> Any:
+    """A meta value; names of groups stay texts even where they look like numbers."""
+    if key not in META_COLUMNS or value in (None, ""):
+        return plain(value)
+    return [str(item) for item in value] if isinstance(value, list) else str(value)
 
 
 def _text_column(rows: Sequence[Row]) -> str:
