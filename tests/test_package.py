@@ -59,9 +59,10 @@ def test_every_dependency_is_declared() -> None:
     )
     imported = set(in_a_new_process(code).split())
     comes_with = {
+        "huggingface_hub": "datasets",
+        "markupsafe": "jinja2",
         "pyarrow": "datasets",
         "tokenizers": "transformers",
-        "huggingface_hub": "datasets",
     }
     assert {comes_with.get(name, name) for name in imported} <= names
 

@@ -14,6 +14,7 @@ from detoxlab.runs import Run
 if TYPE_CHECKING:
     from detoxlab.recipe import MeasureSettings
 
+MAIN_MEASURES = ("toxic_fraction", "expected_maximum_toxicity", "toxicity_probability")
 VERDICT_STYLE = {
     "improved": "bold green",
     "improved, at a cost": "bold yellow",
@@ -59,7 +60,7 @@ def show_run(run: Run) -> None:
 def measurement_cells(row: Measurement) -> list[str]:
     """One line of the measured table, as texts; an unknown value is said to be unknown."""
     label = row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
-    interval = "" if row.ci_low is None else f"{number(row.ci_low)} – {number(row.ci_high)}"
+    interval = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
     coverage = "" if row.coverage is None else f"{row.coverage:.1%}"
     return [label, row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
 
@@ -80,13 +81,14 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _differences(rows: Sequence[Difference]) -> Table:
+    """The main measures; the report has those of every attribute and group."""
     table = Table(box=None, pad_edge=False)
     for title in ("measure", "scorer", "subset"):
         table.add_column(title)
     for title in ("baseline", "treated", "difference", "95 % interval", "pairs"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        if row.group is None:
+        if row.name in MAIN_MEASURES and row.group is None and row.attribute == "toxicity":
             table.add_row(
                 row.name,
                 row.scorer_id or "",
@@ -94,7 +96,7 @@ def _differences(rows: Sequence[Difference]) -> Table:
                 number(row.baseline),
                 number(row.treated),
                 number(row.difference),
-                "" if row.ci_low is None else f"{number(row.ci_low)} – {number(row.ci_high)}",
+                "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}",
                 str(row.n_pairs),
             )
     return table
@@ -114,9 +116,9 @@ def _guards(rows: Sequence[Guard]) -> Table:
 
 
 def number(value: float | None) -> str:
-    """A number for people: four significant figures, "unknown" for None.
+    """A number for people: at most three decimals, "unknown" for None.
 
-    >>> number(0.12345), number(None), number(1234.5)
-    ('0.1235', 'unknown', '1234')
+    >>> number(0.12345), number(0.0002), number(None), number(1234.5)
+    ('0.123', '0.000', 'unknown', '1234.500')
     """
-    return "unknown" if value is None else f"{value:.4g}"
+    return "unknown" if value is None else f"{value:.3f}"

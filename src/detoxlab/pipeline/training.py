@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from detoxlab.data import describe_dialogues, load_dialogues, split_dialogues
+from detoxlab.errors import ConfigError
 from detoxlab.methods import DialogueSplit, Method, load_method
+from detoxlab.methods.export import DType as ExportDType
+from detoxlab.methods.export import export_adapter, export_merged
+from detoxlab.pipeline.comparing import compare_runs
 from detoxlab.pipeline.measuring import finished_run
 from detoxlab.recipe import DialogueSettings, TrainSettings
 from detoxlab.runs import Run, shortened
@@ -60,7 +65,35 @@ def _method(settings: TrainSettings) -> Method:
 
 
 def export_model(
-    path: Path | str, output: Path | str, *, merged: bool, measured: Sequence[Path | str]
+    path: Path | str,
+    output: Path | str,
+    *,
+    merged: bool = True,
+    dtype: ExportDType = "float32",
+    measured: Sequence[Path | str] = (),
 ) -> Path:
-    """The trained model as a folder, with a card that holds what was measured."""
-    raise NotImplementedError
+    """The model of the train run at `path` as a folder, with a card that holds what was measured.
+
+    `measured` are run folders, the baseline first. A train run that lies in a recipe's folder
+    brings that recipe's measured runs, when none are named.
+    """
+    run = Run.open(path)
+    if run.info["kind"] != "train":
+        raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
+    runs = [Run.open(one) for one in measured] or _measured_beside(run)
+    comparisons = [compare_runs(runs[0], other) for other in runs[1:]]
+    facts: dict[str, Any] = {
+        "measured": {one.name: one.measurements() for one in runs},
+        "comparisons": comparisons,
+    }
+    if merged:
+        return export_merged(run, output, dtype=dtype, **facts)
+    return export_adapter(run, output, **facts)
+
+
+def _measured_beside(run: Run) -> list[Run]:
+    """The baseline and this variant's measured run, where a recipe has put them."""
+    experiment = run.path.resolve().parent.parent
+    folders = [experiment / "base", experiment / run.name]
+    found = all((folder / "measurements.json").is_file() for folder in folders)
+    return [Run.open(folder) for folder in folders] if found else []
