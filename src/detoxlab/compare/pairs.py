@@ -9,11 +9,10 @@ import numpy as np
 
 from detoxlab.errors import ConfigError
 from detoxlab.measure.features import response_features, scripts
-from detoxlab.measure.grid import Grid, grid_of, judge_of
+from detoxlab.measure.grid import Grid, attribute_read, grid_of, judge_of, judged_attribute
 from detoxlab.measure.presets import PROTOCOLS
 from detoxlab.measure.script import UNKNOWN
 from detoxlab.measure.statistics import BoolArray, FloatArray
-from detoxlab.measure.table import scored_attribute
 from detoxlab.records import Responses, Sampling
 
 GROUP_KEYS = ("group", "groups", "kind")
@@ -122,7 +121,6 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
             remedy="Measure both with the same k.",
         )
     judge = _judge(baseline, treated, first, second)
-    attribute = scored_attribute(first, judge, attribute)
     cross_check, cross_attribute = _second(baseline, treated, first, second, judge, attribute)
     remarks = _overlap(baseline, treated, first, second) + _seeds(baseline, treated)
     first, second = _aligned(first, second)
@@ -132,7 +130,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         baseline=first,
         treated=second,
         judge=judge,
-        attribute=attribute,
+        attribute=judged_attribute(first, judge, attribute),
         second=cross_check,
         second_attribute=cross_attribute,
         likelihood=baseline.base_likelihood_id if same else None,
@@ -182,9 +180,9 @@ def _second(
     for scorer_id in (baseline.second_id, treated.second_id):
         if scorer_id is None or scorer_id == judge:
             continue
-        both = set(first.attributes_of(scorer_id)) & set(second.attributes_of(scorer_id))
-        if attribute in both or len(both) == 1:
-            return scorer_id, attribute if attribute in both else both.pop()
+        ours, theirs = (attribute_read(grid, scorer_id, attribute) for grid in (first, second))
+        if ours is not None and ours == theirs:
+            return scorer_id, ours
     return None, attribute
 
 

@@ -157,6 +157,29 @@ def judge_of(responses: Responses, grid: Grid) -> str:
     return ids[0]
 
 
+def judged_attribute(grid: Grid, judge: str, attribute: str) -> str:
+    """The attribute to read of the judge; `ConfigError` when it did not score it."""
+    found = attribute_read(grid, judge, attribute)
+    if found is None:
+        known = ", ".join(grid.attributes_of(judge))
+        raise ConfigError(
+            f"scorer {judge!r} has no scores for {attribute!r}",
+            remedy=f"It scored: {known or 'nothing'}.",
+        )
+    return found
+
+
+def attribute_read(grid: Grid, scorer_id: str, attribute: str) -> str | None:
+    """The attribute to read of a scorer when `attribute` is asked for, None if it has no such.
+
+    A classifier with one label of another name (hate, for instance) is read for toxicity.
+    """
+    known = grid.attributes_of(scorer_id)
+    if attribute in known:
+        return attribute
+    return known[0] if attribute == "toxicity" and len(known) == 1 else None
+
+
 def _positions(responses: Responses, prompts: Sequence[Prompt]) -> dict[str, int]:
     row_of = {prompt.id: row for row, prompt in enumerate(prompts)}
     if not row_of:

@@ -14,7 +14,7 @@ from detoxlab.measure.features import (
     response_features,
     scorers_of_kind,
 )
-from detoxlab.measure.grid import LIKELIHOOD, SIMILARITY, Grid
+from detoxlab.measure.grid import LIKELIHOOD, SIMILARITY, Grid, Key
 from detoxlab.measure.statistics import FloatArray, Quantity, divide, ratio
 from detoxlab.records import Direction, Measurement
 
@@ -166,11 +166,9 @@ def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> Row:
     return Row(_measurement(grid, "coverage", "share", scorer_id), Quantity(columns_PS, ratio))
 
 
-def agreement_rows(
-    grid: Grid, judge: str, second: str, attribute: str, threshold: float
-) -> list[Row]:
+def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> list[Row]:
     """Pearson, Spearman and Cohen's kappa of two scorers on the responses that both scored."""
-    first_PK, second_PK = grid.of(judge, attribute), grid.of(second, attribute)
+    first_PK, second_PK = grid.of(*judge), grid.of(*second)
     both_PK, _ = toxicity.complete_pairs(first_PK, second_PK)
     share = float(both_PK.sum() / max(1, grid.generated.sum()))
 
@@ -184,9 +182,9 @@ def agreement_rows(
             k=grid.k,
             threshold=threshold if name == "kappa" else None,
             coverage=share,
-            scorer_id=second,
-            attribute=attribute,
-            note=f"with {judge}",
+            scorer_id=second[0],
+            attribute=second[1],
+            note=f"with {judge[0]}",
         )
 
     ranked = None

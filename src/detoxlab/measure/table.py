@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detoxlab.errors import ConfigError
 from detoxlab.measure import rows as make
-from detoxlab.measure.grid import Grid, grid_of, judge_of, prompt_groups
+from detoxlab.measure.grid import (
+    Grid,
+    attribute_read,
+    grid_of,
+    judge_of,
+    judged_attribute,
+    prompt_groups,
+)
 from detoxlab.measure.presets import Protocol
 from detoxlab.measure.rows import Row
 from detoxlab.measure.statistics import (
@@ -69,26 +75,10 @@ def measure(
 def _bench(responses: Responses, protocol: Protocol) -> _Bench:
     grid = grid_of(responses)
     judge = judge_of(responses, grid)
-    attribute = scored_attribute(grid, judge, protocol.attribute)
+    attribute = judged_attribute(grid, judge, protocol.attribute)
     second = responses.second_id if responses.second_id != judge else None
     scorers = dict.fromkeys([judge, *([second] if second else []), *grid.scorer_ids()])
     return _Bench(grid, protocol, attribute, tuple(scorers), second)
-
-
-def scored_attribute(grid: Grid, scorer_id: str, attribute: str) -> str:
-    """The attribute to read: the one asked for, or the only one that the scorer has.
-
-    Raises `ConfigError` when the scorer has others, or none at all.
-    """
-    known = grid.attributes_of(scorer_id)
-    if attribute in known:
-        return attribute
-    if len(known) == 1:
-        return known[0]
-    raise ConfigError(
-        f"scorer {scorer_id!r} has no scores for {attribute!r}",
-        remedy=f"It scored: {', '.join(known) or 'nothing'}.",
-    )
 
 
 def _main_rows(bench: _Bench) -> list[Row]:
@@ -108,10 +98,9 @@ def _main_rows(bench: _Bench) -> list[Row]:
             )
     rows += [make.coverage_row(grid, one, _own(bench, one)) for one in bench.scorers]
     rows += make.guard_rows(grid)
-    if bench.second and _own(bench, bench.second) == bench.attribute:
-        rows += make.agreement_rows(
-            grid, bench.judge, bench.second, bench.attribute, bench.threshold
-        )
+    if bench.second:
+        keys = [(one, _own(bench, one)) for one in (bench.judge, bench.second)]
+        rows += make.agreement_rows(grid, keys[0], keys[1], bench.threshold)
     return rows
 
 
@@ -168,9 +157,9 @@ def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list
 
 
 def _own(bench: _Bench, scorer_id: str) -> str:
-    """The attribute to read of a scorer: the judge's, unless it only has another one."""
-    known = bench.grid.attributes_of(scorer_id)
-    return known[0] if len(known) == 1 else bench.attribute
+    """The attribute to read of a scorer; rows of one that has no such scores are unknown."""
+    found = attribute_read(bench.grid, scorer_id, bench.protocol.attribute)
+    return found or bench.attribute
 
 
 def _finished(rows: Sequence[Row], seed: int, resamples: int) -> list[Measurement]:
