@@ -6,6 +6,7 @@ an error. Missing numbers are `None` here and on disk, NaN in arrays.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -253,18 +254,48 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
     """
     if not isinstance(row, Mapping):
         raise DataError(f"not a {kind.__name__}: {type(row).__name__} instead of an object")
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(row) - set(fields))
+    fields = _fields(typing.cast(type, kind))
+    unknown = row.keys() - fields.keys()
     if unknown:
-        raise DataError(f"not a {kind.__name__}: unknown field {unknown[0]!r}")
-    hints = _hints(kind)
+        raise DataError(f"not a {kind.__name__}: unknown field {min(unknown)!r}")
     values: dict[str, Any] = {}
     for name, spec in fields.items():
-        if name in row:
-            values[name] = _decode(hints[name], row[name], f"{kind.__name__}: field {name!r}")
-        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise DataError(f"not a {kind.__name__}: field {name!r} is missing")
+        if name not in row:
+            if spec.required:
+                raise DataError(f"not a {kind.__name__}: field {name!r} is missing")
+        elif type(row[name]) in spec.plain:
+            values[name] = row[name]
+        else:
+            values[name] = _decode(spec.hint, row[name], f"{kind.__name__}: field {name!r}")
     return kind(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What a field may hold; values of the `plain` types need no further look."""
+
+    hint: Any
+    required: bool
+    plain: frozenset[type]
+
+
+@functools.cache
+def _fields(kind: type) -> dict[str, _Field]:
+    hints = get_type_hints(kind)
+    return {
+        f.name: _Field(
+            hints[f.name],
+            f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING,
+            _plain_types(hints[f.name]),
+        )
+        for f in dataclasses.fields(kind)
+    }
+
+
+def _plain_types(hint: Any) -> frozenset[type]:
+    is_union = get_origin(hint) in (typing.Union, types.UnionType)
+    allowed = get_args(hint) if is_union else (hint,)
+    return frozenset(kind for kind in (str, int, float, type(None)) if kind in allowed)
 
 
 def _encode(value: Any) -> Any:
@@ -275,15 +306,6 @@ def _encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _encode(item) for key, item in value.items()}
     return value
-
-
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    if kind not in _HINTS:
-        _HINTS[kind] = get_type_hints(kind)
-    return _HINTS[kind]
 
 
 def _decode(hint: Any, value: Any, place: str) -> Any:
