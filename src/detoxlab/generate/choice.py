@@ -29,7 +29,7 @@ def kept_tokens(logits_BV: Tensor, sampling: Sampling, candidates: int = CANDIDA
     """Temperature, then top-k, then top-p, as transformers warps them.
 
     Top-k keeps all that tie with the k-th; top-p keeps the smallest set whose mass reaches
-    p, at least one token, and of equal tokens at its edge those with the higher ids. The
+    p, at least one token, and of equal tokens at its edge those with the lower ids. The
     weights are log-probabilities up to a constant per row. Only the `candidates` best are
     looked at first; rows whose set is not complete among them are done again with more.
     Temperature 0 keeps the best token alone.
@@ -80,9 +80,11 @@ def _kept_among(
     weights_BC = values_BC.masked_fill(~kept_BC, NOT_KEPT)
     if width == logits_BV.shape[-1]:
         return Kept(ids_BC, weights_BC)
-    # the last kept must beat the last candidate, or its equals may be outside
-    last_kept_B = weights_BC.masked_fill(~kept_BC, float("inf")).amin(dim=-1)
-    open_B = (last_kept_B <= values_BC[:, -1]).nonzero()[:, 0]
+    # the edge of the set must beat the last candidate, or its equals may be outside
+    edge_B = weights_BC.masked_fill(~kept_BC, float("inf")).amin(dim=-1)
+    if sampling.top_k:
+        edge_B = values_BC[:, sampling.top_k - 1]
+    open_B = (edge_B <= values_BC[:, -1]).nonzero()[:, 0]
     if not len(open_B):
         return Kept(ids_BC, weights_BC)
     norm = None if log_norm_B is None else log_norm_B[open_B]
@@ -91,11 +93,11 @@ def _kept_among(
 
 
 def _best(logits_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """The `width` best of each row, descending; of equal ones the higher id first."""
+    """The `width` best of each row, descending; of equal ones the lower id first."""
     values_BC, ids_BC = logits_BV.topk(width, dim=-1)
     if not bool((values_BC[:, 1:] == values_BC[:, :-1]).any()):
         return values_BC, ids_BC
-    ids_BC, order = ids_BC.sort(dim=-1, descending=True)
+    ids_BC, order = ids_BC.sort(dim=-1)
     values_BC, order = values_BC.gather(-1, order).sort(dim=-1, descending=True, stable=True)
     return values_BC, ids_BC.gather(-1, order)
 
