@@ -72,7 +72,7 @@ def kill_after(
 
 
 @pytest.mark.e2e
-def test_a_training_killed_three_times_equals_an_undisturbed_one(tmp_path: Path, seed: int) -> None:
+def test_a_training_killed_three_times_equals_an_undisturbed_one(tmp_path: Path) -> None:
     rng, model = random.Random(0), save_tiny(tmp_path / "model")
     whole, victim = tmp_path / "whole", tmp_path / "victim"
     finish(start_training(model, whole))
