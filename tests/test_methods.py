@@ -10,7 +10,6 @@ from tiny import dialogues, tiny_lm
 
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.methods import METHODS, DialogueSplit, SFTConfig, load_method
-from detoxlab.methods.base import parse_config
 from detoxlab.methods.train_log import (
     TrainLog,
     best_step,
@@ -20,6 +19,7 @@ from detoxlab.methods.train_log import (
 from detoxlab.models import LanguageModel
 from detoxlab.registry import with_entry_points
 from detoxlab.runs import Run, TornLineWarning
+from detoxlab.settings import parse
 
 # What a method of this project learns from, and the settings of a run of three steps.
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -84,7 +84,7 @@ def test_an_unknown_method_suggests_the_nearest() -> None:
     [
         (
             {"learning_rat": 1},
-            "unknown hyperparameter 'learning_rat'. Did you mean 'learning_rate'",
+            "sft: unknown key 'learning_rat'. Did you mean 'learning_rate'",
         ),
         ({"xyzzy": 1}, "Known: batch_size"),
         ({"learning_rate": 0}, "learning_rate: Input should be greater than 0"),
@@ -111,7 +111,7 @@ def test_every_default_says_where_it_comes_from() -> None:
 
 def test_a_config_survives_the_recipe() -> None:
     config = SFTConfig(target_modules=("q_proj", "v_proj"), report_to=("trackio",), bf16=True)
-    assert parse_config(SFTConfig, config.model_dump(mode="json"), place="sft") == config
+    assert parse(SFTConfig, config.model_dump(mode="json"), place="sft") == config
 
 
 def test_a_name_taken_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

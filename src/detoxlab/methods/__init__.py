@@ -11,9 +11,10 @@ objects are `MethodSpec`s.
 from collections.abc import Mapping
 from typing import Any
 
-from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, parse_config
+from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec
 from detoxlab.methods.sft import SFT, SFTConfig
 from detoxlab.registry import look_up, with_entry_points
+from detoxlab.settings import parse
 
 METHODS: dict[str, MethodSpec] = with_entry_points(
     "detoxlab.methods", {"sft": MethodSpec(SFTConfig, SFT)}
@@ -38,4 +39,4 @@ def load_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     is unknown or out of range.
     """
     spec = look_up("method", name, METHODS)
-    return spec.make(parse_config(spec.config, settings or {}, place=name))
+    return spec.make(parse(spec.config, settings or {}, place=name))

@@ -1,28 +1,20 @@
 """What every method is: hyperparameters, and a `fit` that leaves an adapter in a run folder."""
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import pydantic
-from pydantic import BaseModel, ConfigDict
-
-from detoxlab.errors import ConfigError
 from detoxlab.records import Dialogue
 from detoxlab.runs import Run
+from detoxlab.settings import Settings
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
 
-C = TypeVar("C", bound="MethodConfig")
 
-
-class MethodConfig(BaseModel):
-    """Hyperparameters: they know all their keys and never print a value they refuse."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class MethodConfig(Settings):
+    """Hyperparameters, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +51,3 @@ class MethodSpec(NamedTuple):
 
     config: type[MethodConfig]
     make: Callable[[Any], Method]
-
-
-def parse_config(kind: type[C], settings: Mapping[str, Any], *, place: str) -> C:
-    """`settings` as hyperparameters of type `kind`.
-
-    Raises `ConfigError` naming the first key that is wrong, and the nearest that is right.
-    """
-    try:
-        return kind.model_validate(settings)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        raise ConfigError(f"{place}: {key}: {first['msg']}")
-    known = sorted(kind.model_fields)
-    nearest = difflib.get_close_matches(key, known, n=1)
-    hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Known: {', '.join(known)}."
-    raise ConfigError(f"{place}: unknown hyperparameter {key!r}", remedy=hint)
