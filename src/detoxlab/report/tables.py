@@ -307,12 +307,12 @@ def _limit(limit: str, unit: str) -> str:
     """The limit in the guard's unit.
 
     >>> _limit("+0.02", "share"), _limit("× 0.5 to × 1.25", "value")
-    ('+2.0\xa0pts', '× 0.5 to × 1.25')
+    ('+2.0\xa0pts', '×\xa00.5 to ×\xa01.25')
     """
     try:
         return words.difference(float(limit.replace("−", "-")), unit)
     except ValueError:
-        return limit
+        return limit.replace("× ", f"×{words.NO_BREAK}")
 
 
 def guard_unit(name: str) -> str:
