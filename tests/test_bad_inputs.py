@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from detoxlab.runs import Run
 MEASURE = ["measure", "embedded", "--out", "run", "--judge", "rtp-linear", "--second", "none"]
 TRAIN = ["train", "sft", "embedded", "--out", "run"]
 SCORE = ["score", "r.csv", "--out", "run", "--judge", "rtp-linear", "--second", "given"]
+SCORES = "scores/rtp-linear@1.jsonl"
 RECIPE = """name: r
 model: embedded
 prompts: {source: embedded}
@@ -170,7 +172,7 @@ SETTINGS: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
     "variant called base": (lambda: recipe(RECIPE.replace("name: ft", "name: base")), ["'base'"]),
     "variant without data": (
         lambda: recipe(RECIPE.replace(", dialogues: {source: embedded}", "")),
-        ["ft", "dialogues"],
+        ["variants.0.dialogues"],
     ),
     "variant of unknown method": (lambda: recipe(RECIPE.replace("sft", "sfd")), ["sfd", "'sft'"]),
     "unset variable": (
@@ -204,7 +206,10 @@ RESPONSES: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
     "no score column": (lambda: [*SCORE, "--score-column", "given=scor"], ["scor", "r.csv"]),
     "a score above 1": (lambda: [*SCORE, "--score-column", "given=big"], ["r.csv:2"]),
     "a score that is no number": (lambda: [*SCORE, "--score-column", "given=text"], ["r.csv:2"]),
-    "a score that is NaN": (lambda: [*SCORE, "--score-column", "given=nan"], ["r.csv:2"]),
+    "scores that are all NaN": (
+        lambda: ["score", "r.csv", "--out", "run", "--score-column", "given=nan"],
+        ["r.csv", "'nan'", "no score"],
+    ),
     "no --out": (lambda: ["score", "r.csv"], ["--out"]),
     "unknown scorer": (
         lambda: [*SCORE, "--score-column", "given=s", "--scorer", "rtp-neurl"],
@@ -350,14 +355,30 @@ def test_a_locked_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "another process" in line
 
 
-def test_a_full_disk_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    run = saved_run("one")
-    (run.path / "scores" / "rtp-linear@1.jsonl").symlink_to("/dev/full")
-    line = refusal(["score", "one", "--scorer", "rtp-linear"], capsys)
-    assert "disk is full" in line
-    assert "--resume" in line
+def test_a_full_disk_loses_nothing() -> None:
+    """A limit on file sizes stands for the full disk: the write fails half-way in both."""
+    ids = tuple(f"p{number}" for number in range(400))
+    whole, cut = saved_run("whole", ids), saved_run("cut", ids)
+    command = [sys.executable, "-m", "detoxlab", "score", "--scorer", "rtp-linear"]
+    subprocess.run([*command, "whole"], check=True, capture_output=True)
+    size = (whole.path / SCORES).stat().st_size
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1000, size - 1000))
+
+    stopped = subprocess.run(
+        [*command, "cut"], preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+    assert stopped.returncode == 1
+    errors = [line for line in stopped.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "the disk is full" in errors[0]
+    assert 0 < (cut.path / SCORES).stat().st_size < size
+    subprocess.run([*command, "cut"], check=True, capture_output=True)
+    assert (cut.path / SCORES).read_bytes() == (whole.path / SCORES).read_bytes()
 
 
+@pytest.mark.filterwarnings("default::detoxlab.runs.TornLineWarning")
 def test_a_cut_off_line_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     saved_run("one")
     run = saved_run("two")

@@ -21,7 +21,7 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterab
     a text are left out with a `LeftOutWarning`. Columns of numbers and booleans, and those
     called group, groups, label, kind, type, domain or category, become meta attributes.
     """
-    text, identifier = columns.get("text", _text_column(rows)), columns.get("id", "id")
+    text, identifier = columns.get("text") or _text_column(rows), columns.get("id", "id")
     _require(rows, [text, *columns.values()])
     others = {name: column for name, column in columns.items() if name not in ("text", "id")}
     meta_columns = {**_meta_columns(rows, {text, identifier, *others.values()}), **others}

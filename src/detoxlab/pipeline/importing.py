@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.data import load_responses_file
-from detoxlab.errors import ConfigError
+from detoxlab.errors import ConfigError, DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import get_protocol
 from detoxlab.pipeline.measuring import load_scorers, score_run
 from detoxlab.provenance import file_sha256
 from detoxlab.recipe import relative
-from detoxlab.records import Prompt
+from detoxlab.records import Prompt, Score
 from detoxlab.runs import Run
 
 
@@ -49,6 +49,7 @@ def score_file(
         id_column=id_column,
         score_columns=given,
     )
+    _check_judged(path, given, judge, scores)
     wanted = [name for name in dict.fromkeys((judge, second, *scorers)) if name not in given]
     loaded = (
         dict(zip(wanted, load_scorers(wanted[0], None, wanted[1:]), strict=True)) if wanted else {}
@@ -82,6 +83,17 @@ def score_file(
             )
         )
     return run
+
+
+def _check_judged(
+    path: Path | str, given: Mapping[str, str], judge: str, scores: Sequence[Score]
+) -> None:
+    """The column of the judge must hold at least one score."""
+    if judge in given and all(s.value is None for s in scores if s.scorer_id == judge):
+        raise DataError(
+            f"{path}: column {given[judge]!r} holds no score at all",
+            remedy="Name another --score-column, or judge by a scorer of ours with --judge.",
+        )
 
 
 def score_again(path: Path | str, scorers: Sequence[str], *, judge: str | None = None) -> Run:
