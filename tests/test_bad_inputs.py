@@ -372,7 +372,7 @@ def test_a_full_disk_loses_nothing() -> None:
     assert stopped.returncode == 1
     errors = [line for line in stopped.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert "the disk is full" in errors[0]
+    assert f"cut/{SCORES}: the disk is full" in errors[0]
     assert 0 < (cut.path / SCORES).stat().st_size < size
     subprocess.run([*command, "cut"], check=True, capture_output=True)
     assert (cut.path / SCORES).read_bytes() == (whole.path / SCORES).read_bytes()

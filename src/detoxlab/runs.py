@@ -306,7 +306,7 @@ def append_rows(path: Path, rows: Sequence[Any]) -> None:
     """Add records to a JSON Lines file in one write, and flush them to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(row if isinstance(row, str) else to_line(row) for row in rows).encode()
-    with path.open("ab") as handle:
+    with _naming(path), path.open("ab") as handle:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
@@ -367,8 +367,17 @@ def _read_text(path: Path) -> str:
 def _write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8") as handle:
+    with _naming(path), draft.open("w", encoding="utf-8") as handle:
         handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
     draft.replace(path)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A failed write names its file: the system does so only when a file cannot be opened."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -72,7 +72,8 @@ def _one_line(message: Warning | str, category: type[Warning], *_place: Any) -> 
 def _explain(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{place}the disk is full or a limit is reached. Make room, then go on with --resume; finished work is kept."
+        remedy = "Make room, then go on with --resume; finished work is kept."
+        return f"{place}the disk is full, or a limit is reached. {remedy}"
     if error.errno in (errno.EACCES, errno.EROFS):
         return f"{place}no permission to write or read there. Choose another folder."
     return f"{place}{error.strerror or error}"
