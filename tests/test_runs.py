@@ -63,6 +63,23 @@ def test_an_existing_run_needs_resume_and_the_same_config(tmp_path: Path) -> Non
     assert same.info["status"] == "running"
 
 
+def test_a_run_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        start(tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+    (tmp_path / "r").mkdir()
+    assert sorted(path.name for path in start(tmp_path / "r").path.iterdir()) == [
+        "config.yaml",
+        "run.json",
+    ]
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="not a run folder"):

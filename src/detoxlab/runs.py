@@ -89,9 +89,8 @@ class Run:
                 f"{run.path}: exists and is not a run folder",
                 remedy="Choose another --out, or remove it.",
             )
-        run.path.mkdir(parents=True, exist_ok=True)
-        _write_atomically(run.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
-        run._write_info(provenance.new_run(run.path.name, kind=kind, seed=seed, parent=parent))
+        info = provenance.new_run(run.path.name, kind=kind, seed=seed, parent=parent)
+        run._create(info, config)
         return run
 
     @classmethod
@@ -253,6 +252,13 @@ class Run:
         )
 
     # --- inside ---
+
+    def _create(self, info: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        """Make the folder with its first two files, whole or not at all."""
+        draft = Run(self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp"))
+        draft.write_json("run.json", info)
+        _write_atomically(draft.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        draft.path.replace(self.path)
 
     def _write_info(self, info: Mapping[str, Any]) -> None:
         self.write_json("run.json", dict(info))
