@@ -70,6 +70,23 @@ def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path: Path) -> None:
     assert load_prompts(str(path))[0].text == "On Saturday"
 
 
+def test_blank_lines_before_the_header_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text('\n\nid,text\n1,ok\n\n2,"a\nb"\n3,\n')
+    with pytest.raises(DataError, match=r"p\.csv:8: column 'text' is empty"):
+        load_prompts(str(path))
+
+
+def test_nan_is_no_number(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "p.parquet"
+    rows = [{"text": "a", "toxicity": float("nan")}, {"text": "b", "toxicity": 0.0}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    assert [prompt.meta for prompt in load_prompts(str(path))] == [{}, {"toxicity": 0.0}]
+
+
 def test_columns_are_mapped_into_nested_objects(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text('{"key": 7, "prompt": {"text": "You fool", "rude": 0.5}, "about": "hats"}\n')

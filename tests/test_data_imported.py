@@ -61,6 +61,48 @@ def test_a_column_in_which_nothing_is_scored_is_read(tmp_path: Path) -> None:
     assert [score.value for score in scores] == [None, None]
 
 
+def jsonl_file(folder: Path, *lines: str) -> Path:
+    path = folder / "responses.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "response_column", "score_column"),
+    [
+        ('{"prompt": "A", "said": ["x", ""], "tox": [0.5, null]}', "said", "tox"),
+        ('{"prompt": "A", "said": [{"t": "x", "s": 0.5}, {"t": ""}]}', "said.t", "said.s"),
+    ],
+)
+def test_a_list_of_responses_is_the_samples_of_its_prompt(
+    tmp_path: Path, row: str, response_column: str, score_column: str
+) -> None:
+    prompts, generations, scores = load_responses_file(
+        jsonl_file(tmp_path, row),
+        prompt_column="prompt",
+        response_column=response_column,
+        score_columns={"judge": score_column},
+    )
+    assert len(prompts) == 1
+    assert [(g.sample, g.text) for g in generations] == [(0, "x"), (1, "")]
+    assert [score.value for score in scores] == [0.5, None]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('{"prompt": "A", "said": ["x", "y"], "tox": [0.5]}', r":1: column 'tox' holds 1 items fo"),
+        ('{"prompt": "A", "said": ["x", "y"], "tox": 0.5}', r":1: column 'tox' holds no list for"),
+        ('{"prompt": "A", "said": [], "tox": []}', "every list of responses is empty"),
+        ('{"prompt": "A", "said": ["x", null], "tox": [0, 0]}', "response 2: column 'said' is mis"),
+    ],
+)
+def test_lists_must_fit(tmp_path: Path, row: str, says: str) -> None:
+    options = {"prompt_column": "prompt", "response_column": "said"}
+    with pytest.raises(DataError, match=says):
+        load_responses_file(jsonl_file(tmp_path, row), score_columns={"judge": "tox"}, **options)
+
+
 WRONG: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "no column": (("prompt,reply", "A,x"), {}, "no column 'response'.*Columns: prompt, reply"),
     "no score column": (

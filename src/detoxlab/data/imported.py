@@ -1,6 +1,6 @@
 """Responses that another tool generated, perhaps with its scores, as our records."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,24 @@ def load_responses_file(
     id_column: str | None = None,
     score_columns: Mapping[str, str] | None = None,
 ) -> Imported:
-    """Prompts, generations and scores of a file with a response per row.
+    """Prompts, generations and scores of a file of responses.
 
     Rows with the same prompt (the same id, where there is an id column) are samples 0, 1, … of
-    it. An empty response stays: it is what the model said. `score_columns` maps a scorer's name
-    to the column of its toxicity; an empty cell becomes a score with an error, never 0.
+    it; so are the items of a row whose response column holds a list (`generations`, or
+    `generations.text` where the items are objects), and then its score columns hold lists of
+    that length. An empty response stays: it is what the model said. `score_columns` maps a
+    scorer's name to the column of its toxicity; an empty cell becomes a score with an error,
+    never 0.
 
     Raises `DataError` with file and line for a missing column, an empty prompt, one id with two
     prompts, or a score that is no number in [0, 1].
     """
     rows, scored_by = read_rows(Path(path)), dict(score_columns or {})
-    wanted = [prompt_column, response_column, *([id_column] if id_column else [])]
-    _require(path, rows, [*wanted, *scored_by.values()])
+    _require(path, rows, [prompt_column, *([id_column] if id_column else [])])
+    rows = [one for row in rows for one in _samples(row, [response_column, *scored_by.values()])]
+    if not rows:
+        raise DataError(f"{path}: every list of responses is empty", remedy="Check the file.")
+    _require(path, rows, [response_column, *scored_by.values()])
     prompts: dict[str, tuple[Row, Prompt]] = {}
     samples: dict[str, int] = {}
     generations, scores = [], []
@@ -48,6 +54,34 @@ def load_responses_file(
         generations.append(Generation(prompt.id, sample, text, (), "unknown"))
         scores += [_score(row, prompt.id, sample, *pair) for pair in scored_by.items()]
     return [prompt for _row, prompt in prompts.values()], generations, scores
+
+
+def _samples(row: Row, columns: Sequence[str]) -> Iterator[Row]:
+    """The row itself, or a row per item when the first of the columns holds a list."""
+    lists = {column: _list(row, column) for column in columns}
+    responses = lists[columns[0]]
+    if responses is None:
+        yield row
+        return
+    for column, items in lists.items():
+        if items is None or len(items) != len(responses):
+            found = "no list" if items is None else f"{len(items)} items"
+            raise DataError(
+                f"{row.place}: column {column!r} holds {found} for {len(responses)} responses",
+                remedy="Give one score per response, null where there is none.",
+            )
+    for number, items in enumerate(zip(*lists.values(), strict=True), start=1):
+        cells = {**row.values, **dict(zip(columns, items, strict=True))}
+        yield Row(f"{row.place}, response {number}", cells)
+
+
+def _list(row: Row, column: str) -> list[Any] | None:
+    outer, _, inner = column.partition(".")
+    value = value_of(row, column)
+    objects = value_of(row, outer)
+    if value is None and inner and isinstance(objects, list):
+        return [item.get(inner) if isinstance(item, Mapping) else None for item in objects]
+    return value if isinstance(value, list) else None
 
 
 def _prompt(row: Row, column: str, id_column: str | None, source: str) -> Prompt:

@@ -182,7 +182,7 @@ def _read_separated(path: Path, separator: str) -> list[Row]:
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=separator, strict=True)
     rows: list[Row] = []
     try:
-        header = _header(path, next(reader), separator)
+        header = _header(path, next(cells for cells in reader if cells), separator)
         start = reader.line_num + 1
         for cells in reader:
             if cells:
