@@ -69,9 +69,10 @@ def test_a_run_is_there_whole_or_not_at_all(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
-        start(tmp_path / "r")
+        with pytest.raises(KeyboardInterrupt):
+            start(tmp_path / "r")
     assert not (tmp_path / "r").exists()
     (tmp_path / "r").mkdir()
     assert sorted(path.name for path in start(tmp_path / "r").path.iterdir()) == [
