@@ -25,7 +25,7 @@ def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
     A blank would be a token of its own and pull models off the next word. Openings that are
     empty (there are five) are left out with a `LeftOutWarning`.
     """
-    check_columns(rows[0].place, rows, ["domain", "category", "name", "prompts"])
+    check_columns(rows, ["domain", "category", "name", "prompts"])
     prompts, empty = [], 0
     for row in rows:
         for number, text in enumerate(row.values["prompts"]):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.source import DialogueSet
-from detoxlab.data.tabular import Row, known_columns, text_of, value_of
+from detoxlab.data.tabular import Row, check_columns, file_of, text_of, value_of
 from detoxlab.errors import DataError
 from detoxlab.records import Dialogue, Turn, content_id
 
@@ -45,7 +45,7 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Dialog
         if {columns.get(name, name) for name in wanted} <= present:
             return parse(rows, columns, source)
     raise DataError(
-        f"{_file(rows)}: no dialogues in columns {', '.join(sorted(present))}",
+        f"{file_of(rows)}: no dialogues in columns {', '.join(sorted(present))}",
         remedy="Map turns, or prompt and response, or dialogue, turn, role and text.",
     )
 
@@ -54,7 +54,7 @@ def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
     """A dialogue per row, its turns in a list."""
     default = next((n for n in TURN_COLUMNS if value_of(rows[0], n) is not None), "turns")
     name = columns.get("turns", default)
-    _require(rows, [name])
+    check_columns(rows, [name])
     found = []
     for row in rows:
         turns = tuple(_turn(row, name, n, item) for n, item in enumerate(_turn_list(row, name), 1))
@@ -65,7 +65,7 @@ def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
 def from_pairs(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue of two turns per row."""
     prompt, response = (columns.get(name, name) for name in PAIR_COLUMNS)
-    _require(rows, [prompt, response])
+    check_columns(rows, [prompt, response])
     found = []
     for row in rows:
         said = text_of(row, prompt, may_be_empty=True)
@@ -78,7 +78,7 @@ def from_pairs(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
 def from_long(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue per value of the dialogue column, its turns in the order of their numbers."""
     dialogue, turn, role, text = (columns.get(name, name) for name in LONG_COLUMNS)
-    _require(rows, [dialogue, turn, role, text])
+    check_columns(rows, [dialogue, turn, role, text])
     by_dialogue: dict[str, list[tuple[int, Row]]] = {}
     for row in rows:
         by_dialogue.setdefault(_name(row, dialogue), []).append((_number(row, turn), row))
@@ -215,16 +215,3 @@ def _number(row: Row, column: str) -> int:
         raise DataError(
             f"{row.place}: column {column!r} holds no whole number", remedy="Number the turns."
         ) from None
-
-
-def _require(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    known = sorted({name for row in rows for name in row.values})
-    for column in columns:
-        if all(value_of(row, column) is None for row in rows):
-            raise DataError(
-                f"{_file(rows)}: no column {column!r}", remedy=known_columns(column, known)
-            )
-
-
-def _file(rows: Sequence[Row]) -> str:
-    return rows[0].place.rpartition(":")[0] or rows[0].place.partition(", ")[0]

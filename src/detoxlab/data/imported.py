@@ -1,10 +1,10 @@
 """Responses that another tool generated, perhaps with its scores, as our records."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.data.tabular import Row, known_columns, plain, read_rows, text_of, value_of
+from detoxlab.data.tabular import Row, check_columns, plain, read_rows, text_of, value_of
 from detoxlab.errors import DataError
 from detoxlab.records import Generation, Prompt, Score, content_id
 
@@ -35,11 +35,11 @@ def load_responses_file(
     prompts, or a score that is no number in [0, 1].
     """
     rows, scored_by = read_rows(Path(path)), dict(score_columns or {})
-    _require(path, rows, [prompt_column, *([id_column] if id_column else [])])
+    check_columns(rows, [prompt_column, *([id_column] if id_column else [])])
     rows = [one for row in rows for one in _samples(row, [response_column, *scored_by.values()])]
     if not rows:
         raise DataError(f"{path}: every list of responses is empty", remedy="Check the file.")
-    _require(path, rows, [response_column, *scored_by.values()])
+    check_columns(rows, [response_column, *scored_by.values()])
     prompts: dict[str, tuple[Row, Prompt]] = {}
     samples: dict[str, int] = {}
     generations, scores = [], []
@@ -123,10 +123,3 @@ def _two_prompts(row: Row, first: Row, identifier: str) -> DataError:
         f"{row.place}: id {identifier!r} was given to another prompt at {first.place}",
         remedy="One id means one prompt: repair the ids, or leave out the id column.",
     )
-
-
-def _require(path: Path | str, rows: Sequence[Row], columns: Iterable[str]) -> None:
-    known = sorted({name for row in rows for name in row.values})
-    for column in columns:
-        if column not in known and all(value_of(row, column) is None for row in rows):
-            raise DataError(f"{path}: no column {column!r}", remedy=known_columns(column, known))

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.source import LeftOutWarning, Located, without_missing
-from detoxlab.data.tabular import Row, known_columns, plain, text_of, value_of
+from detoxlab.data.tabular import (
+    Row,
+    check_columns,
+    file_of,
+    known_columns,
+    plain,
+    text_of,
+    value_of,
+)
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt, content_id
 
@@ -22,7 +30,7 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterab
     called group, groups, label, kind, type, domain or category, become meta attributes.
     """
     text, identifier = columns.get("text") or _text_column(rows), columns.get("id", "id")
-    _require(rows, [text, *columns.values()])
+    check_columns(rows, [text, *columns.values()])
     others = {name: column for name, column in columns.items() if name not in ("text", "id")}
     meta_columns = {**_meta_columns(rows, {text, identifier, *others.values()}), **others}
     located, hashed = [], 0
@@ -61,7 +69,7 @@ def _text_column(rows: Sequence[Row]) -> str:
     found = [name for name in TEXT_COLUMNS if name in known]
     if not found:
         raise DataError(
-            f"{_file(rows)}: no column 'text' or 'prompt'",
+            f"{file_of(rows)}: no column 'text' or 'prompt'",
             remedy=f"Name the column of the prompts. {known_columns('prompt', known)}",
         )
     return found[0]
@@ -78,19 +86,6 @@ def _meta_columns(rows: Sequence[Row], taken: set[str]) -> dict[str, str]:
         if name in META_COLUMNS or isinstance(first, bool | int | float):
             chosen[name] = name
     return chosen
-
-
-def _require(rows: Sequence[Row], columns: Iterable[str]) -> None:
-    known = sorted({name for row in rows for name in row.values})
-    for column in columns:
-        if all(value_of(row, column) is None for row in rows):
-            raise DataError(
-                f"{_file(rows)}: no column {column!r}", remedy=known_columns(column, known)
-            )
-
-
-def _file(rows: Sequence[Row]) -> str:
-    return rows[0].place.rpartition(":")[0] or rows[0].place.partition(", ")[0]
 
 
 def _warn_repeated(repeated: int, of: int) -> None:

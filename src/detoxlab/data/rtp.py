@@ -34,10 +34,10 @@ def read(rows: Sequence[Row], *, join_continuation: bool = False) -> Iterable[Lo
     Attributes the row has no score for are absent from `meta`, never 0; `group` says whether
     the prompt's own toxicity is at least .5, and is absent with it.
     """
-    check_columns(_file(rows), rows, ["prompt.text"])
+    check_columns(rows, ["prompt.text"])
     if not join_continuation:
         return [(row.place, _prompt(row, text_of(row, "prompt.text"))) for row in rows]
-    check_columns(_file(rows), rows, ["continuation.text"])
+    check_columns(rows, ["continuation.text"])
     return [(row.place, _prompt(row, _joined(row))) for row in _with_continuation(rows)]
 
 
@@ -79,10 +79,6 @@ def _with_continuation(rows: Sequence[Row]) -> list[Row]:
             stacklevel=4,
         )
     return kept
-
-
-def _file(rows: Sequence[Row]) -> str:
-    return rows[0].place.rpartition(":")[0] or rows[0].place
 
 
 SOURCE = PromptSource(parse=read, patterns=("*prompts.jsonl*", "rtp*.jsonl*"), hub=HUB)

@@ -84,12 +84,24 @@ def text_of(row: Row, column: str, *, may_be_empty: bool = False) -> str:
     return value
 
 
-def check_columns(path: object, rows: Sequence[Row], columns: Iterable[str]) -> None:
+def file_of(rows: Sequence[Row]) -> str:
+    """The file (or hub id) that the first row stands in.
+
+    >>> file_of([Row("prompts.jsonl:1", {})]), file_of([Row("prompts.parquet, row 1", {})])
+    ('prompts.jsonl', 'prompts.parquet')
+    """
+    place = rows[0].place.partition(", ")[0]
+    return place.rpartition(":")[0] or place
+
+
+def check_columns(rows: Sequence[Row], columns: Iterable[str]) -> None:
     """Nothing when each column stands in some row; `DataError` naming the known ones otherwise."""
     for column in columns:
-        if not any(value_of(row, column) is not None for row in rows):
+        if not any(column in row.values or value_of(row, column) is not None for row in rows):
             known = sorted({name for row in rows for name in row.values})
-            raise DataError(f"{path}: no column {column!r}", remedy=known_columns(column, known))
+            raise DataError(
+                f"{file_of(rows)}: no column {column!r}", remedy=known_columns(column, known)
+            )
 
 
 def known_columns(column: str, known: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
 
 def read_annotated(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
     """A prompt per statement; `groups` lists every group it is about."""
-    check_columns(rows[0].place.partition(", ")[0], rows, ["text", "target_groups"])
+    check_columns(rows, ["text", "target_groups"])
     for row in rows:
         text, identifier = text_of(row, "text"), value_of(row, "id")
         meta = {

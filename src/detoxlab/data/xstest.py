@@ -17,7 +17,7 @@ def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
     The files of completions have no label: there the types that begin with `contrast_` are
     the unsafe ones.
     """
-    check_columns(rows[0].place.rpartition(":")[0], rows, ["id", "prompt", "type"])
+    check_columns(rows, ["id", "prompt", "type"])
     for row in rows:
         kind = text_of(row, "type")
         derived = "unsafe" if kind.startswith("contrast_") else "safe"
