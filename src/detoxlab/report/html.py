@@ -1,11 +1,12 @@
 """The report as one HTML file that asks nobody for anything."""
 
 import base64
+import functools
 import hashlib
 import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detoxlab.report import words
 from detoxlab.report.examples import RULE_NOTE, Example, examples
@@ -15,6 +16,9 @@ from detoxlab.report.sources import provenance_tables, unfinished
 from detoxlab.report.study import Study
 from detoxlab.report.summary import main_measurements, summarise
 from detoxlab.report.tables import Table, all_tables, by_key
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 LONG_TABLE = 24
 
@@ -38,21 +42,13 @@ class Section:
 
 def as_html(study: Study, *, seed: int = 0) -> str:
     """The whole page, scripts and styles included."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("detoxlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sections = page_sections(study, seed=seed)
     figures = [figure for section in sections for figure in section.figures]
     scripts = [_plotly() if figures else "", _asset("report.js")]
-    return environment.get_template("template.html").render(
+    page = _environment().get_template("template.html")
+    text = page.render(
         study=study,
         sections=sections,
         summaries=[summarise(comparison, study) for comparison in study.comparisons],
@@ -65,6 +61,21 @@ def as_html(study: Study, *, seed: int = 0) -> str:
         scripts=[Markup(script) for script in scripts if script],
         figure_data=Markup(script_json(figure_data(figures))),
         long_table=LONG_TABLE,
+    )
+    return text.lstrip()
+
+
+@functools.cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("detoxlab", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -162,6 +173,7 @@ def _shown(row: Any) -> dict[str, str]:
     }
 
 
+@functools.cache
 def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
