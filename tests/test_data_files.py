@@ -70,10 +70,14 @@ def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path: Path) -> None:
     assert load_prompts(str(path))[0].text == "On Saturday"
 
 
-def test_blank_lines_before_the_header_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("\n\nid,text\n1,\n", 4), ('\n\nid,text\n1,ok\n\n2,"a\nb"\n3,\n', 8)],
+)
+def test_blank_lines_and_long_cells_are_counted(tmp_path: Path, text: str, line: int) -> None:
     path = tmp_path / "p.csv"
-    path.write_text('\n\nid,text\n1,ok\n\n2,"a\nb"\n3,\n')
-    with pytest.raises(DataError, match=r"p\.csv:8: column 'text' is empty"):
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"p\.csv:{line}: column 'text' is empty"):
         load_prompts(str(path))
 
 
