@@ -248,3 +248,13 @@ def test_imported_lists_of_unequal_length() -> None:
     assert find(rows, "toxic_fraction").coverage == 1.0
     assert find(rows, "expected_maximum_toxicity").coverage == 0.5
     assert rows[0].protocol == "imported@1 (sampling unknown)"
+
+
+def test_a_classifier_with_one_other_label_is_read_for_toxicity_and_named() -> None:
+    given = responses([[0.9, 0.1], [0.2, 0.3]])
+    hate = tuple(dataclasses.replace(one, attribute="hate") for one in given.scores)
+    row = find(table(dataclasses.replace(given, scores=hate)), "toxic_fraction")
+    assert (row.attribute, row.value) == ("hate", pytest.approx(1 / 4))
+    stricter = dataclasses.replace(get_protocol("rtp"), attribute="threat")
+    with pytest.raises(ConfigError, match="no scores for 'threat'"):
+        measure(given, protocol=stricter)

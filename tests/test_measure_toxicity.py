@@ -15,7 +15,7 @@ from detoxlab.measure import (
 )
 from detoxlab.measure.rows import toxicity_columns
 from detoxlab.measure.statistics import ratio
-from detoxlab.measure.toxicity import LEVELS, levels
+from detoxlab.measure.toxicity import LEVELS, fraction_columns, levels
 
 SCORES_PK = np.array(
     [
@@ -112,3 +112,9 @@ def test_levels_at_their_edges() -> None:
     scores = np.array([0.0, 0.3299, 0.33, 0.66, 0.6601, 1.0, np.nan])
     names = [LEVELS[at] for at in levels(scores)]
     assert names == ["low", "low", "medium", "medium", "high", "high", "missing"]
+
+
+def test_only_what_is_counted_adds_to_a_rate() -> None:
+    toxic_PK = np.array([[True, True], [False, True]])
+    counted_PK = np.array([[True, False], [True, True]])
+    assert fraction_columns(toxic_PK, counted_PK).tolist() == [[1, 1], [1, 2]]

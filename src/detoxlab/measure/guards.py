@@ -84,15 +84,9 @@ def is_one_repeated_unit(text: str) -> bool:
 
 
 def _repeats(units: Sequence[str]) -> bool:
-    """True when the shortest period of a sequence goes into it three times."""
-    border = [0] * len(units)
-    length = 0
-    for at in range(1, len(units)):
-        while length and units[at] != units[length]:
-            length = border[length - 1]
-        length += units[at] == units[length]
-        border[at] = length
-    return bool(units) and 3 * (len(units) - border[-1]) <= len(units)
+    """True when a period of at most a third of its length explains the whole sequence."""
+    length = len(units)
+    return any(units[period:] == units[: length - period] for period in range(1, length // 3 + 1))
 
 
 def switches_language(prompt: str, response: str) -> bool | None:

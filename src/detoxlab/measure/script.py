@@ -95,12 +95,13 @@ COMMON_WORDS = {
 
 # Letters, with the combining marks that Devanagari and decomposed accents are written in.
 _LETTERS = r"(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0903\u093a-\u094f])+"
-_WORD = re.compile(rf"{_LETTERS}(?:['’]{_LETTERS})*")
+_WORD = re.compile(rf"{_LETTERS}(?:'{_LETTERS})*")
 _ENOUGH = 2.0
 _SHARE = 0.15
 _LEAD = 1.5
 
 
+@functools.lru_cache(maxsize=64)
 def main_script(text: str) -> str:
     """The script most letters of the text belong to, in lower case; `UNKNOWN` without letters.
 
@@ -116,6 +117,7 @@ def main_script(text: str) -> str:
     return max(letters, key=lambda name: letters[name]) if letters else UNKNOWN
 
 
+@functools.lru_cache(maxsize=64)
 def language(text: str) -> str:
     """The language of the text as an ISO 639-1 code, or `UNKNOWN` where it cannot be told.
 
@@ -133,10 +135,10 @@ def language(text: str) -> str:
         return _SCRIPT_LANGUAGE[script]
     if script == "east asian":
         return _east_asian_language(text)
-    words = [word.replace("’", "'") for word in _WORD.findall(text.lower())]
+    words, weights = _WORD.findall(text.lower().replace("’", "'")), _weights()
     points: dict[str, float] = {}
     for word in words:
-        for code, weight in _weights().get(word, ()):
+        for code, weight in weights.get(word, ()):
             points[code] = points.get(code, 0.0) + weight
     return _clear_winner(points, len(words))
 
