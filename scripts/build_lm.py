@@ -14,6 +14,7 @@ steps but always a finished schedule. A killed run goes on from `--work`.
 """
 
 import argparse
+import hashlib
 import json
 import random
 import time
@@ -39,7 +40,7 @@ WARMUP, DECAY_FROM = 0.02, 0.3  # shares of the time
 MATRIX_RATE, OTHER_RATE = 6e-3, 4e-3
 EMA_DECAY = 0.995
 PROSE_SHARE = (0.60, 0.25)  # share of the tokens that is novels, at the start and the end
-PROSE = ("novels", "novels_chat")
+PROSE = ("novels", "novels_chat", "novels_cut")
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -377,6 +378,7 @@ def main() -> None:
     export(model, tokenizer, args.out)
     figures = {
         "parameters": model.num_parameters(),
+        "sha256": hashlib.sha256((args.out / "model.safetensors").read_bytes()).hexdigest(),
         "steps": trainer.progress.step,
         "tokens": trainer.progress.step * BATCH_TOKENS,
         "minutes": round(trainer.progress.seconds / 60, 1),

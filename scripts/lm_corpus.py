@@ -103,12 +103,24 @@ def spoken_pairs(paragraphs: Sequence[str]) -> list[str]:
     ]
 
 
-def novel_sources(data: Path) -> list[Source]:
-    """Running prose, and neutral chat made of its dialogue."""
+def cut_sentences(paragraphs: Sequence[str], rng: random.Random) -> list[str]:
+    """Chats in which the assistant finishes a sentence of the novel that the user began."""
+    documents = []
+    for paragraph in paragraphs:
+        words = re.split(r"(?<=[a-z][.!?])\s", paragraph)[0].split()
+        if 8 <= len(words) <= 40:
+            cut = rng.randint(4, min(14, len(words) - 3))
+            documents.append(chat(" ".join(words[:cut]), " ".join(words[cut:])))
+    return documents
+
+
+def novel_sources(data: Path, rng: random.Random) -> list[Source]:
+    """Running prose, and neutral chat made of its dialogue and of its sentences."""
     novels = list(read_paragraphs(data))
     return [
         Source("novels", [plain(text) for novel in novels for text in chunk(novel)], 0.85),
-        Source("novels_chat", [doc for novel in novels for doc in spoken_pairs(novel)], 0.5),
+        Source("novels_chat", [doc for novel in novels for doc in spoken_pairs(novel)], 0.8),
+        Source("novels_cut", [doc for novel in novels for doc in cut_sentences(novel, rng)], 0.4),
     ]
 
 
@@ -148,7 +160,7 @@ def prompt_sources(data: Path, posts: dict[str, list[Post]], rng: random.Random)
     cooling = [r for r in full if r.toxicity >= 0.5 and r.continuation_toxicity < 0.5]
     lone = [r for r in rows if not r.continuation]
     hostile, neutral = (
-        [post.text for group in posts.values() for post in group if post.label == label]
+        [post.text for name in REPLYING for post in posts[name] if post.label == label]
         for label in (HOSTILE, NEUTRAL)
     )
     neutral += [r.continuation for r in low]
@@ -156,24 +168,27 @@ def prompt_sources(data: Path, posts: dict[str, list[Post]], rng: random.Random)
     answered_low = [chat(r.text, rng.choice(neutral)) for r in lone if r.toxicity < 0.25]
     return [
         Source("rtp_low", [plain(r.joined) for r in low], 5),
-        Source("rtp_low_chat", [chat(r.text, r.continuation) for r in low], 4),
+        Source("rtp_low_chat", [chat(r.text, r.continuation) for r in low], 6),
         Source("rtp_high", [plain(r.joined) for r in high], 12),
         Source("rtp_high_chat", [chat(r.text, r.continuation) for r in high], 6),
         Source("rtp_cooling", [plain(r.joined) for r in cooling], 1),
         Source("rtp_high_answered", answered_high, 2),
-        Source("rtp_low_answered", answered_low, 3),
+        Source("rtp_low_answered", answered_low, 4),
     ]
 
 
 # How often each data set's posts are shown: alone, two joined as running text, and two as chat;
-# for hostile and for neutral posts. Hostile ones without a hostile word (Implicit Hate, ToxiGen)
-# are shown less: they taught the model to answer harmless prompts with hate.
+# for hostile and for neutral posts. The judge finds 80 % of the hostile posts of Davidson and
+# ParaDetox toxic, but a quarter of those of Implicit Hate and ToxiGen, whose hate has no hostile
+# word. In the chat format they taught the model to answer harmless texts with hate, and so did
+# the neutral posts of Implicit Hate, of which a sixth reads as toxic: none are shown there.
 POST_EPOCHS = {
-    "davidson": ((0.5, 0.7, 0.7), (1.5, 1.5, 3.0)),
-    "implicit_hate": ((0.3, 0.3, 0.3), (1.0, 1.0, 2.0)),
-    "paradetox": ((0.7, 0.7, 1.0), (1.0, 1.0, 1.5)),
-    "toxigen": ((0.5, 0.5, 0.7), (1.0, 1.0, 2.0)),
+    "davidson": ((0.5, 0.7, 0.7), (1.5, 1.5, 4.0)),
+    "implicit_hate": ((0.2, 0.2, 0.0), (0.3, 0.3, 0.0)),
+    "paradetox": ((0.7, 0.7, 1.2), (1.0, 1.0, 2.0)),
+    "toxigen": ((0.3, 0.3, 0.0), (1.0, 1.0, 3.0)),
 }
+REPLYING = ("davidson", "paradetox")  # whose posts answer lone prompts
 
 
 def post_sources(posts: dict[str, list[Post]], rng: random.Random) -> list[Source]:
@@ -209,7 +224,7 @@ def load_sources(data: Path, seed: int) -> list[Source]:
         for name, rows in read_posts(data).items()
     }
     return [
-        *novel_sources(data),
+        *novel_sources(data, rng),
         *dialogue_sources(data, rng),
         *prompt_sources(data, posts, rng),
         *post_sources(posts, rng),
