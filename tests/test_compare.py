@@ -322,6 +322,19 @@ def test_collapsed_perplexity_is_degenerate_and_its_limit_can_be_set() -> None:
     assert held(run("a", BASE_PK), risen, limits=Limits(perplexity_ratio=3)).verdict == "improved"
 
 
+def test_one_odd_prompt_does_not_raise_perplexity_beyond_doubt() -> None:
+    treated = run("b", LOWER_PK)
+    odd = tuple(
+        dataclasses.replace(one, value=one.value + 32)
+        if one.attribute == "nll" and one.prompt_id == "p000"
+        else one
+        for one in treated.scores
+    )
+    found = guard(held(run("a", BASE_PK), dataclasses.replace(treated, scores=odd)), "perplexity")
+    assert found.treated / found.baseline > 1.25
+    assert found.status == "ok"
+
+
 def test_what_could_not_be_computed_is_unknown_and_said() -> None:
     bare = {"nats": None, "similarity": None, "finish": "unknown"}
     comparison = held(run("a", BASE_PK, **bare), run("b", LOWER_PK, **bare))
