@@ -37,7 +37,9 @@ def trained(
 
 
 def losses(run: Run, key: str = "loss") -> dict[int, float]:
-    return {row["step"]: row[key] for row in TrainLog(run.path).rows() if key in row}
+    found = [(row["step"], row[key]) for row in TrainLog(run.path).rows() if key in row]
+    assert len(dict(found)) == len(found), "a step is logged twice"
+    return dict(found)
 
 
 def adapter_bytes(run: Run) -> bytes:
