@@ -1,7 +1,7 @@
 """The tables of a report, as data: HTML, Markdown and the reader's eye get the same cells."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from detoxlab.compare import Limits
@@ -63,6 +63,20 @@ class Table:
             return 0
         below = (row[: column + 1] == key for row in self.rows[at:])
         return next((n for n, same in enumerate(below) if not same), len(self.rows) - at)
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns in which no row has anything to say."""
+    kept = [
+        at
+        for at in range(len(table.columns))
+        if any(row[at].kind != "muted" for row in table.rows) or not table.rows
+    ]
+    return replace(
+        table,
+        columns=tuple(table.columns[at] for at in kept),
+        rows=tuple(tuple(row[at] for at in kept) for row in table.rows),
+    )
 
 
 def value_cell(value: float | None, text: str) -> Cell:
@@ -129,7 +143,7 @@ def _part_of(row: Measurement, attribute: str, judge: str | None) -> str:
 def _measured_table(
     part: str, title: str, note: str, rows: Sequence[tuple[str, Measurement]]
 ) -> Table:
-    hidden = {"Attribute"} if part in ("toxicity", "groups") else set()
+    hidden = {"Attribute"} if part != "attributes" else set()
     facets = [f for f in FACETS if f.title not in hidden and any(f.of(row) for _, row in rows)]
     columns = tuple(Column(facet.title, merge=True) for facet in facets)
     orders = [_in_order(f.of(row) or "" for _, row in rows) for f in facets]
@@ -358,7 +372,7 @@ def all_tables(study: Study) -> list[Table]:
     for index, comparison in enumerate(study.comparisons, start=1):
         tables.append(detail_change_table(comparison, index, study.attribute))
     tables.append(limits_table(study.comparisons))
-    return [table for table in tables if table is not None and table.rows]
+    return [without_empty_columns(table) for table in tables if table is not None and table.rows]
 
 
 def by_key(tables: Iterable[Table]) -> Mapping[str, Table]:

@@ -84,6 +84,7 @@ def _change_trace(
     return {
         "type": "scatter",
         "mode": "markers",
+        "orientation": "h",
         "name": plotly_text(study.comparisons[index - 1].treated),
         "x": points,
         "y": [_change_label(row) for row in mine],
