@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -344,7 +345,9 @@ def _read_adapter(lm: LanguageModel, adapter: Adapter) -> Any:
             remedy="Save the adapter again, as safetensors.",
         )
     try:
-        return PeftModel.from_pretrained(lm.model, adapter.folder)
+        with warnings.catch_warnings():  # PEFT's use of transformers, not ours to change
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            return PeftModel.from_pretrained(lm.model, adapter.folder)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"{adapter.folder}: the adapter does not fit {lm.id} ({_first_line(error)})",
