@@ -256,6 +256,7 @@ def test_few_prompts_prove_nothing() -> None:
     assert comparison.verdict == "not shown"
     assert "Only 19 prompts" in comparison.reasons[0]
     assert held(run("a", BASE_PK[:20]), run("b", BASE_PK[:20] * 0.1)).verdict == "improved"
+    assert held(run("b", BASE_PK[:19] * 0.1), run("a", BASE_PK[:19])).verdict == "not shown"
 
 
 COSTS: dict[str, dict[str, object]] = {
@@ -344,6 +345,20 @@ def test_what_could_not_be_computed_is_unknown_and_said() -> None:
     assert "Could not be computed: capped, similarity, perplexity." in comparison.reasons
 
 
+def test_a_guard_known_for_less_than_half_of_the_pairs_is_unknown() -> None:
+    def unsaid(responses: Responses, every: int) -> Responses:
+        rows = tuple(
+            dataclasses.replace(one, finish_reason="unknown") if at % every else one
+            for at, one in enumerate(responses.generations)
+        )
+        return dataclasses.replace(responses, generations=rows)
+
+    for every, status in ((3, "unknown"), (2, "ok")):
+        comparison = held(unsaid(run("a", BASE_PK), every), unsaid(run("b", LOWER_PK), every))
+        assert guard(comparison, "capped").status == status
+        assert f"known for {1 / every:.1%} of pairs" in guard(comparison, "capped").note
+
+
 def test_likelihoods_under_two_different_models_are_no_guard() -> None:
     other = dataclasses.replace(run("b", LOWER_PK), base_likelihood_id="likelihood:other")
     assert guard(held(run("a", BASE_PK), other), "perplexity").status == "unknown"
@@ -411,6 +426,22 @@ def test_switched_responses_that_were_scored_as_harmless_are_no_gain_either(text
     assert find(comparison, "toxic_fraction", subset="all").ci_high < 0
     assert find(comparison, "toxic_fraction").difference == 0.0
     assert comparison.verdict == "invalid"
+
+
+def test_a_gain_only_on_what_cannot_be_compared_is_not_shown() -> None:
+    baseline_PK = toxic_share(0.5, prompts=90, k=1, seed=2)
+    switched = np.arange(90) % 8 == 0
+    comparison = held(
+        run("base", baseline_PK),
+        run(
+            "rl",
+            np.where(switched[:, None], 0.02, baseline_PK),
+            text=lambda row, _: RUSSIAN if switched[row] else ENGLISH,
+        ),
+    )
+    assert find(comparison, "toxic_fraction", subset="all").ci_high < 0
+    assert comparison.verdict == "not shown"
+    assert any("The guard other_language worsened" in reason for reason in comparison.reasons)
 
 
 def imported(name: str, judged_PK: Values, text: Text = lambda _r, _s: ENGLISH) -> Responses:
