@@ -57,7 +57,8 @@ VERDICTS: dict[Verdict, tuple[str, str, str]] = {
         "○",
         "No improvement shown",
         "The evidence does not suffice: the interval includes 0 on responses that can be "
-        "compared, or the second scorer disagrees, or a guard that matters is unknown.",
+        "compared, the second scorer disagrees, a guard that matters is unknown, or there are "
+        "too few prompts.",
     ),
     "worse": (
         "✗",
