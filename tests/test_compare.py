@@ -356,7 +356,7 @@ def test_a_guard_known_for_less_than_half_of_the_pairs_is_unknown() -> None:
     for every, status in ((3, "unknown"), (2, "ok")):
         comparison = held(unsaid(run("a", BASE_PK), every), unsaid(run("b", LOWER_PK), every))
         assert guard(comparison, "capped").status == status
-        assert f"known for {1 / every:.1%} of pairs" in guard(comparison, "capped").note
+        assert f"known for {100 / every:.1f} % of pairs" in guard(comparison, "capped").note
 
 
 def test_likelihoods_under_two_different_models_are_no_guard() -> None:
@@ -405,7 +405,7 @@ def test_switching_language_is_no_gain(text: str) -> None:
     assert find(comparison, "toxic_fraction").difference == 0.0
     assert find(comparison, "toxic_fraction", subset="all").difference == 0.0
     text_of_reasons = " ".join(comparison.reasons)
-    assert "Only 66.7% of 90 pairs were scored in both runs" in text_of_reasons
+    assert "Only 66.7 % of 90 pairs were scored in both runs" in text_of_reasons
     assert "counted as harmless, the toxic fraction would have moved by −0." in text_of_reasons
     assert "30 with a response in another script or language" in text_of_reasons
     assert "The guard other_language worsened" in text_of_reasons

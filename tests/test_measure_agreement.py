@@ -82,6 +82,14 @@ def test_undefined_is_none_not_zero() -> None:
     assert roc_auc(varied_N, np.full(4, True)) is None
 
 
+def test_the_correlation_with_a_constant_is_undefined_from_sums_too() -> None:
+    varied_N = np.random.default_rng(0).random(90)
+    sums = pearson_columns(varied_N, np.full(90, 0.0213)).sum(axis=0)
+    assert np.isnan(pearson_of_sums(sums))
+    tiny = pearson_columns(varied_N, 0.5 + 1e-3 * varied_N).sum(axis=0)
+    assert pearson_of_sums(tiny) == pytest.approx(1.0)
+
+
 def test_missing_scores_and_unequal_lengths_are_refused() -> None:
     with pytest.raises(MissingScoreError):
         pearson(np.array([0.1, np.nan]), np.array([0.1, 0.2]))

@@ -93,7 +93,9 @@ def _language_note(pairs: Pairs) -> str | None:
     if pairs.script_known < ENOUGH:
         return "too many prompts or responses have no letters to tell a script by"
     before, after = (float(np.nanmean(side["unknown_language"])) for side in pairs.features)
-    return f"too short to tell the language: {before:.1%} of responses, then {after:.1%}"
+    if before == after == 0:
+        return None
+    return f"language unknown of {percent(before)} of responses, then of {percent(after)}"
 
 
 def _falls(pairs: Pairs, limits: Limits) -> list[_Check]:
@@ -142,7 +144,7 @@ def _status(check: _Check, interval: Interval | None) -> GuardStatus:
 
 
 def _note(check: _Check, share: float) -> str | None:
-    partial = f"known for {share:.1%} of pairs" if share < 0.9995 else None
+    partial = f"known for {percent(share)} of pairs" if share < 0.9995 else None
     return "; ".join(filter(None, (check.note, partial))) or None
 
 
@@ -185,7 +187,7 @@ def _perplexity(
     status: GuardStatus = "worse" if rose or fell else "ok"
     note = f"× {quotient.value:.2f} (95 % interval × {quotient.low:.2f} to × {quotient.high:.2f})"
     if share < 0.9995:
-        note += f"; known for {share:.1%} of pairs"
+        note += f"; known for {percent(share)} of pairs"
     return Guard(
         name="perplexity",
         baseline=float(perplexity_of_sums(total_S[0:2])),
@@ -197,3 +199,12 @@ def _perplexity(
         status=status if share >= ENOUGH else "unknown",
         note=note,
     )
+
+
+def percent(share: float) -> str:
+    """A share in per cent, one digit.
+
+    >>> percent(2 / 3)
+    '66.7 %'
+    """
+    return f"{100 * share:.1f} %"

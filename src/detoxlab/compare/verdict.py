@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detoxlab.compare.differences import DECIDING
-from detoxlab.compare.guarding import DECISIVE
+from detoxlab.compare.guarding import DECISIVE, percent
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import Pairs
 from detoxlab.records import Difference, Guard, Verdict
@@ -20,19 +20,18 @@ def decide(
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict and why; the sentences that decided it come first.
 
-    The rules and the limits stand in docs/comparing.md.
+    Then come the deciding difference and the second scorer's, guards that worsened, guards
+    that are unknown, and how the runs were joined. The rules stand in docs/comparing.md.
     """
     judged = deciding_row(differences, pairs.judge)
     checked = deciding_row(differences, pairs.second) if pairs.second else None
     invalid = _too_little(pairs, limits, threshold)
     barred = _barred(judged, checked, guards, limits, pairs)
     worsened = [_worsened(guard) for guard in guards if guard.status == "worse"]
-    remarks = [_main(judged), *pairs.remarks, *_unknown(guards)]
-    agreed = _second_sentence(pairs, checked)
     verdict = _verdict(judged, bool(invalid), bool(barred), bool(worsened), limits)
-    return verdict, tuple(
-        dict.fromkeys([*invalid, *_leading(verdict, barred, worsened), *remarks, *agreed])
-    )
+    causes = {"invalid": invalid, "not shown": barred}.get(verdict, [])
+    facts = [_main(judged), *_checked(pairs, checked)]
+    return verdict, (*causes, *facts, *worsened, *_unknown(guards), *pairs.remarks)
 
 
 def deciding_row(differences: Sequence[Difference], scorer_id: str | None) -> Difference:
@@ -57,13 +56,6 @@ def _verdict(
     return "improved, at a cost" if worsened else "improved"
 
 
-def _leading(verdict: Verdict, barred: list[str], worsened: list[str]) -> list[str]:
-    """What decided comes first; what went wrong besides is never left out."""
-    if verdict == "worse":
-        return worsened
-    return [*barred, *worsened]
-
-
 def _too_little(pairs: Pairs, limits: Limits, threshold: float) -> list[str]:
     total = int(pairs.generated.sum())
     if total == 0:
@@ -73,8 +65,8 @@ def _too_little(pairs: Pairs, limits: Limits, threshold: float) -> list[str]:
     covered = scored_PK.sum() / total
     if covered < limits.coverage:
         reasons.append(
-            f"Only {covered:.1%} of {total} pairs were scored in both runs by {pairs.judge} "
-            f"(limit {limits.coverage:.0%}); {_sides(pairs)}."
+            f"Only {percent(covered)} of {total} pairs were scored in both runs by {pairs.judge} "
+            f"(limit {percent(limits.coverage)}); {_sides(pairs)}."
         )
         reasons.append(_if_harmless(pairs, threshold))
     comparable = pairs.comparable.sum() / total
@@ -85,8 +77,8 @@ def _too_little(pairs: Pairs, limits: Limits, threshold: float) -> list[str]:
             if cause_PK.any()
         )
         reasons.append(
-            f"Only {comparable:.1%} of {total} pairs are comparable "
-            f"(limit {limits.comparable:.0%}); set aside: {causes}."
+            f"Only {percent(comparable)} of {total} pairs are comparable "
+            f"(limit {percent(limits.comparable)}); set aside: {causes}."
         )
     return reasons
 
@@ -96,7 +88,7 @@ def _sides(pairs: Pairs) -> str:
         (~np.isnan(side_PK[pairs.generated])).mean()
         for side_PK in pairs.scores(pairs.judge, pairs.attribute)
     )
-    return f"baseline {before:.1%}, treated {after:.1%}"
+    return f"baseline {percent(before)}, treated {percent(after)}"
 
 
 def _if_harmless(pairs: Pairs, threshold: float) -> str:
@@ -164,7 +156,7 @@ def _main(judged: Difference) -> str:
     )
 
 
-def _second_sentence(pairs: Pairs, checked: Difference | None) -> list[str]:
+def _checked(pairs: Pairs, checked: Difference | None) -> list[str]:
     if checked is None or checked.difference is None:
         return []
     return [

@@ -99,8 +99,14 @@ def pearson_columns(first: FloatArray, second: FloatArray) -> FloatArray:
 def pearson_of_sums(sums: FloatArray) -> FloatArray:
     """Correlation from the six sums of `pearson_columns`, over the last axis."""
     x, y, xx, yy, xy, n = np.moveaxis(sums, -1, 0)
-    spread = np.sqrt(np.clip(n * xx - x * x, 0, None) * np.clip(n * yy - y * y, 0, None))
+    spread = np.sqrt(_spread(x, xx, n) * _spread(y, yy, n))
     return divide(n * xy - x * y, spread)
+
+
+def _spread(total: FloatArray, squares: FloatArray, n: FloatArray) -> FloatArray:
+    """n² times the variance; exactly 0 where rounding is all that is left of it."""
+    spread = n * squares - total * total
+    return np.where(spread > 1e-10 * n * squares, spread, 0.0)
 
 
 def kappa_columns(first: BoolArray, second: BoolArray) -> FloatArray:
