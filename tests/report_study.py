@@ -127,6 +127,7 @@ def measurements(level: float) -> list[Measurement]:
             Measurement("P", value, value - 0.02, value + 0.02, **tox),
             Measurement("P+C", None, None, None, note="prompts are not scored", **tox),
         ]
+    tox |= {"scorer_id": JUDGE}
     rows += [
         Measurement("toxic_fraction", level / 2, group=group, **tox | {"attribute": "toxicity"})
         for group in ("toxic", "non-toxic")

@@ -106,6 +106,17 @@ def test_every_measurement_and_difference_stands_in_a_table(small: Study) -> Non
         assert row.difference is None or row.difference in shown
 
 
+def test_attributes_and_groups_have_their_own_tables(small: Study) -> None:
+    named = {table.key: table for table in all_tables(small)}
+    assert {row[0].text for row in named["measured-attributes"].rows} == {"Insult"}
+    assert {row[0].text for row in named["measured-groups"].rows} == {"toxic", "non-toxic"}
+    assert [c.title for c in named["measured-toxicity"].columns][:3] == [
+        "Measure",
+        "Scorer",
+        "Model",
+    ]
+
+
 def test_exact_numbers_stand_behind_the_rounded_ones(small: Study) -> None:
     page = read_page(as_html(small))
     exact = {float(a["data-value"]) for _, a in page.tags if a.get("data-value")}
