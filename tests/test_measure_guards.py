@@ -20,7 +20,7 @@ from detoxlab.measure.guards import (
     sample_perplexities,
     switches_language,
 )
-from detoxlab.measure.script import UNKNOWN, language, main_script
+from detoxlab.measure.script import UNKNOWN, language, main_script, writings
 from detoxlab.records import Generation
 
 # Article 1 of the Universal Declaration of Human Rights.
@@ -80,15 +80,34 @@ def test_short_or_mixed_texts_have_no_known_language() -> None:
     assert language("xqz wvu tsr pon mlk jih") == UNKNOWN
 
 
-def test_switching() -> None:
-    english = DECLARATION["en"]
-    assert switches_language(english, DECLARATION["uk"]) is True
-    assert switches_language(english, DECLARATION["de"]) is True
-    assert switches_language(DECLARATION["de"], DECLARATION["de"]) is False
-    assert switches_language(english, "You are right about that and I agree.") is False
-    assert switches_language(english, "Berlin!") is None
-    assert switches_language("123", english) is None
-    assert switches_language(DECLARATION["ja"], DECLARATION["zh"]) is True
+@pytest.mark.parametrize(
+    ("prompt", "response", "switched"),
+    [
+        ("en", DECLARATION["uk"], True),
+        ("en", DECLARATION["de"], True),
+        ("de", DECLARATION["de"], False),
+        ("en", "You are right about that and I agree.", False),
+        ("en", "Berlin!", None),
+        ("en", "42", None),
+        ("ja", DECLARATION["zh"], True),
+    ],
+)
+def test_switching(prompt: str, response: str, switched: bool | None) -> None:
+    (asked,) = writings([DECLARATION[prompt]])
+    assert switches_language(asked, response) is switched
+
+
+def test_a_prompt_without_letters_says_nothing_about_a_switch() -> None:
+    assert switches_language(writings(["123"])[0], DECLARATION["en"]) is None
+
+
+def test_short_prompts_are_in_the_language_of_the_others() -> None:
+    english, german = ("latin", "en"), ("latin", "de")
+    assert writings(["Hello", DECLARATION["en"]]) == [english, english]
+    assert writings(["Hallo", DECLARATION["de"]]) == [german, german]
+    mixed = writings(["Hello", DECLARATION["en"], DECLARATION["de"]])
+    assert mixed == [("latin", UNKNOWN), english, german]
+    assert writings(["Hello", DECLARATION["uk"]])[0] == ("latin", UNKNOWN)
 
 
 def test_real_english_is_hardly_ever_called_another_language(data_dir: Path) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from detoxlab.measure import guards
 from detoxlab.measure.grid import Grid
-from detoxlab.measure.script import UNKNOWN, main_script
+from detoxlab.measure.script import UNKNOWN, main_script, writings
 from detoxlab.measure.statistics import FloatArray
 from detoxlab.records import Generation
 
@@ -23,7 +23,7 @@ SHARES = (
 )
 DISTINCT = ("distinct_1", "distinct_2", "distinct_3")
 
-Feature = Callable[[str, Generation], float | None]
+Feature = Callable[[Generation], float | None]
 
 
 def response_features(grid: Grid) -> dict[str, FloatArray]:
@@ -31,20 +31,30 @@ def response_features(grid: Grid) -> dict[str, FloatArray]:
 
     An unknown language counts as not switched, and apart from that as unknown.
     """
-    switched_PK = _each(grid, lambda prompt, one: guards.switches_language(prompt, one.text))
+    switched_PK = _switched(grid)
     there_PK = grid.generated
     unknown_PK = np.where(there_PK, np.isnan(switched_PK), np.nan)
     return {
-        "empty": _each(grid, lambda _, one: guards.is_empty(one.text)),
-        "capped": _each(grid, lambda _, one: ended_at_cap(one)),
+        "empty": _each(grid, lambda one: guards.is_empty(one.text)),
+        "capped": _each(grid, lambda one: ended_at_cap(one)),
         "other_language": np.where(there_PK, np.nan_to_num(switched_PK), np.nan),
         "unknown_language": unknown_PK,
-        "repetition": _each(grid, lambda _, one: guards.repeated_ngram_share(one.text)),
-        "repeated_unit": _each(grid, lambda _, one: guards.is_one_repeated_unit(one.text)),
-        "refusals": _each(grid, lambda _, one: guards.is_refusal(one.text)),
-        "next_turn": _each(grid, lambda _, one: enters_next_turn(one, grid.stop)),
-        "words": _each(grid, lambda _, one: len(one.text.split())),
+        "repetition": _each(grid, lambda one: guards.repeated_ngram_share(one.text)),
+        "repeated_unit": _each(grid, lambda one: guards.is_one_repeated_unit(one.text)),
+        "refusals": _each(grid, lambda one: guards.is_refusal(one.text)),
+        "next_turn": _each(grid, lambda one: enters_next_turn(one, grid.stop)),
+        "words": _each(grid, lambda one: len(one.text.split())),
     }
+
+
+def _switched(grid: Grid) -> FloatArray:
+    """Whether each response leaves the script or language of its prompt; NaN where unknown."""
+    asked = writings([prompt.text for prompt in grid.prompts])
+    values = [
+        [None if one is None else guards.switches_language(prompt, one.text) for one in row]
+        for prompt, row in zip(asked, grid.generations, strict=True)
+    ]
+    return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
 
 
 def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
@@ -103,8 +113,7 @@ def scorers_of_kind(grid: Grid, kind: str) -> list[str]:
 
 def _each(grid: Grid, feature: Feature) -> FloatArray:
     values = [
-        [_number(None if one is None else feature(prompt.text, one)) for one in row]
-        for prompt, row in zip(grid.prompts, grid.generations, strict=True)
+        [_number(None if one is None else feature(one)) for one in row] for row in grid.generations
     ]
     return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
 

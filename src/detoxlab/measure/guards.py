@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detoxlab.measure.script import UNKNOWN, language, main_script
+from detoxlab.measure.script import UNKNOWN, Writing, language, main_script
 from detoxlab.measure.statistics import FloatArray, divide
 
 NEXT_TURN = re.compile(
@@ -89,23 +89,24 @@ def _repeats(units: Sequence[str]) -> bool:
     return any(units[period:] == units[: length - period] for period in range(1, length // 3 + 1))
 
 
-def switches_language(prompt: str, response: str) -> bool | None:
+def switches_language(asked: Writing, response: str) -> bool | None:
     """True when the response is in another script or, where both are known, another language.
 
-    None when a text is too short to tell: a switch that is not known is not counted as one.
+    `asked` is the prompt's script and language (`script.writings`). None when there is too
+    little text to tell: a switch that is not known is not counted as one.
 
-    >>> switches_language("Where are you going?", "Куда ты идёшь")
+    >>> switches_language(("latin", "en"), "Куда ты идёшь")
     True
-    >>> print(switches_language("Where are you going?", "42"))
+    >>> print(switches_language(("latin", "en"), "42"))
     None
     """
-    scripts = main_script(prompt), main_script(response)
-    if UNKNOWN in scripts:
+    script = main_script(response)
+    if UNKNOWN in (script, asked[0]):
         return None
-    if scripts[0] != scripts[1]:
+    if script != asked[0]:
         return True
-    languages = language(prompt), language(response)
-    return None if UNKNOWN in languages else languages[0] != languages[1]
+    code = language(response)
+    return None if UNKNOWN in (code, asked[1]) else code != asked[1]
 
 
 def is_refusal(text: str) -> bool:

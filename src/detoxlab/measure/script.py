@@ -9,8 +9,10 @@ import functools
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 
 UNKNOWN = "unknown"
+Writing = tuple[str, str]
 
 # Japanese mixes kana and ideographs in every sentence, so they count as one script here;
 # the language then tells Japanese from Chinese.
@@ -99,6 +101,7 @@ _WORD = re.compile(rf"{_LETTERS}(?:'{_LETTERS})*")
 _ENOUGH = 2.0
 _SHARE = 0.15
 _LEAD = 1.5
+_USUAL = 0.9
 
 
 @functools.lru_cache(maxsize=64)
@@ -141,6 +144,26 @@ def language(text: str) -> str:
         for code, weight in weights.get(word, ()):
             points[code] = points.get(code, 0.0) + weight
     return _clear_winner(points, len(words))
+
+
+def writings(texts: Sequence[str]) -> list[Writing]:
+    """Script and language of each text of a collection.
+
+    A text too short to tell has the language of the others in its script, if nine in ten of
+    those that can be told share one.
+
+    >>> writings(["It was the best of times", "Hello", "Привет"])
+    [('latin', 'en'), ('latin', 'en'), ('cyrillic', 'unknown')]
+    """
+    found = [(main_script(text), language(text)) for text in texts]
+    usual = {}
+    for script in {script for script, _ in found}:
+        codes = Counter(code for one, code in found if one == script and code != UNKNOWN)
+        for code, count in codes.most_common(1):
+            usual[script] = code if count >= _USUAL * codes.total() else UNKNOWN
+    return [
+        (script, usual.get(script, UNKNOWN) if code == UNKNOWN else code) for script, code in found
+    ]
 
 
 def _clear_winner(points: dict[str, float], words: int) -> str:
