@@ -37,6 +37,9 @@ def measure(
     join_continuation: Annotated[
         bool, typer.Option(help="Prompt and continuation as one prompt (RealToxicityPrompts).")
     ] = False,
+    deduplicate: Annotated[
+        bool, typer.Option(help="Leave out prompts that repeat an earlier one's text.")
+    ] = False,
     limit: arg.Limit = None,
     protocol: Annotated[str, typer.Option(help="Preset: what is drawn and counted.")] = "rtp",
     k: Annotated[
@@ -92,6 +95,7 @@ def measure(
                 "where": arg.conditions(where),
                 "limit": limit,
                 "join_continuation": join_continuation,
+                "deduplicate": deduplicate,
             },
             "protocol": protocol,
             "sampling": {
