@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from detoxlab.data import load_prompts
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.measure import get_protocol, measure, prompt_scores, score_matrix
+from detoxlab.measure.grid import prompt_groups
 from detoxlab.measure.presets import PROTOCOLS
 from detoxlab.records import Generation, Measurement, Prompt, Responses, Sampling, Score
 
@@ -258,3 +261,28 @@ def test_a_classifier_with_one_other_label_is_read_for_toxicity_and_named() -> N
     stricter = dataclasses.replace(get_protocol("rtp"), attribute="threat")
     with pytest.raises(ConfigError, match="no scores for 'threat'"):
         measure(given, protocol=stricter)
+
+
+TOXIGEN_SIZES = {
+    "asian": 883,
+    "latino": 743,
+    "women": 641,
+    "mental disability": 624,
+    "lgbtq": 604,
+    "black": 591,
+    "physical disability": 591,
+    "muslim": 548,
+    "jewish": 536,
+    "native american": 502,
+    "mexican": 459,
+    "chinese": 437,
+    "middle eastern": 431,
+}
+
+
+def test_toxigen_groups_have_the_published_sizes(data_dir: Path) -> None:
+    file = data_dir / "toxigen" / "toxigen_annotated_subset.json.gz"
+    prompts = load_prompts("toxigen-annotated", path=file)
+    groups = prompt_groups(prompts, get_protocol("toxigen").group_keys)
+    assert len(prompts) == 6514
+    assert {name: len(index) for name, index in groups.items()} == TOXIGEN_SIZES
