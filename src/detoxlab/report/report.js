@@ -34,7 +34,6 @@
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 56, r: 16, t: 16, b: 48 },
-    legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom" },
     hoverlabel: {
       bgcolor: variable("--surface"),
       bordercolor: variable("--line"),
@@ -43,6 +42,9 @@
     dragmode: false,
     ...own,
     width,
+    legend: {
+      orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", ...(own.legend || {}),
+    },
     xaxis: axis(own.xaxis),
     yaxis: axis(own.yaxis),
   });

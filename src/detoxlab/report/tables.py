@@ -12,7 +12,7 @@ from detoxlab.report.study import Study
 SUBSETS: dict[str | None, str] = {
     None: "all",
     "all": "all",
-    "comparable": "comparable only",
+    "comparable": "comparable",
     "P": "all prompts (P)",
     "P+C": "toxic prompts (P+C)",
 }
@@ -219,7 +219,7 @@ def change_table(comparison: Comparison, index: int, attribute: str) -> Table:
         f"{comparison.treated} against {comparison.baseline}",
         CHANGE_COLUMNS,
         tuple(_change_cells(row, row.name) for row in rows),
-        "Treated minus baseline, paired by prompt; intervals are BCa. “Comparable only” keeps "
+        "Treated minus baseline, paired by prompt; intervals are BCa. “Comparable” keeps "
         "the pairs where both responses are non-empty, scored and in the prompt's script.",
     )
 
@@ -231,7 +231,9 @@ def detail_change_table(comparison: Comparison, index: int, attribute: str) -> T
     if not rows:
         return None
     columns = (Column("Group or attribute", merge=True), *CHANGE_COLUMNS)
-    cells = tuple((text_cell(_detail_of(row)), *_change_cells(row, row.name)) for row in rows)
+    cells = tuple(
+        (text_cell(_detail_of(row, attribute)), *_change_cells(row, row.name)) for row in rows
+    )
     title = f"{comparison.treated} against {comparison.baseline}, by group and attribute"
     return Table(f"change-detail-{index}", title, columns, cells)
 
@@ -255,8 +257,9 @@ def in_reading_order(rows: Iterable[Difference]) -> list[Difference]:
     return [row for _, _, row in sorted(zip(ranks, range(len(given)), given, strict=True))]
 
 
-def _detail_of(row: Difference) -> str:
-    parts = (row.group, words.label(row.attribute) if row.attribute else None)
+def _detail_of(row: Difference, attribute: str) -> str:
+    is_other = row.attribute is not None and row.attribute != attribute
+    parts = (row.group, words.label(row.attribute or "") if is_other else None)
     return " · ".join(part for part in parts if part)
 
 

@@ -48,6 +48,7 @@ def changes(study: Study) -> Figure | None:
             "showgrid": False,
         },
         "scattermode": "group",
+        "legend": {"traceorder": "reversed"},
         "showlegend": len(traces) > 1,
     }
     return Figure(
@@ -55,7 +56,7 @@ def changes(study: Study) -> Figure | None:
         title,
         "Treated minus baseline with the paired 95 % interval. Filled marks: all responses; "
         "open marks: a part of them.",
-        tuple(traces),
+        tuple(traces[::-1]),
         layout,
         _changes_table(title, [(c, row) for _, c, row in rows]),
     )
