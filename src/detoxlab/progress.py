@@ -2,12 +2,19 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Moves the bar on; `note` is a word beside it, such as the speed."""
+
+    def __call__(self, steps: int, note: str = "") -> None: ...
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` steps of which `done` are behind us; yields `advance(steps)`.
+def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+    """A bar for `total` steps of which `done` are behind us; yields `advance(steps, note)`.
 
     Without a terminal it prints a plain line at the start and at the end only.
     """
@@ -24,8 +31,14 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int
     console = Console(stderr=True)
     if not console.is_terminal:
         sys.stderr.write(f"{title}: {total - done} to do\n")
-        yield lambda _steps: None
-        sys.stderr.write(f"{title}: done\n")
+        last = ""
+
+        def remember(_steps: int, note: str = "") -> None:
+            nonlocal last
+            last = note and f", {note}"
+
+        yield remember
+        sys.stderr.write(f"{title}: done{last}\n")
         return
     columns = (
         TextColumn("{task.description}"),
@@ -34,10 +47,15 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, completed=done)
-        yield lambda steps: bar.advance(task, steps)
+        task = bar.add_task(title, total=total, completed=done, note="")
+
+        def advance(steps: int, note: str = "") -> None:
+            bar.update(task, advance=steps, note=note)
+
+        yield advance
 
 
 def say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from detoxlab.generate.engine import Engine
 from detoxlab.progress import progress
@@ -22,12 +23,12 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
     batches = engine.batches(prompts, sampling)
     recorded = engine.facts()
     run.update(engine=recorded)
-    tokens, started = 0, time.monotonic()
+    speed = Speed()
 
     def compute(batch: list[Prompt]) -> list[Generation]:
-        nonlocal tokens, recorded
+        nonlocal recorded
         rows = engine.generate(batch, sampling)
-        tokens += sum(len(row.token_ids) for row in rows)
+        speed.tokens += sum(len(row.token_ids) for row in rows)
         if engine.facts() != recorded:
             recorded = engine.facts()
             run.update(engine=recorded)
@@ -39,8 +40,23 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
             batches,
             rows_in=lambda batch: len(batch) * sampling.k,
             compute=compute,
-            done=lambda batch: advance(len(batch) * sampling.k),
+            done=lambda batch: advance(len(batch) * sampling.k, str(speed)),
         )
-    if tokens:
-        rate = tokens / (time.monotonic() - started)
-        run.update(generation_tokens_per_second=round(rate, 1))
+    if speed.tokens:
+        run.update(generation_tokens_per_second=round(speed.tokens_per_second, 1))
+
+
+@dataclass
+class Speed:
+    """Tokens drawn since it was made; servers that give no token ids leave it at 0."""
+
+    tokens: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens drawn per second of wall clock."""
+        return self.tokens / max(time.monotonic() - self.started, 1e-9)
+
+    def __str__(self) -> str:
+        return f"{self.tokens_per_second:,.0f} tokens/s" if self.tokens else ""
