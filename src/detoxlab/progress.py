@@ -9,7 +9,7 @@ from typing import Protocol
 class Advance(Protocol):
     """Moves the bar on; `note` is a word beside it, such as the speed."""
 
-    def __call__(self, steps: int, note: str = "") -> None: ...
+    def __call__(self, steps: int, /, note: str = "") -> None: ...
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
         sys.stderr.write(f"{title}: {total - done} to do\n")
         last = ""
 
-        def remember(_steps: int, note: str = "") -> None:
+        def remember(_steps: int, /, note: str = "") -> None:
             nonlocal last
             last = note and f", {note}"
 
@@ -52,7 +52,7 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, completed=done, note="")
 
-        def advance(steps: int, note: str = "") -> None:
+        def advance(steps: int, /, note: str = "") -> None:
             bar.update(task, advance=steps, note=note)
 
         yield advance
