@@ -80,6 +80,11 @@ def test_an_open_activation_is_asked_for(tmp_path: Path) -> None:
     assert load_classifier(str(tmp_path), activation="softmax").attributes == ("toxicity",)
 
 
+def test_half_precision_gives_nearly_the_same(two_labels: Path) -> None:
+    full, half = (load_classifier(str(two_labels), dtype=d) for d in ("float32", "bfloat16"))
+    np.testing.assert_allclose(half(TEXTS), full(TEXTS), atol=0.03)
+
+
 def test_one_label_is_a_sigmoid(tmp_path: Path) -> None:
     save_tiny_classifier(tmp_path, ["toxic"])
     scorer = load_classifier(str(tmp_path))
@@ -113,8 +118,9 @@ def test_the_id_tells_weights_labels_activation_and_length(two_labels: Path) -> 
         load_classifier(str(two_labels), activation="sigmoid").id,
         load_classifier(str(two_labels), max_tokens=8).id,
         load_classifier(str(two_labels), any_script=True).id,
+        load_classifier(str(two_labels), dtype="bfloat16").id,
     ]
-    assert len({scorer.id, *others}) == 5
+    assert len({scorer.id, *others}) == len(others) + 1
 
 
 def test_other_weights_give_another_id(two_labels: Path, tmp_path: Path) -> None:

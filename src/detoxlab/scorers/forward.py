@@ -10,7 +10,10 @@ from detoxlab.scorers.base import FloatArray
 from detoxlab.scorers.batching import length_batches
 
 BATCH_SIZE = 64
-BATCH_TOKENS = 8192
+# On a CPU a batch of about 500 tokens fills the matrix units while its activations still
+# fit into the cache: larger ones are up to a third slower (benchmarks/scoring.py).
+BATCH_TOKENS = {"cpu": 512}
+BATCH_TOKENS_ELSEWHERE = 16_384
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -30,12 +33,15 @@ def logits_of(
     pad_id: int,
     device: torch.device,
     batch_size: int = BATCH_SIZE,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
 ) -> FloatArray:
     """(N, A) outputs of `forward(ids_BT, mask_BT)`, in the order of `token_ids`.
 
-    A batch that does not fit into memory is cut in two until single texts fit.
+    A batch holds at most `batch_size` texts and `batch_tokens` tokens (by default what suits
+    the device). One that does not fit into memory is cut in two until single texts fit.
     """
+    if batch_tokens is None:
+        batch_tokens = BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)
     rows: list[FloatArray | None] = [None] * len(token_ids)
     lengths = [len(ids) for ids in token_ids]
     pending = list(length_batches(lengths, batch_size=batch_size, batch_tokens=batch_tokens))

@@ -21,7 +21,6 @@ from detoxlab.scorers.base import FloatArray, english_reason, is_empty
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.forward import (
     BATCH_SIZE,
-    BATCH_TOKENS,
     Forward,
     choose_device,
     logits_of,
@@ -29,6 +28,7 @@ from detoxlab.scorers.forward import (
 )
 
 Activation = Literal["softmax", "sigmoid"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 
 # Label of a classifier -> attribute name. Labels not named here keep their own name.
 ATTRIBUTE_OF_LABEL = {
@@ -95,7 +95,7 @@ class HuggingFaceScorer:
         max_tokens: int,
         any_script: bool = False,
         batch_size: int = BATCH_SIZE,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
     ) -> None:
         self._model, self._tokenizer = model, tokenizer
         self.attributes = tuple(labels.values())
@@ -105,7 +105,9 @@ class HuggingFaceScorer:
         self._batch_size, self._batch_tokens = batch_size, batch_tokens
         self._failures: dict[str, str] = {}
         marks = [activation, "+".join(labels), f"{max_tokens} tokens"]
-        self.id = f"{name}[{', '.join(marks + ['any script'] * any_script)}]"
+        marks += ["any script"] * any_script
+        marks += [str(model.dtype).removeprefix("torch.")] * (model.dtype != torch.float32)
+        self.id = f"{name}[{', '.join(marks)}]"
 
     def __call__(self, texts: Sequence[str]) -> FloatArray:
         """(N, A) probabilities; NaN where `missing_reason` tells why."""
@@ -155,9 +157,10 @@ def load_classifier(
     max_tokens: int | None = None,
     any_script: bool = False,
     any_weights: bool = False,
+    dtype: Dtype = "float32",
     device: str = "auto",
     batch_size: int = BATCH_SIZE,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
 ) -> HuggingFaceScorer:
     """The classifier at `reference`: a local folder or hub id, as ORG/MODEL@REVISION#LABEL+LABEL.
 
@@ -167,7 +170,8 @@ def load_classifier(
     for two. Texts that are mostly in another script than Latin get no score unless
     `any_script` says that the model reads them. Texts are cut after `max_tokens` (by
     default what the model's positions allow). Weights are read from safetensors only,
-    unless `any_weights` is said or the model is one of `KNOWN_CLASSIFIERS`.
+    unless `any_weights` is said or the model is one of `KNOWN_CLASSIFIERS`. bfloat16 is about
+    twice as fast where the hardware has it and moves a score by some thousandths.
 
     Raises `ScorerError` when the model cannot be loaded or lacks the label (its labels are
     listed), `ConfigError` when its config leaves open what only the user can say.
@@ -189,7 +193,7 @@ def load_classifier(
         use_safetensors=None if any_weights or known else True,
     )
     return HuggingFaceScorer(
-        model.float().eval().to(choose_device(device)),
+        model.eval().to(choose_device(device), getattr(torch, dtype)),
         tokenizer,
         name=_name(source, config, revision),
         labels=chosen,
