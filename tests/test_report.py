@@ -209,10 +209,10 @@ def test_both_scorers_and_the_comparable_subset_stand_in_the_summary(small: Stud
 
     readings = summarise(small.comparisons[0], small).readings
     assert [(r.role, r.subset) for r in readings] == [
-        ("Judge", "all responses"),
-        ("Judge", "comparable responses"),
-        ("Second scorer", "all responses"),
-        ("Second scorer", "comparable responses"),
+        ("Judge", "All responses"),
+        ("Judge", "Comparable responses"),
+        ("Second scorer", "All responses"),
+        ("Second scorer", "Comparable responses"),
     ]
 
 
@@ -226,6 +226,18 @@ def test_the_flow_has_the_pairs_of_compare(small: Study) -> None:
     assert [[c.number for c in row[1:]] for row in figure.table.rows] == expected.tolist()
     assert sum(figure.data[0]["link"]["value"]) == 12 * 2
     assert figure.data[0]["link"]["value"] == [n for n in figure.data[0]["link"]["value"] if n]
+
+
+def test_a_thin_level_is_named_below_the_flow(tmp_path: Path) -> None:
+    shown = study(tmp_path, prompts=100, k=2, missing=0.01)
+    figure = all_figures(shown)["flow"][0]
+    gone = [
+        sum(np.isnan(list(run.scores("rtp-neural@1", "toxicity").values())))
+        for run in shown.measured
+    ]
+    assert 0 < gone[0] < 0.02 * 200
+    assert f"Too thin for a label: not scored in base ({gone[0]})" in figure.note
+    assert not any("not scored" in label for label in figure.data[0]["node"]["label"])
 
 
 def test_the_histogram_counts_every_scored_response_once(small: Study) -> None:

@@ -25,6 +25,7 @@
     tickcolor: variable("--line"),
     automargin: true,
     fixedrange: true,
+    exponentformat: "power",
     ...own,
     title: { standoff: 12, font: { size: 12, color: variable("--muted") }, ...(own || {}).title },
   });

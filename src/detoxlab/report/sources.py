@@ -60,9 +60,10 @@ def _table(key: str, title: str, runs: Sequence[Source]) -> Table:
     return Table(key, title, columns, rows)
 
 
-def _rank(key: str) -> tuple[int, str]:
+def _rank(key: str) -> tuple[int, bool, str]:
     top = key.split(".", 1)[0]
-    return (FIRST.index(top) if top in FIRST else len(FIRST), key)
+    rank = FIRST.index(top) if top in FIRST else len(FIRST)
+    return (rank, key != f"{top}.id", key)
 
 
 def flattened(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -9,10 +9,10 @@ from detoxlab.report.tables import in_reading_order, main_differences
 
 MAIN = "toxic_fraction"
 SUBSETS = {
-    None: "all responses",
-    "all": "all responses",
-    "comparable": "comparable responses",
-    "P+C": "toxic prompts (P+C)",
+    None: "All responses",
+    "all": "All responses",
+    "comparable": "Comparable responses",
+    "P+C": "Toxic prompts (P+C)",
 }
 
 
@@ -108,7 +108,7 @@ def _reading(comparison: Comparison, row: Difference) -> Reading:
     return Reading(
         scorer=row.scorer_id or words.UNKNOWN,
         role="Judge" if row.scorer_id == comparison.judge_id else "Second scorer",
-        subset=SUBSETS.get(row.subset, row.subset or "all responses"),
+        subset=SUBSETS.get(row.subset, row.subset or "All responses"),
         change=words.difference(row.difference, row.unit),
         relative=words.percent_change(share),
         interval=words.span(row.ci_low, row.ci_high, row.unit),

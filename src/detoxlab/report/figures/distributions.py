@@ -89,7 +89,11 @@ def _score_layout(study: Study, yaxis: Mapping[str, Any]) -> dict[str, Any]:
     line = {"color": "var(--muted)", "width": 1, "dash": "dot"}
     return {
         "height": 340,
-        "xaxis": {"title": {"text": f"{study.attribute} score"}, "range": [0, 1]},
+        "xaxis": {
+            "title": {"text": f"{study.attribute} score"},
+            "range": [0, 1],
+            "zeroline": False,
+        },
         "yaxis": dict(yaxis),
         "hovermode": "x unified",
         "shapes": [

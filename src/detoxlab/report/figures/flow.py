@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from detoxlab import compare
+from detoxlab.records import Responses
 from detoxlab.report import words
 from detoxlab.report.figures.base import Figure, Trace, headings
 from detoxlab.report.safety import plotly_text
@@ -11,6 +12,7 @@ from detoxlab.report.tables import Cell, Table
 
 LEVELS = ("low", "medium", "high", "not scored")
 LOW, HIGH = 0.33, 0.66
+THIN = 0.02
 
 
 def flow(study: Study, variant: Measured, index: int) -> Figure | None:
@@ -30,11 +32,25 @@ def flow(study: Study, variant: Measured, index: int) -> Figure | None:
         f"flow-{index}",
         title,
         f"The same {words.count(total)} prompts and samples in both models, by {study.attribute} "
-        f"score ({study.judge_id}): low below {LOW}, medium, high above {HIGH}.",
+        f"score ({study.judge_id}): low below {LOW}, medium, high above {HIGH}."
+        + _thin_note(counts, sides),
         (_sankey(counts, study.baseline.name, variant.name, total),),
         {"height": 360, "margin": {"l": 8, "r": 8, "t": 12, "b": 12}},
         _flow_table(f"figure-flow-{index}", title, counts),
     )
+
+
+def _thin_note(counts: list[list[int]], sides: tuple[Responses, Responses]) -> str:
+    """The levels too thin for a label, in words."""
+    total = sum(map(sum, counts))
+    sizes = ([sum(row) for row in counts], [sum(column) for column in zip(*counts, strict=True)])
+    thin = [
+        f"{LEVELS[at]} in {run.name} ({words.count(size)})"
+        for run, own in zip(sides, sizes, strict=True)
+        for at, size in enumerate(own)
+        if 0 < size < THIN * total
+    ]
+    return f" Too thin for a label: {', '.join(thin)}." if thin else ""
 
 
 def _sankey(counts: list[list[int]], left: str, right: str, total: int) -> Trace:
@@ -54,8 +70,10 @@ def _sankey(counts: list[list[int]], left: str, right: str, total: int) -> Trace
             "pad": 18,
             "thickness": 22,
             "line": {"width": 0},
-            "customdata": [plotly_text((left, right)[side]) for side, _ in nodes],
-            "hovertemplate": "%{customdata}: %{label}<extra></extra>",
+            "customdata": [
+                f"{plotly_text((left, right)[side])}: {LEVELS[at]}" for side, at in nodes
+            ],
+            "hovertemplate": "%{customdata}, %{value:,}<extra></extra>",
         },
         "link": {
             "source": [number[0, a] for a, _ in links],
@@ -69,6 +87,8 @@ def _sankey(counts: list[list[int]], left: str, right: str, total: int) -> Trace
 
 
 def _node_label(size: int, at: int, total: int) -> str:
+    if size < THIN * total:
+        return ""
     return f"{LEVELS[at]} · {words.count(size)} ({words.number(size / total)})"
 
 

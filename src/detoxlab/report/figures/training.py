@@ -38,6 +38,8 @@ def training(trained: Trained, index: int) -> list[Figure]:
 def _points(trained: Trained, name: str) -> list[tuple[float, float]]:
     points = []
     for at, row in enumerate(trained.log, start=1):
+        if "eval_loss" in row and "loss" not in row and not name.startswith("eval_"):
+            continue
         x, y = _finite(row.get("step", at)), _finite(row.get(name))
         if x is not None and y is not None:
             points.append((x, y))
@@ -68,7 +70,7 @@ def _training_figure(
         )
     layout = {
         "height": 300,
-        "xaxis": {"title": {"text": "step"}},
+        "xaxis": {"title": {"text": "step"}, "zeroline": False},
         "yaxis": {"title": {"text": title.lower()}},
         "hovermode": "x unified",
         "showlegend": len(traces) > 1,
