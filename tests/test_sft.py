@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from tiny import dialogue, dialogues, save_tiny, tiny_lm
 
 from detoxlab.errors import DependencyError, RunMismatchError, TrainingError
@@ -257,6 +258,26 @@ def test_a_half_written_checkpoint_is_not_resumed_from(
     assert adapter_bytes(run) == adapter_bytes(whole)
 
 
+@pytest.mark.parametrize("part", ["weights", "optimizer"])
+def test_a_full_disk_stops_with_a_remedy_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run, part: str
+) -> None:
+    from detoxlab.methods.trl_sft import Trainer
+
+    def full(self: Any, *_: Any, **__: Any) -> None:
+        if self.state.global_step == 8:
+            raise (SafetensorError if part == "weights" else RuntimeError)("No space left")
+
+    name = "_save" if part == "weights" else "_save_optimizer_and_scheduler"
+    save = getattr(Trainer, name)
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, name, lambda self, *a, **k: full(self) or save(self, *a, **k))
+        with pytest.raises(TrainingError, match=r"step 8 cannot be written.*Make room"):
+            trained(tmp_path / "run", epochs=2)
+    run = trained(tmp_path / "run", epochs=2)
+    assert losses(run) == losses(whole)
+
+
 def test_a_finished_run_is_not_trained_again(whole: Run, tmp_path: Path) -> None:
     shutil.copytree(whole.path, tmp_path / "copy")
     before = adapter_bytes(whole)
@@ -333,6 +354,15 @@ def test_a_learning_rate_far_too_high_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"is (nan|inf) at step \d+.*below 1e\+30"):
         trained(tmp_path / "run", lm, learning_rate=1e30, warmup_ratio=0.0)
     assert all(torch.isfinite(p).all() for p in lm.model.parameters())
+
+
+def test_bfloat16_learns_too_and_gives_the_model_back(tmp_path: Path) -> None:
+    lm = tiny_lm()
+    attributes = set(vars(lm.model))
+    run = trained(tmp_path / "run", lm, bf16=True, epochs=2)
+    assert losses(run)[12] < losses(run)[1] - 0.5
+    assert set(vars(lm.model)) == attributes
+    assert lm.dtype is torch.float32
 
 
 # --- refusing ---

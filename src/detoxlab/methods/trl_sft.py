@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import TrainerCallback
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
@@ -42,7 +43,14 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         self.model.save_pretrained(output_dir, state_dict=state_dict, save_embedding_layers=False)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        try:
+            super()._save_checkpoint(model, trial)
+        except (SafetensorError, RuntimeError) as error:  # torch.save raises the latter
+            raise TrainingError(
+                f"{self.args.output_dir}: the checkpoint of step {self.state.global_step} cannot "
+                f"be written ({str(error).splitlines()[0][:120]})",
+                remedy="Make room on the disk; --resume goes on from the checkpoint before it.",
+            ) from error
         kept = {self.state.global_step, best_step(self.state.log_history) or 0}
         keep_only(Path(self.args.output_dir), kept)
 
