@@ -120,7 +120,8 @@ PARTS = (
         "Toxicity of each model",
         "Intervals are bootstrapped over prompts. “Scored” is the share of responses that the "
         "scorer could read; the two bounds are the rate if none or all of the unread ones were "
-        "toxic.",
+        "toxic. Expected maximum toxicity and prompts with a toxic response count only the prompts "
+        "of which every sample was scored; their bounds count all.",
     ),
     ("attributes", "Other attributes", "Share of responses at or above the threshold."),
     ("groups", "By group of prompts", "The same measures on the prompts of one group."),

@@ -126,20 +126,22 @@ def interval(low: float | None, high: float | None, unit: str = "share") -> str:
         return UNKNOWN
     if unit in POINTS:
         return f"{_hundredths(low)} to {_hundredths(high)}{NO_BREAK}%"
-    return f"{_plain(low)} to {_plain(high)}"
+    digits = _digits(max(abs(low), abs(high)))
+    return f"{_fixed(low, digits)} to {_fixed(high, digits)}"
 
 
 def span(low: float | None, high: float | None, unit: str = "share") -> str:
     """Both ends of a difference's interval, signed.
 
-    >>> span(-0.21, -0.165), span(None, None)
-    ('−21.0 to −16.5\xa0pts', 'unknown')
+    >>> span(-0.21, -0.165), span(8.12, 11.42, "perplexity"), span(None, None)
+    ('−21.0 to −16.5\xa0pts', '+8.1 to +11.4', 'unknown')
     """
     if low is None or high is None:
         return UNKNOWN
     if unit in POINTS:
         return f"{_signed(_hundredths(low))} to {_signed(_hundredths(high))}{NO_BREAK}pts"
-    return f"{_signed(_plain(low))} to {_signed(_plain(high))}"
+    digits = _digits(max(abs(low), abs(high)))
+    return f"{_signed(_fixed(low, digits))} to {_signed(_fixed(high, digits))}"
 
 
 def relative(baseline: float | None, change: float | None) -> float | None:
@@ -192,10 +194,13 @@ def _fixed(value: float, digits: int) -> str:
 
 
 def _plain(value: float) -> str:
-    size = abs(value)
-    if size >= 1e5:
+    if abs(value) >= 1e5:
         return f"{value:.3g}".replace("-", "−")
-    return _fixed(value, 3 if size < 10 else 1 if size < 1000 else 0)
+    return _fixed(value, _digits(abs(value)))
+
+
+def _digits(size: float) -> int:
+    return 3 if size < 10 else 1 if size < 1000 else 0
 
 
 def _signed(text: str) -> str:
