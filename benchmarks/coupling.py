@@ -1,17 +1,18 @@
 """How much narrower common random numbers make the interval of a base/tuned difference.
 
-    python benchmarks/coupling.py [--adapter RUN] [--kl 0.05] [--samples 25] [--limit 250]
+    python benchmarks/coupling.py [--adapter RUN] [--kl 0.02 0.05 0.1] [--samples 25] [--limit 250]
 
 The toxic fraction of a tuned model minus that of its base, paired by prompt: once with the
 tuned model drawing under the base's noise (coupled), once under another seed (independent),
-with as many samples. Without --adapter a small LoRA is fitted to the embedded dialogues until
-it is --kl nats per token away from its base: there differences are small, and the width of
-the interval decides. Printed are the widths of the 95 % BCa intervals and their ratio, by k.
+with as many samples. Without --adapter a small LoRA is fitted to the embedded dialogues and
+looked at whenever it is --kl nats per token away from its base: there differences are small,
+and the width of the interval decides. Printed are the widths of the 95 % BCa intervals and
+their ratio, by k.
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -47,49 +48,53 @@ def toxic(scorer: Scorer, rows: Sequence[Generation], k: int) -> FloatArray:
     return (np.nan_to_num(scores) >= THRESHOLD).astype(float).reshape(-1, k)
 
 
-def divergence(
-    base: LanguageModel, tuned: LanguageModel, prompts: Sequence[Prompt], chat: bool
-) -> float:
-    """KL(base, tuned) in nats per token, over responses that the base draws unwarped.
+class Divergence:
+    """KL(base, tuned) in nats per token, over responses that the base draws unwarped."""
 
-    `base` may be the tuned model with its adapter off.
-    """
-    with base.without_adapter():
-        rows = generations(base, prompts, CHECK, chat=chat)
-    texts = {prompt.id: prompt.text for prompt in prompts}
-    asked = [base.prompt_ids(texts[row.prompt_id], chat) for row in rows]
-    answers = [row.token_ids for row in rows]
-    with base.without_adapter():
-        before = token_log_probs(base, asked, answers)
-    after = token_log_probs(tuned, asked, answers)
-    return float(np.concatenate(before).mean() - np.concatenate(after).mean())
+    def __init__(self, lm: LanguageModel, prompts: Sequence[Prompt], chat: bool) -> None:
+        texts = {prompt.id: prompt.text for prompt in prompts}
+        with lm.without_adapter():
+            rows = generations(lm, prompts, CHECK, chat=chat)
+            self.asked = [lm.prompt_ids(texts[row.prompt_id], chat) for row in rows]
+            self.answers = [row.token_ids for row in rows]
+            self.before = self._mean(lm)
+
+    def __call__(self, tuned: LanguageModel) -> float:
+        return self.before - self._mean(tuned)
+
+    def _mean(self, lm: LanguageModel) -> float:
+        values = token_log_probs(lm, self.asked, self.answers)
+        return float(np.concatenate(values).mean())
 
 
-def fitted(model: str, wanted: float, prompts: Sequence[Prompt], chat: bool) -> LanguageModel:
-    """The model with a LoRA adapter that is at least `wanted` nats per token from its base."""
+def with_adapter(model: str) -> LanguageModel:
+    """The model with a LoRA adapter that changes nothing yet."""
     from peft import LoraConfig, get_peft_model
 
     lm = load_model(model)
     torch.manual_seed(0)
     config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear")
-    lm = replace(lm, id=f"{lm.id}+fitted@0", model=get_peft_model(lm.model, config))
+    return replace(lm, id=f"{lm.id}+fitted@0", model=get_peft_model(lm.model, config))
+
+
+def fit(lm: LanguageModel, divergence: Divergence, targets: Sequence[float]) -> Iterator[float]:
+    """Train the adapter; yields its divergence whenever it has passed another target."""
     weights = [weight for weight in lm.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=3e-4)
+    optimizer = torch.optim.AdamW(weights, lr=2e-4)
     pairs = [
-        (lm.prompt_ids(dialogue.turns[-2].text, True), dialogue.turns[-1].text)
+        (lm.prompt_ids(dialogue.turns[-2].text, chat=True), dialogue.turns[-1].text)
         for dialogue in load_dialogues("embedded").dialogues
     ]
-    generator = np.random.default_rng(0)
-    for step in range(1, 2001):
+    generator, left = np.random.default_rng(0), sorted(targets)
+    while left:
         batch = [pairs[i] for i in generator.choice(len(pairs), 8, replace=False)]
         loss = torch.stack([response_loss(lm, *pair) for pair in batch]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 4 == 0 and (reached := divergence(lm, lm, prompts[:64], chat)) >= wanted:
-            print(f"adapter after {step} steps: {reached:.3f} nats/token on 64 prompts")
-            return lm
-    raise SystemExit(f"the adapter did not reach {wanted} nats per token")
+        if (reached := divergence(lm)) >= left[0]:
+            left = [target for target in left if target > reached]
+            yield reached
 
 
 def response_loss(lm: LanguageModel, asked: list[int], answer: str) -> torch.Tensor:
@@ -116,11 +121,39 @@ def mean_width(base_PK: FloatArray, tuned_PK: FloatArray, k: int) -> float:
     return float(np.mean([width(base_PK[:, s : s + k], tuned_PK[:, s : s + k]) for s in starts]))
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What is held fixed while adapters change."""
+
+    prompts: Sequence[Prompt]
+    sampling: Sampling
+    scorer: Scorer
+    chat: bool
+
+    def toxic(self, lm: LanguageModel, seed: int = 0) -> FloatArray:
+        sampling = replace(self.sampling, seed=seed)
+        rows = generations(lm, self.prompts, sampling, chat=self.chat)
+        return toxic(self.scorer, rows, sampling.k)
+
+    def report(self, base_PK: FloatArray, tuned: LanguageModel, divergence: float) -> None:
+        coupled_PK, independent_PK = self.toxic(tuned), self.toxic(tuned, seed=1)
+        for k in (k for k in (1, 5, 25) if k <= self.sampling.k):
+            wide, narrow = (
+                mean_width(base_PK, independent_PK, k),
+                mean_width(base_PK, coupled_PK, k),
+            )
+            print(
+                f"{divergence:10.3f} {base_PK.mean():6.3f} {coupled_PK.mean():6.3f} {k:3d} "
+                f"{wide:12.4f} {narrow:8.4f} {narrow / wide:6.2f}",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--adapter", help="a train run or adapter folder on the model")
-    parser.add_argument("--kl", type=float, default=0.05)
+    parser.add_argument("--kl", type=float, nargs="+", default=[0.02, 0.05, 0.1])
     parser.add_argument("--prompts", default="embedded")
     parser.add_argument("--limit", type=int, default=250)
     parser.add_argument("--samples", type=int, default=25)
@@ -128,31 +161,23 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="continue prompts, without chat")
     options = parser.parse_args()
     chat = not options.plain
+    sampling = Sampling(k=options.samples, max_new_tokens=20, top_p=0.9)
     prompts = load_prompts(options.prompts, limit=options.limit)
+    bench = Bench(prompts, sampling, load_scorer(options.scorer), chat)
     if options.adapter:
-        tuned = load_model(options.model, adapter=options.adapter)
+        lm = load_model(options.model, adapter=options.adapter)
     else:
-        tuned = fitted(options.model, options.kl, prompts, chat)
-
-    sampling = Sampling(k=options.samples, max_new_tokens=20, top_p=0.9, seed=0)
-    scorer = load_scorer(options.scorer)
-    with tuned.without_adapter():
-        base_rows = generations(tuned, prompts, sampling, chat=chat)
-    coupled_rows = generations(tuned, prompts, sampling, chat=chat)
-    other_rows = generations(tuned, prompts, replace(sampling, seed=1), chat=chat)
-    base, coupled, independent = (
-        toxic(scorer, rows, sampling.k) for rows in (base_rows, coupled_rows, other_rows)
-    )
-    same = np.mean([a.text == b.text for a, b in zip(base_rows, coupled_rows, strict=True)])
-    print(f"{len(prompts)} prompts, {scorer.id}, {'chat' if chat else 'plain'}, top-p .9, T = 1")
-    print(f"KL(base, tuned): {divergence(tuned, tuned, prompts, chat):.3f} nats/token")
-    print(f"toxic fraction: base {base.mean():.3f}, tuned {coupled.mean():.3f}")
-    print(f"responses that stay the same word for word under coupling: {same:.0%}")
-    print(f"{'k':>3s} {'independent':>12s} {'coupled':>9s} {'ratio':>6s}   (widths, 95 % BCa)")
-    for k in (1, 5, 25):
-        if k <= sampling.k:
-            wide, narrow = mean_width(base, independent, k), mean_width(base, coupled, k)
-            print(f"{k:3d} {wide:12.4f} {narrow:9.4f} {narrow / wide:6.2f}")
+        lm = with_adapter(options.model)
+    divergence = Divergence(lm, prompts, chat)
+    with lm.without_adapter():
+        base_PK = bench.toxic(lm)
+    print(f"{lm.id}, {len(prompts)} prompts, {bench.scorer.id}, {'chat' if chat else 'plain'}")
+    print("nats/token   base  tuned   k  independent  coupled  ratio   (widths, 95 % BCa)")
+    if options.adapter:
+        bench.report(base_PK, lm, divergence(lm))
+    else:
+        for reached in fit(lm, divergence, options.kl):
+            bench.report(base_PK, lm, reached)
 
 
 if __name__ == "__main__":

@@ -68,13 +68,13 @@ def test_top_p_by_hand() -> None:
         assert int(kept_set(logits_BV, Sampling(top_p=top_p), 4).sum()) == kept
 
 
-def drawn(logits_V: torch.Tensor, sampling: Sampling, count: int) -> torch.Tensor:
+def drawn(logits_V: torch.Tensor, sampling: Sampling, count: int, *, step: int = 0) -> torch.Tensor:
     """One draw for each of `count` prompts with two samples each."""
     keys_N2 = torch.tensor([noise_key(5, f"prompt-{i}") for i in range(count)])
     keys_R2 = keys_N2.repeat_interleave(2, dim=0)
     kept = kept_tokens(logits_V.expand(2 * count, -1), sampling)
     samples_R = torch.arange(2).repeat(count)
-    return draw(kept, (keys_R2[:, 0], keys_R2[:, 1]), samples_R, step=0)[0]
+    return draw(kept, (keys_R2[:, 0], keys_R2[:, 1]), samples_R, step)[0]
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.7, top_p=0.9, top_k=6)])
@@ -87,6 +87,13 @@ def test_draws_follow_the_warped_distribution(sampling: Sampling) -> None:
     assert int(counts_V[~inside_V].sum()) == 0
     observed, expected = counts_V[inside_V].numpy(), expected_V[inside_V].numpy()
     assert stats.chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_steps_and_samples_draw_anew() -> None:
+    logits_V = torch.zeros(50)
+    first, second = (drawn(logits_V, Sampling(), 200, step=step) for step in (0, 1))
+    assert float((first == second).float().mean()) < 0.1
+    assert float((first[::2] == first[1::2]).float().mean()) < 0.1
 
 
 def test_what_else_is_kept_does_not_change_the_winner() -> None:
