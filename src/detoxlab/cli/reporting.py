@@ -73,7 +73,7 @@ def report(
     trained: Annotated[
         list[str], typer.Option(help="name=run of the training behind a measured run.")
     ] = [],
-    title: Annotated[str, typer.Option(help="The report's title.")] = "Toxicity report",
+    title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
     set_: LimitOptions = [],
 ) -> None:
     """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON."""

@@ -103,7 +103,6 @@ def _conclude(
         [base, *measured],
         experiment.path / "report.html",
         trained=trained,
-        title=recipe.name,
         limits=recipe.limits,
     )
     return Experiment(experiment, report, comparisons)
