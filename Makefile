@@ -16,7 +16,7 @@ demo: install
 	$(RUN)/detoxlab demo --out demo
 
 test: install
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 $(RUN)/python -m pytest -q
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile
 
 check: install
 	$(RUN)/ruff check .

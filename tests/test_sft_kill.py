@@ -1,16 +1,13 @@
 """`kill -9` at random moments of a training: the resumed run is the undisturbed one."""
 
-import importlib.util
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from kill_driver import kill_driver, kill_when_grown
 from tiny import save_tiny
 
 from detoxlab.methods.train_log import TRAIN_LOG
@@ -32,16 +29,6 @@ with run.writing():
 """
 
 
-def kill_driver() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kill", ROOT / "benchmarks" / "kill.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kill"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 def start_training(model: Path, run: Path) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     return subprocess.Popen(
@@ -56,21 +43,6 @@ def finish(process: "subprocess.Popen[bytes]") -> None:
     assert process.returncode == 0, errors.decode()[-2000:]
 
 
-def kill_after(
-    process: "subprocess.Popen[bytes]", log: Path, bytes_more: int, delay: float
-) -> bool:
-    """Kill once the log has grown so far past its end, and a moment more; False if it ended."""
-    before = log.stat().st_size if log.exists() else 0
-    while process.poll() is None and (not log.exists() or log.stat().st_size < before + bytes_more):
-        time.sleep(0.005)
-    time.sleep(delay)
-    hit = process.poll() is None
-    if hit:
-        process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return hit
-
-
 @pytest.mark.e2e
 def test_a_training_killed_three_times_equals_an_undisturbed_one(tmp_path: Path) -> None:
     rng, model = random.Random(0), save_tiny(tmp_path / "model")
@@ -79,7 +51,7 @@ def test_a_training_killed_three_times_equals_an_undisturbed_one(tmp_path: Path)
     hits = 0
     for _ in range(3):
         process = start_training(model, victim)
-        hits += kill_after(
+        hits += kill_when_grown(
             process, victim / TRAIN_LOG, rng.randrange(200, 3000), rng.uniform(0, 0.2)
         )
     finish(start_training(model, victim))
