@@ -95,11 +95,12 @@ def _kept_among(
 def _best(logits_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """The `width` best of each row, descending; of equal ones the lower id first."""
     values_BC, ids_BC = logits_BV.topk(width, dim=-1)
-    if not bool((values_BC[:, 1:] == values_BC[:, :-1]).any()):
-        return values_BC, ids_BC
-    ids_BC, order = ids_BC.sort(dim=-1)
-    values_BC, order = values_BC.gather(-1, order).sort(dim=-1, descending=True, stable=True)
-    return values_BC, ids_BC.gather(-1, order)
+    tied = (values_BC[:, 1:] == values_BC[:, :-1]).any(dim=-1).nonzero()[:, 0]
+    if len(tied):
+        ids, order = ids_BC[tied].sort(dim=-1)
+        values, order = values_BC[tied].gather(-1, order).sort(dim=-1, descending=True, stable=True)
+        values_BC[tied], ids_BC[tied] = values, ids.gather(-1, order)
+    return values_BC, ids_BC
 
 
 def _survivors(values_BC: Tensor, log_norm_B: Tensor | None, sampling: Sampling) -> Tensor:
