@@ -6,12 +6,13 @@ A RoBERTa-base classifier with random weights scores prompts and continuations o
 RealToxicityPrompts, each a text of its own. Ours is `HuggingFaceScorer`; the texts are
 distinct, so that removing duplicates saves nothing. The peer is
 `pipeline("text-classification")` as people call it: a list of texts at its default batch
-size (1), and then at its best of several. All use one model object in one process, in
+size (1), and then at its best of several. All use the same weights in one process, in
 turn; each round gives one ratio. The scores of both must agree. Times are wall-clock, and
 CPU seconds beside them, which a busy neighbour disturbs less.
 """
 
 import argparse
+import copy
 import gzip
 import json
 import os
@@ -34,6 +35,7 @@ from transformers.utils import logging
 from detoxlab.scorers import FloatArray, load_scorer
 from detoxlab.scorers.huggingface import HuggingFaceScorer
 from detoxlab.scorers.neural import base_folder
+from detoxlab.scorers.packing import pack_for_cpu
 
 BATCH_SIZES = (4, 8, 16, 32, 64)
 LARGEST_DIFFERENCE = 1e-4
@@ -78,8 +80,9 @@ def read_texts(data: Path, n: int) -> list[str]:
 def against_pipeline(texts: list[str], rounds: int) -> None:
     """Print the table of ours, ours in bfloat16, and the pipeline twice."""
     model, tokenizer = random_roberta()
-    half_model, _ = random_roberta()
-    ours, half = (as_scorer(each, tokenizer) for each in (model, half_model.bfloat16()))
+    # As load_classifier does: linear layers packed for the CPU, on the same weights.
+    ours = as_scorer(pack_for_cpu(copy.deepcopy(model)), tokenizer)
+    half = as_scorer(copy.deepcopy(model).bfloat16(), tokenizer)
     theirs = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
 
     def run_pipeline(batch_size: int | None) -> FloatArray:

@@ -80,8 +80,8 @@ def _count(texts: list[Text]) -> str:
 CARD = """\
 # {name}
 
-Version `{id}`; `{file}`, {megabytes:.1f} MB, sha256 `{sha256}`. Built by
-`scripts/build_scorers.py`.
+Version `{id}`, built by `scripts/build_scorers.py`. `{file}`, {megabytes:.1f} MB, sha256
+`{sha256}`.
 
 Gives a text the scores Perspective would give it: toxicity, severe toxicity, identity attack,
 insult, profanity, threat, sexually explicit, flirtation, each in [0, 1].
@@ -124,8 +124,9 @@ with older scores as published is pessimistic, being about another version.
 
 - **Telling hate from rudeness.** HateCheck (never trained on): ROC-AUC {hatecheck.auc:.2f} over all
   3,728 cases, where .5 is chance. It hears rude words, not what is said about whom. At .5 it finds
-  {hatecheck.implicit:.0%} of implicit derogation, and wrongly marks {hatecheck.neutral:.0%} of neutral
-  and {hatecheck.positive:.0%} of positive statements about groups. Never use it to moderate people.
+  {hatecheck.implicit:.0%} of implicit derogation, and wrongly marks {hatecheck.neutral:.0%} of
+  neutral and {hatecheck.positive:.0%} of positive statements about groups. Never use it to
+  moderate people.
 - **Counter-speech that repeats what it answers.** It marks {hatecheck.counter_speech:.0%} of
   HateCheck's denouncements that quote or mention hate. Counter-narratives that quote the hater
   are scored too high.

