@@ -15,7 +15,7 @@ from detoxlab.progress import progress
 from detoxlab.recipe import MeasureSettings, PromptSettings
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, canonical, file_name
-from detoxlab.scorers import Scorer, cached, load_scorer, score_into
+from detoxlab.scorers import Scorer, load_scorer, score_into
 
 if TYPE_CHECKING:
     from detoxlab.generate import Engine
@@ -81,9 +81,9 @@ def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
 
 
 def load_scorers(judge: str, second: str | None, more: Sequence[str]) -> list[Scorer]:
-    """The judge first, then the second scorer, then the others, each with the disk cache."""
+    """The judge first, then the second scorer, then the others."""
     names = dict.fromkeys(name for name in (judge, second, *more) if name)
-    return [cached(load_scorer(name)) for name in names]
+    return [load_scorer(name) for name in names]
 
 
 def scorer_roles(scorers: Sequence[Scorer], second: str | None) -> dict[str, str | None]:
