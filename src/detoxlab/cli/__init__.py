@@ -15,6 +15,8 @@ from detoxlab.cli import checking, experiments, measuring, reporting, training
 from detoxlab.errors import DetoxlabError
 from detoxlab.provenance import package_version
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="detoxlab",
     help="Make open language models less toxic, and prove it.",
@@ -48,10 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=[argument for argument in given if argument != "--debug"], prog_name="detoxlab")
     except DetoxlabError as error:
         _stop(str(error), 1, debug)
-    except KeyboardInterrupt:
-        _stop(
-            "interrupted; finished work is kept: the same command with --resume goes on", 130, debug
-        )
+    except SystemExit as stop:  # typer turns Ctrl-C into this code
+        if stop.code != INTERRUPTED:
+            raise
+        _stop("interrupted; finished work is kept. Go on with --resume.", INTERRUPTED, debug)
     except OSError as error:
         _stop(_explain(error), 1, debug)
 
