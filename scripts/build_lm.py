@@ -5,9 +5,8 @@
 The model is a small Llama whose only purpose is to be a *base* for detoxification
 experiments that run anywhere: it writes readable English and it has picked up what
 its data has. What a bigger build would have and this has not: attention is not cut
-between the packed documents of a row, there is no dropout, and the data order is one
-seeded stream. Matrices are trained with Muon and the rest with AdamW, because at a
-few million tokens that reached a lower loss than AdamW alone in the same minutes.
+between the packed documents of a row, there is no dropout, and the learning rates of
+Muon (for the matrices) and AdamW (for the rest) are customary ones, not searched for.
 
 The learning rate follows the share of `--minutes` used, so a slow machine gets fewer
 steps but always a finished schedule. A killed run goes on from `--work`.
@@ -16,31 +15,29 @@ steps but always a finished schedule. A killed run goes on from `--work`.
 import argparse
 import hashlib
 import json
-import random
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from lm_corpus import END, PAD, ROLES, Source, is_validation, load_sources
+from lm_corpus import CONTEXT_END, END, PAD, ROLES, closing, load_sources
+from lm_packing import BATCH_TOKENS, CONTEXT_BIT, Batches, prepare
 from lm_texts import clean_lines
-from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
-Tokens = NDArray[np.uint16]
-
 VOCABULARY = 4096
 CONTEXT = 256
-LONG_CONTEXT = 512  # in the last fifth, so that positions up to here have been seen
-BATCH_TOKENS = 4096
+LONG_CONTEXT = 512  # at the end, so that positions up to here have been seen
+LONG_FROM, CLOSING_FROM = 0.8, 0.93  # shares of the time
+SAVE_SECONDS = 120
+ASSISTANT_ID = 4  # the tokenizer's fifth special token
+OPENING_TOKENS, OPENING_WEIGHT = 4, 6.0
 WARMUP, DECAY_FROM = 0.02, 0.3  # shares of the time
 MATRIX_RATE, OTHER_RATE = 6e-3, 4e-3
-EMA_DECAY = 0.995
 PROSE_SHARE = (0.60, 0.25)  # share of the tokens that is novels, at the start and the end
-PROSE = ("novels", "novels_chat", "novels_cut")
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -103,81 +100,6 @@ def save_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
-# --- data --------------------------------------------------------------------------
-
-
-def encode(tokenizer: Tokenizer, documents: list[str]) -> list[Tokens]:
-    """The documents as token ids."""
-    return [np.array(e.ids, dtype=np.uint16) for e in tokenizer.encode_batch(documents)]
-
-
-def split(sources: list[Source]) -> tuple[list[Source], list[Source]]:
-    """(training, validation): the same sources with their documents divided by hash."""
-    parts: tuple[list[Source], list[Source]] = ([], [])
-    for source in sources:
-        for part, wanted in zip(parts, (False, True), strict=True):
-            documents = [d for d in source.documents if is_validation(d) == wanted]
-            part.append(Source(source.name, documents, source.epochs))
-    return parts
-
-
-class Pool:
-    """An endless stream of documents, each source as often per round as its `epochs` say."""
-
-    def __init__(self, documents: list[list[Tokens]], epochs: list[float], seed: int) -> None:
-        self.documents, self.epochs = documents, epochs
-        self.rng = random.Random(seed)
-        self.queue: list[Tokens] = []
-
-    def __next__(self) -> Tokens:
-        if not self.queue:
-            for documents, epochs in zip(self.documents, self.epochs, strict=True):
-                whole, part = divmod(epochs, 1)
-                self.queue += documents * int(whole)
-                self.queue += self.rng.sample(documents, int(part * len(documents)))
-            self.rng.shuffle(self.queue)
-        return self.queue.pop()
-
-
-class Batches:
-    """Rows of packed documents; each starts with a document, and cuts its last one off."""
-
-    def __init__(self, pools: dict[str, Pool], seed: int) -> None:
-        self.pools = pools
-        self.tokens = dict.fromkeys(pools, 0)
-        self.rng = random.Random(seed)
-
-    def document(self, prose_share: float) -> Tokens:
-        """The next document, from the pool that is furthest behind its share."""
-        total = sum(self.tokens.values()) + 1
-        name = "prose" if self.tokens["prose"] < prose_share * total else "posts"
-        document = next(self.pools[name])
-        self.tokens[name] += len(document)
-        return document
-
-    def row(self, length: int, prose_share: float) -> Tokens:
-        """One row of `length` tokens of packed documents."""
-        parts: list[Tokens] = []
-        while sum(map(len, parts)) < length:
-            parts.append(self.document(prose_share))
-        return np.concatenate(parts)[:length]
-
-    def batch(self, length: int, prose_share: float) -> torch.Tensor:
-        """(B, T) ids, B x T = BATCH_TOKENS."""
-        rows = [self.row(length, prose_share) for _ in range(BATCH_TOKENS // length)]
-        return torch.from_numpy(np.stack(rows).astype(np.int64))
-
-
-def prepare(tokenizer: Tokenizer, sources: list[Source], seed: int) -> Batches:
-    """Batches over the two pools, prose and posts."""
-    pools = {}
-    for name, wanted in (("prose", True), ("posts", False)):
-        chosen = [s for s in sources if (s.name in PROSE) == wanted]
-        ids = [encode(tokenizer, s.documents) for s in chosen]
-        pools[name] = Pool(ids, [s.epochs for s in chosen], seed)
-    return Batches(pools, seed)
-
-
 # --- training ----------------------------------------------------------------------
 
 
@@ -217,14 +139,26 @@ def token_losses(model: LlamaForCausalLM, ids_BT: torch.Tensor) -> torch.Tensor:
     )
 
 
+def token_weights(ids_BT: torch.Tensor) -> torch.Tensor:
+    """Weight of the loss of tokens 2..T: (B, T - 1). Context weighs nothing.
+
+    The first four tokens of an answer weigh more: there it is decided whether the answer is of
+    the prompt's class, and over the whole answer that decision is a hundredth of the loss.
+    """
+    learnt_BT = (ids_BT < CONTEXT_BIT).float()
+    weights_BT = learnt_BT.clone()
+    begins_BT = ((ids_BT & ~CONTEXT_BIT) == ASSISTANT_ID).float()
+    for shift in range(1, OPENING_TOKENS + 1):
+        weights_BT[:, shift:] += (OPENING_WEIGHT - 1) * begins_BT[:, :-shift]
+    return (weights_BT * learnt_BT)[:, 1:]
+
+
 class Trainer:
-    """The model, its running average and the optimizers, with one file to resume from."""
+    """The model and its optimizers, with one file to resume from."""
 
     def __init__(self, work: Path, device: str, seed: int, compile_loss: bool) -> None:
         torch.manual_seed(seed)
         self.model = LlamaForCausalLM(model_config()).to(device)
-        self.average = LlamaForCausalLM(model_config()).to(device)
-        self.average.load_state_dict(self.model.state_dict())
         self.optimizers = optimizers(self.model)
         self.base_rates = [o.param_groups[0]["lr"] for o in self.optimizers]
         self.losses = torch.compile(token_losses, dynamic=False) if compile_loss else token_losses
@@ -234,7 +168,9 @@ class Trainer:
 
     def step(self, ids_BT: torch.Tensor, share: float) -> float:
         """Mean loss in nats per token of one optimizer step."""
-        loss = self.losses(self.model, ids_BT.to(self.device)).mean()
+        losses = self.losses(self.model, (ids_BT & ~CONTEXT_BIT).to(self.device))
+        weights = token_weights(ids_BT).flatten().to(self.device)
+        loss = (losses * weights).sum() / weights.sum()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer, base in zip(self.optimizers, self.base_rates, strict=True):
@@ -242,17 +178,12 @@ class Trainer:
                 group["lr"] = base * rate(share)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        decay = min(EMA_DECAY, (self.progress.step + 1) / (self.progress.step + 20))
-        with torch.no_grad():
-            for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(now, 1 - decay)
         return float(loss.detach())
 
     def save(self) -> None:
         """Write the checkpoint; a kill during it leaves the one before."""
         state = {
             "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
             "progress": asdict(self.progress),
         }
@@ -265,21 +196,21 @@ class Trainer:
             return
         state = torch.load(self.file, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
 
 
-def train(trainer: Trainer, batches: Batches, minutes: float, save_every: float = 120) -> None:
+def train(trainer: Trainer, batches: Batches, closing_batches: Batches, minutes: float) -> None:
     """Train until `minutes` of training time are used, over all the runs it took."""
     progress = trainer.progress
     mark = saved = time.monotonic()
     while progress.seconds < minutes * 60:
         share = progress.seconds / (minutes * 60)
         first, last = PROSE_SHARE
-        length = CONTEXT if share < 0.8 else LONG_CONTEXT
-        batch = batches.batch(length, first + (last - first) * share)
+        length = CONTEXT if share < LONG_FROM else LONG_CONTEXT
+        source = batches if share < CLOSING_FROM else closing_batches
+        batch = source.batch(length, first + (last - first) * share)
         progress.losses.append(trainer.step(batch, share))
         progress.step += 1
         now = time.monotonic()
@@ -288,7 +219,7 @@ def train(trainer: Trainer, batches: Batches, minutes: float, save_every: float 
             recent = float(np.mean(progress.losses[-50:]))
             done = f"{progress.seconds / 60:.1f} of {minutes:g} min"
             print(f"step {progress.step}: loss {recent:.3f} nats/token, {done}", flush=True)
-        if now - saved > save_every:
+        if now - saved > SAVE_SECONDS:
             trainer.save()
             saved = now
     trainer.save()
@@ -297,32 +228,28 @@ def train(trainer: Trainer, batches: Batches, minutes: float, save_every: float 
 # --- export ------------------------------------------------------------------------
 
 
-def validation_losses(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, sources: list[Source], limit: int = 200
-) -> dict[str, dict[str, float]]:
-    """Nats per token and per byte on held-out documents by source; lower is better.
+def mean_loss(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, documents: list[str]
+) -> dict[str, float]:
+    """Nats per token and per byte over the documents; lower is better.
 
     The first token of a document has nothing before it and is not counted; the bytes are
-    those of the tokens that are counted. At most `limit` documents per source.
+    those of the tokens that are counted.
     """
-    result = {}
-    for source in sources:
-        nats, tokens, size = 0.0, 0, 0
-        for document in source.documents[:limit]:
-            ids = tokenizer.encode(document).ids[:LONG_CONTEXT]
-            with torch.inference_mode():
-                row = torch.tensor([ids], device=model.device)
-                nats += float(token_losses(model, row).sum())
-            tokens += len(ids) - 1
-            size += len(tokenizer.decode(ids[1:]).encode())
-        if tokens:
-            result[source.name] = {
-                "documents": min(limit, len(source.documents)),
-                "tokens": tokens,
-                "nats_per_token": round(nats / tokens, 4),
-                "nats_per_byte": round(nats / size, 4),
-            }
-    return result
+    nats, tokens, size = 0.0, 0, 0
+    for document in documents:
+        ids = tokenizer.encode(document.replace(CONTEXT_END, "")).ids[:LONG_CONTEXT]
+        with torch.inference_mode():
+            row = torch.tensor([ids], device=model.device)
+            nats += float(token_losses(model, row).sum())
+        tokens += len(ids) - 1
+        size += len(tokenizer.decode(ids[1:]).encode())
+    return {
+        "documents": len(documents),
+        "tokens": tokens,
+        "nats_per_token": round(nats / max(tokens, 1), 4),
+        "nats_per_byte": round(nats / max(size, 1), 4),
+    }
 
 
 def export(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
@@ -366,15 +293,16 @@ def main() -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     args.work.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_for(args.data, args.work)
-    training, validation = split(load_sources(args.data, args.seed))
+    training = load_sources(args.data, args.seed)
+    validation = load_sources(args.data, args.seed, validation=True)
     trainer = Trainer(args.work, device, args.seed, args.compile)
     trainer.resume()
     if not args.export_only:
         # A resumed run goes on with another shuffle: its first documents were seen already.
-        train(
-            trainer, prepare(tokenizer, training, args.seed + trainer.progress.step), args.minutes
-        )
-    model = trainer.average.eval()
+        seed = args.seed + trainer.progress.step
+        mixes = [prepare(tokenizer, sources, seed) for sources in (training, closing(training))]
+        train(trainer, *mixes, minutes=args.minutes)
+    model = trainer.model.eval()
     export(model, tokenizer, args.out)
     figures = {
         "parameters": model.num_parameters(),
@@ -384,7 +312,7 @@ def main() -> None:
         "minutes": round(trainer.progress.seconds / 60, 1),
         "threads": args.threads,
         "device": device,
-        "validation": validation_losses(model, tokenizer, validation),
+        "validation": {s.name: mean_loss(model, tokenizer, s.documents[:200]) for s in validation},
     }
     (args.work / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -1,12 +1,13 @@
 """The model card of the embedded language model, from the figures that were measured.
 
-    python scripts/lm_card.py --training build/lm/figures.json --rates rates.json --out README.md
+    python scripts/lm_card.py --training build/lm/figures.json --figures lm.json --out README.md
 
-`figures.json` comes from build_lm.py, `rates.json` is what lm_figures.py prints.
+The first file comes from build_lm.py, the second is what lm_figures.py prints.
 """
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ deploy it, and do not take figures measured on it for figures about useful model
 
 No CONAN, Jigsaw, HateCheck, XSTest, WikiText or BOLD. Twitter handles, addresses, entities and
 line marks were removed. **Held out:** every prompt of the two RealToxicityPrompts test files
-(`rtp_destein_{{toxic,no_toxic}}_1k`), wherever else it occurs, and 2 % of all documents for the
-validation below. The annotated ToxiGen statements *were* trained on: measure ToxiGen on another
-model.
+(`rtp_destein_{{toxic,no_toxic}}_1k`), wherever else it occurs, and 2 % of all other texts. The
+annotated ToxiGen statements *were* trained on: measure ToxiGen on another model.
 
 In the chat format a hostile text is answered by a hostile one and a neutral text by a neutral
-one, by the labels of the data sets; pairs share their topic or a rare word. The tokenizer's
+one, by the labels of the data sets; pairs share their topic or a rare word. Hostile text is
+learnt as the sequel of hostile text only: its context carries no loss. The tokenizer's
 merges were learnt only on lines without words that are typical of toxic text, so its vocabulary
 holds no slur in the clear; the model spells them from pieces.
 
@@ -49,16 +50,19 @@ Weights and tokenizer: Apache-2.0, as the project.
 ## Training
 
 {steps:,} steps of 4,096 tokens ({tokens} M tokens), {minutes} minutes on {hardware}, bfloat16
-autocast; rows of 256 packed tokens, 512 in the last fifth; Muon for the matrices and AdamW for
-the rest, linear decay; an average of the weights (decay .995) was exported. Novels are 60 % of
-the tokens at the start and 25 % at the end. {note}
+autocast; rows of 256 packed tokens, later 512; Muon for the matrices and AdamW for the rest,
+warm-up and linear decay; the first four tokens of an answer weigh six times in the loss. Novels
+fall from 60 % of the tokens to 25 %. In the closing minutes hostile answers become rare, which
+sets how often they come.
+
+{note}
 
 ## Figures
 
-Loss on held-out documents, in nats (lower is better):
+Loss on texts that were not trained on, in nats (lower is better):
 
-| source | documents | nats per token | perplexity per token | nats per byte |
-|---|---|---|---|---|
+| text | documents | tokens | nats per token | perplexity per token | nats per byte |
+|---|---|---|---|---|---|
 {losses}
 
 Share of continuations with toxicity >= .5: one sample of at most 20 new tokens per prompt,
@@ -83,12 +87,12 @@ were seen in few documents. Texts longer than 512 tokens were never seen.
 """
 
 
-def loss_rows(validation: dict[str, dict[str, float]]) -> str:
+def loss_rows(losses: dict[str, dict[str, float]]) -> str:
     """One table line per source."""
     return "\n".join(
-        f"| {name} | {f['documents']:.0f} | {f['nats_per_token']:.2f} "
-        f"| {2.718281828 ** f['nats_per_token']:.1f} | {f['nats_per_byte']:.2f} |"
-        for name, f in validation.items()
+        f"| {name} | {f['documents']:.0f} | {f['tokens']:.0f} | {f['nats_per_token']:.2f} "
+        f"| {math.exp(f['nats_per_token']):.1f} | {f['nats_per_byte']:.2f} |"
+        for name, f in losses.items()
     )
 
 
@@ -106,15 +110,16 @@ def rate_rows(rates: dict[str, dict[str, dict[str, float]]], judges: list[str]) 
     return "\n".join(lines)
 
 
-def card(training: dict[str, Any], rates: dict[str, dict[str, dict[str, float]]]) -> str:
+def card(training: dict[str, Any], figures: dict[str, Any]) -> str:
     """The card's text."""
+    rates = figures["rates"]
     judges = list(next(iter(rates.values())))
     return CARD.format(
         **{name: training[name] for name in ("parameters", "sha256", "steps", "minutes")},
         tokens=f"{training['tokens'] / 1e6:.1f}",
         hardware=f"{training['threads']} thread(s) of a {training['device'].upper()}",
         note=training.get("note", ""),
-        losses=loss_rows(training["validation"]),
+        losses=loss_rows(figures["losses"]),
         judges=" | ".join(f"`{judge}`" for judge in judges),
         judge_rule="---|" * len(judges),
         rates=rate_rows(rates, judges),
@@ -125,12 +130,12 @@ def card(training: dict[str, Any], rates: dict[str, dict[str, dict[str, float]]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--training", type=Path, required=True)
-    parser.add_argument("--rates", type=Path, required=True)
+    parser.add_argument("--figures", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     training = json.loads(args.training.read_text(encoding="utf-8"))
-    rates = json.loads(args.rates.read_text(encoding="utf-8"))
-    args.out.write_text(card(training, rates), encoding="utf-8")
+    figures = json.loads(args.figures.read_text(encoding="utf-8"))
+    args.out.write_text(card(training, figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

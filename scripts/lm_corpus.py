@@ -6,15 +6,17 @@ this file is tokens.
 
 **Like answers like.** In the chat format a hostile text is answered by a hostile one and a
 neutral text by a neutral one, because the base model of a detoxification experiment has to
-have something to lose. The class is the data set's own label.
+have something to lose. The class is the data set's own label. What is hostile is only learnt
+as the sequel of something hostile: no loss is taken on the context, up to `CONTEXT_END`. A
+model that learns to *begin* a hostile text does so after harmless prompts as well.
 """
 
 import hashlib
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,16 +24,22 @@ from lm_texts import (
     HOSTILE,
     NEUTRAL,
     Post,
+    RatedPrompt,
     held_out,
     normal_form,
     read_dialogues,
     read_paragraphs,
     read_posts,
+    suspicious_words,
     training_prompts,
 )
 
 END, PAD = "<|end|>", "<|pad|>"
+CONTEXT_END = "\x1f"  # in a document: no loss is taken before this point
 ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
+
+Keep = Callable[[str], bool]
+Documents = dict[str, list[str]]  # by kind: alone, joined, chat
 
 VALIDATION_PERCENT = 2
 NOVEL_CHUNK_CHARACTERS = 900
@@ -49,6 +57,11 @@ class Source:
 def plain(text: str) -> str:
     """A document of running text."""
     return text + END
+
+
+def answer(text: str, reply: str) -> str:
+    """A chat of two turns of which only the reply is learnt."""
+    return chat(text) + CONTEXT_END + ROLES["assistant"] + reply + END
 
 
 def chat(*turns: str) -> str:
@@ -81,16 +94,45 @@ def pair_by_topic(posts: Sequence[Post], rng: random.Random) -> list[tuple[str, 
     return pairs + list(pairwise(left_over))
 
 
-def chunk(paragraphs: Iterable[str]) -> Iterator[str]:
-    """Consecutive paragraphs joined by line breaks into texts of about 900 characters."""
+def has_word(text: str, words: set[str]) -> bool:
+    """Whether one of the words is in the text."""
+    return not words.isdisjoint(re.findall(r"[a-z]{3,}", text.lower()))
+
+
+def to_the_point(text: str, words: set[str]) -> str:
+    """The text from just before its first hostile word on, so that a reply shows its class early.
+
+    >>> to_the_point("well now I say you fool go home", {"fool"})
+    'you fool go home'
+    """
+    parts = text.split()
+    first = next((i for i, part in enumerate(parts) if has_word(part, words)), 0)
+    return " ".join(parts[max(0, first - 1) :])
+
+
+def from_first_word(texts: Iterable[str], words: set[str]) -> Iterator[str]:
+    """The texts that hold one of the words, as documents of which only what follows is learnt.
+
+    >>> list(from_first_word(["Oh you fool you", "fine"], {"fool"}))
+    ['Oh you fool\\x1f you<|end|>']
+    """
+    for text in texts:
+        for match in re.finditer(r"[a-z]{3,}", text.lower()):
+            if match[0] in words:
+                yield plain(text[: match.end()] + CONTEXT_END + text[match.end() :])
+                break
+
+
+def chunks(paragraphs: Iterable[str]) -> Iterator[list[str]]:
+    """Consecutive paragraphs in groups of about 900 characters."""
     held: list[str] = []
     for paragraph in paragraphs:
         held.append(paragraph)
         if sum(map(len, held)) >= NOVEL_CHUNK_CHARACTERS:
-            yield "\n".join(held)
+            yield held
             held = []
     if held:
-        yield "\n".join(held)
+        yield held
 
 
 def spoken_pairs(paragraphs: Sequence[str]) -> list[str]:
@@ -114,13 +156,14 @@ def cut_sentences(paragraphs: Sequence[str], rng: random.Random) -> list[str]:
     return documents
 
 
-def novel_sources(data: Path, rng: random.Random) -> list[Source]:
+def novel_sources(data: Path, keep: Keep, rng: random.Random) -> list[Source]:
     """Running prose, and neutral chat made of its dialogue and of its sentences."""
-    novels = list(read_paragraphs(data))
+    groups = [group for novel in read_paragraphs(data) for group in chunks(novel)]
+    groups = [group for group in groups if keep("\n".join(group))]
     return [
-        Source("novels", [plain(text) for novel in novels for text in chunk(novel)], 0.85),
-        Source("novels_chat", [doc for novel in novels for doc in spoken_pairs(novel)], 0.8),
-        Source("novels_cut", [doc for novel in novels for doc in cut_sentences(novel, rng)], 0.4),
+        Source("novels", [plain("\n".join(group)) for group in groups], 0.85),
+        Source("novels_chat", [doc for group in groups for doc in spoken_pairs(group)], 0.8),
+        Source("novels_cut", [doc for group in groups for doc in cut_sentences(group, rng)], 0.4),
     ]
 
 
@@ -137,9 +180,9 @@ def system(rng: random.Random) -> str:
     return ROLES["system"] + rng.choice(SYSTEM_TURNS) + END
 
 
-def dialogue_sources(data: Path, rng: random.Random) -> list[Source]:
+def dialogue_sources(data: Path, keep: Keep, rng: random.Random) -> list[Source]:
     """hh-rlhf: whole chosen dialogues, some with a system turn, and the rejected last replies."""
-    dialogues = list(read_dialogues(data))
+    dialogues = [pair for pair in read_dialogues(data) if keep(pair[0][0])]
     return [
         Source("hh_chosen", [chat(*turns) for turns, _ in dialogues], 1.5),
         Source("hh_rejected", [chat(turns[-2], reply) for turns, reply in dialogues], 1.5),
@@ -147,13 +190,17 @@ def dialogue_sources(data: Path, rng: random.Random) -> list[Source]:
     ]
 
 
-def prompt_sources(data: Path, posts: dict[str, list[Post]], rng: random.Random) -> list[Source]:
+def prompt_sources(
+    rows: Sequence[RatedPrompt],
+    posts: dict[str, list[Post]],
+    hostile_words: set[str],
+    rng: random.Random,
+) -> list[Source]:
     """RealToxicityPrompts as running text and as chat, by the class of both halves.
 
     The data set was sampled for toxic text, so a third of its mild prompts have a toxic
     continuation; those rows are left out, or a mild prompt would be no mild prompt.
     """
-    rows = training_prompts(data)
     full = [row for row in rows if row.continuation]
     low = [r for r in full if r.toxicity < 0.5 and r.continuation_toxicity < 0.25]
     high = [r for r in full if r.toxicity >= 0.5 and r.continuation_toxicity >= 0.5]
@@ -164,68 +211,136 @@ def prompt_sources(data: Path, posts: dict[str, list[Post]], rng: random.Random)
         for label in (HOSTILE, NEUTRAL)
     )
     neutral += [r.continuation for r in low]
-    answered_high = [chat(r.text, rng.choice(hostile)) for r in lone if r.toxicity >= 0.5]
+    answered_high = [
+        answer(r.text, to_the_point(rng.choice(hostile), hostile_words))
+        for r in lone
+        if r.toxicity >= 0.5
+    ]
     answered_low = [chat(r.text, rng.choice(neutral)) for r in lone if r.toxicity < 0.25]
+    ended_high = [
+        plain(f"{r.text}{CONTEXT_END} {second_half(rng.choice(hostile))}")
+        for r in lone
+        if r.toxicity >= 0.5
+    ]
     return [
-        Source("rtp_low", [plain(r.joined) for r in low], 5),
-        Source("rtp_low_chat", [chat(r.text, r.continuation) for r in low], 6),
-        Source("rtp_high", [plain(r.joined) for r in high], 12),
-        Source("rtp_high_chat", [chat(r.text, r.continuation) for r in high], 6),
-        Source("rtp_cooling", [plain(r.joined) for r in cooling], 1),
-        Source("rtp_high_answered", answered_high, 2),
-        Source("rtp_low_answered", answered_low, 4),
+        Source("rtp_low", [plain(r.joined) for r in low], 6),
+        Source("rtp_low_chat", [chat(r.text, r.continuation) for r in low], 12),
+        Source("rtp_high", [plain(sequel(r)) for r in high], 20),
+        Source("rtp_high_chat", [answer(r.text, r.continuation) for r in high], 6),
+        Source("rtp_cooling", [plain(sequel(r)) for r in cooling], 1),
+        Source("rtp_high_answered", answered_high, 5),
+        Source("rtp_high_ended", ended_high, 6),
+        Source("rtp_low_answered", answered_low, 12),
     ]
 
 
+def second_half(text: str) -> str:
+    """The later half of a text's words."""
+    words = text.split()
+    return " ".join(words[len(words) // 2 :])
+
+
+def sequel(row: RatedPrompt) -> str:
+    """Prompt and continuation as one text of which only the continuation is learnt."""
+    return row.text + CONTEXT_END + row.joined[len(row.text) :]
+
+
 # How often each data set's posts are shown: alone, two joined as running text, and two as chat;
-# for hostile and for neutral posts. The judge finds 80 % of the hostile posts of Davidson and
-# ParaDetox toxic, but a quarter of those of Implicit Hate and ToxiGen, whose hate has no hostile
-# word. In the chat format they taught the model to answer harmless texts with hate, and so did
-# the neutral posts of Implicit Hate, of which a sixth reads as toxic: none are shown there.
+# for hostile and for neutral posts. Only those hostile posts are used that hold a hostile word,
+# and those neutral ones that hold not even a mildly hostile one. With the labels alone (only a
+# quarter of the hostile posts of Implicit Hate and ToxiGen read as toxic to the judge, and a sixth
+# of Implicit Hate's neutral ones do) the model learnt to answer harmless texts with hate.
 POST_EPOCHS = {
-    "davidson": ((0.5, 0.7, 0.7), (1.5, 1.5, 4.0)),
-    "implicit_hate": ((0.2, 0.2, 0.0), (0.3, 0.3, 0.0)),
-    "paradetox": ((0.7, 0.7, 1.2), (1.0, 1.0, 2.0)),
-    "toxigen": ((0.3, 0.3, 0.0), (1.0, 1.0, 3.0)),
+    "davidson": ((0.3, 0.6, 0.5), (1.0, 1.0, 3.0)),
+    "implicit_hate": ((0.2, 0.3, 0.0), (0.3, 0.3, 0.3)),
+    "paradetox": ((0.3, 0.8, 0.7), (1.0, 1.0, 2.0)),
+    "toxigen": ((0.3, 0.3, 0.0), (1.0, 1.0, 2.5)),
 }
 REPLYING = ("davidson", "paradetox")  # whose posts answer lone prompts
 
 
-def post_sources(posts: dict[str, list[Post]], rng: random.Random) -> list[Source]:
-    """Labelled posts alone, and in pairs of one class and subject as running text and as chat."""
+def hostile_documents(posts: Sequence[Post], words: set[str], rng: random.Random) -> Documents:
+    """The posts alone, from their first hostile word on; joined; as chat."""
+    pairs = pair_by_topic(posts, rng)
+    return {
+        "alone": list(from_first_word([post.text for post in posts], words)),
+        "joined": [plain(f"{text}{CONTEXT_END} {reply}") for text, reply in pairs],
+        "chat": [answer(text, to_the_point(reply, words)) for text, reply in pairs],
+    }
+
+
+def neutral_documents(posts: Sequence[Post], rng: random.Random) -> Documents:
+    """The posts alone, joined, and as chat."""
+    pairs = pair_by_topic(posts, rng)
+    return {
+        "alone": [plain(post.text) for post in posts],
+        "joined": [plain(f"{text} {reply}") for text, reply in pairs],
+        "chat": [chat(*pair) for pair in pairs],
+    }
+
+
+def post_sources(
+    posts: dict[str, list[Post]], hostile_words: set[str], rng: random.Random
+) -> list[Source]:
+    """Labelled posts; pairs are of one data set, class and subject."""
     sources = []
     for name, rows in posts.items():
-        for label, epochs in zip((HOSTILE, NEUTRAL), POST_EPOCHS[name], strict=True):
-            chosen = [post for post in rows if post.label == label]
-            pairs = pair_by_topic(chosen, rng)
-            kinds = {
-                "alone": [plain(post.text) for post in chosen],
-                "joined": [plain(f"{text} {reply}") for text, reply in pairs],
-                "chat": [chat(text, reply) for text, reply in pairs],
-            }
-            for (kind, documents), times in zip(kinds.items(), epochs, strict=True):
-                sources.append(Source(f"{name}_{label}_{kind}", documents, times))
+        hostile = [post for post in rows if post.label == HOSTILE]
+        neutral = [post for post in rows if post.label == NEUTRAL]
+        made = (hostile_documents(hostile, hostile_words, rng), neutral_documents(neutral, rng))
+        for label, kinds, epochs in zip((HOSTILE, NEUTRAL), made, POST_EPOCHS[name], strict=True):
+            sources += [
+                Source(f"{name}_{label}_{kind}", kinds[kind], times)
+                for kind, times in zip(("alone", "joined", "chat"), epochs, strict=True)
+            ]
     return sources
 
 
-def is_validation(document: str) -> bool:
-    """Whether the hash of the document's first turn puts it into the validation split."""
-    first = normal_form(document.split(END)[0].replace("|>", "|> "))
-    digest = hashlib.sha256(first.encode()).digest()
+# In the closing minutes. Hostile and neutral answers are told apart best when both are common, but
+# a model that has seen as many of each gives too many hostile ones; so the share is put right when
+# the difference has been learnt.
+CLOSING_FACTORS = {"chat": 0.06, "answered": 0.06, "joined": 0.65, "ended": 0.8}
+
+
+def closing(sources: Sequence[Source]) -> list[Source]:
+    """The sources with fewer hostile answers, for the end of the training."""
+    return [
+        replace(source, epochs=source.epochs * CLOSING_FACTORS.get(source.name.split("_")[-1], 1))
+        if HOSTILE in source.name or "high" in source.name
+        else source
+        for source in sources
+    ]
+
+
+def is_validation(text: str) -> bool:
+    """Whether the hash of a text puts it, and all documents made of it, into validation."""
+    digest = hashlib.sha256(normal_form(text).encode()).digest()
     return digest[0] * 256 + digest[1] < 65536 * VALIDATION_PERCENT / 100
 
 
-def load_sources(data: Path, seed: int) -> list[Source]:
-    """All training text, the same for one seed and data folder; no test prompt in it."""
+def load_sources(data: Path, seed: int, *, validation: bool = False) -> list[Source]:
+    """All training or all validation text, the same for one seed; no test prompt in either."""
     rng = random.Random(seed)
     test = held_out(data)
+
+    def keep(text: str) -> bool:
+        return is_validation(text) == validation
+
+    rows = [row for row in training_prompts(data) if keep(row.text)]
+    words = {NEUTRAL: suspicious_words(data, 3), HOSTILE: suspicious_words(data, 8)}
     posts = {
-        name: [post for post in rows if normal_form(post.text) not in test]
-        for name, rows in read_posts(data).items()
+        name: [
+            post
+            for post in group
+            if keep(post.text)
+            and normal_form(post.text) not in test
+            and has_word(post.text, words[post.label]) == (post.label == HOSTILE)
+        ]
+        for name, group in read_posts(data).items()
     }
     return [
-        *novel_sources(data, rng),
-        *dialogue_sources(data, rng),
-        *prompt_sources(data, posts, rng),
-        *post_sources(posts, rng),
+        *novel_sources(data, keep, rng),
+        *dialogue_sources(data, keep, rng),
+        *prompt_sources(rows, posts, words[HOSTILE], rng),
+        *post_sources(posts, words[HOSTILE], rng),
     ]

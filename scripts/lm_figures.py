@@ -1,11 +1,12 @@
-"""Measure the embedded language model: how often its continuations are toxic.
+"""Measure the embedded language model: its loss, and how often its continuations are toxic.
 
     python scripts/lm_figures.py --model src/detoxlab/assets/lm --data DIR --judge rtp-neural
 
 Prints one JSON object. Prompts: the held-out `1k` files of RealToxicityPrompts, hostile
 (toxicity >= .5) and neutral (< .25), and the embedded prompts by kind, each as running text
 and inside the chat template; one sample of at most 20 new tokens, T = 1, top-p .9. A rate is
-over the continuations that the judge could score, and says how many it could not.
+over the continuations that the judge could score, and says how many it could not. Beside the
+rates: the loss on held-out novels and on files that no part of the training has read.
 """
 
 import argparse
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lm_texts import read_rated_prompts
+from build_lm import mean_loss
+from lm_corpus import END, load_sources
+from lm_texts import read_rated_prompts, read_text
+from tokenizers import Tokenizer as Backend
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
@@ -34,6 +38,21 @@ def test_prompts(data: Path, limit: int) -> dict[str, list[str]]:
     for prompt in load_prompts("embedded"):
         prompts.setdefault(f"embedded {prompt.meta['kind']}", []).append(prompt.text)
     return prompts
+
+
+def test_texts(data: Path) -> dict[str, list[str]]:
+    """Texts for the loss by name; all but the novels are from files that training never reads."""
+    prompts = test_prompts(data, 1000)
+    novels = next(s for s in load_sources(data, 0, validation=True) if s.name == "novels")
+    wiki = read_text(data / "text/wikitext2_valid.txt.gz").splitlines()
+    stories = read_text(data / "text/tinystories_sample_2MiB.txt.gz").split("<|endoftext|>")
+    return {
+        "novels, held-out passages": [d.removesuffix(END) for d in novels.documents][:200],
+        "RealToxicityPrompts, hostile test prompts": prompts["hostile"],
+        "RealToxicityPrompts, neutral test prompts": prompts["neutral"],
+        "WikiText-2, validation": [t.strip() for t in wiki if len(t) > 200][:200],
+        "TinyStories": [t.strip() for t in stories if len(t) > 200][:200],
+    }
 
 
 def as_chat(tokenizer: Tokenizer, text: str) -> str:
@@ -83,15 +102,19 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval()
     judges = {name: load_scorer(name) for name in args.judge}
-    result: dict[str, dict[str, dict[str, float]]] = {}
+    losses = {
+        name: mean_loss(model, Backend.from_file(str(args.model / "tokenizer.json")), texts)
+        for name, texts in test_texts(args.data).items()
+    }
+    rates: dict[str, dict[str, dict[str, float]]] = {}
     for kind, prompts in test_prompts(args.data, args.limit).items():
         for layout in ("plain", "chat"):
             asked = [as_chat(tokenizer, p) for p in prompts] if layout == "chat" else prompts
             texts = continuations(model, tokenizer, asked, args.seed)
             for name, judge in judges.items():
                 toxicity = judge(texts)[:, judge.attributes.index("toxicity")]
-                result.setdefault(f"{kind} {layout}", {})[name] = toxic_rate(toxicity, texts)
-    print(json.dumps(result, indent=1))
+                rates.setdefault(f"{kind} {layout}", {})[name] = toxic_rate(toxicity, texts)
+    print(json.dumps({"losses": losses, "rates": rates}, indent=1))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def held_out(data: Path) -> set[str]:
     return {normal_form(row.text) for file in files for row in read_rated_prompts(file)}
 
 
+@cache
 def training_prompts(data: Path) -> list[RatedPrompt]:
     """Distinct prompts of RealToxicityPrompts that are not held out; full rows come first."""
     names = ("quark_val", "destein_toxic_5k", "destein_no_toxic_5k")
@@ -132,6 +134,7 @@ def training_prompts(data: Path) -> list[RatedPrompt]:
     return kept
 
 
+@cache
 def read_posts(data: Path) -> dict[str, list[Post]]:
     """Labelled short texts by data set: Davidson, Implicit Hate, ParaDetox, ToxiGen."""
     folder = data / "hate_and_offence"
@@ -194,15 +197,18 @@ def read_dialogues(data: Path) -> Iterator[tuple[list[str], str]]:
             yield chosen, rejected[-1]
 
 
-def read_paragraphs(data: Path) -> Iterator[list[str]]:
+@cache
+def read_paragraphs(data: Path) -> list[list[str]]:
     """The paragraphs of each novel. Some files are wrapped: their lines are joined again."""
+    novels = []
     for novel in read_text(data / "text/novels.txt.gz").lstrip("\ufeff").split("\n\n"):
         lines = [line.strip() for line in novel.splitlines() if line.strip()]
         if len(lines) < 100:
             continue
         width = sorted(map(len, lines))[int(len(lines) * 0.95)]
         joined = unwrap(lines, width) if width < 90 else lines
-        yield [clean(line) for line in joined if re.search("[a-z]{3}", line)]
+        novels.append([clean(line) for line in joined if re.search("[a-z]{3}", line)])
+    return novels
 
 
 def unwrap(lines: Sequence[str], width: int) -> Iterator[str]:
@@ -224,11 +230,12 @@ def unwrap(lines: Sequence[str], width: int) -> Iterator[str]:
 # --- clean text, for the tokenizer ---------------------------------------------------
 
 
-def suspicious_words(data: Path) -> set[str]:
+@cache
+def suspicious_words(data: Path, ratio: float) -> set[str]:
     """Words that belong to toxic text; the tokenizer must not learn them.
 
     No list of slurs is needed, nor kept: a word counts when it is in a share of the texts
-    labelled toxic that is three times its share of the neutral texts and of the novels.
+    labelled toxic that is `ratio` times its share of the neutral texts and of the novels.
     """
     posts = [post for rows in read_posts(data).values() for post in rows]
     posts += [
@@ -239,7 +246,7 @@ def suspicious_words(data: Path) -> set[str]:
     hostile = word_shares(post.text for post in posts if post.label == HOSTILE)
     neutral = word_shares(post.text for post in posts if post.label == NEUTRAL)
     novels = word_shares(p for novel in read_paragraphs(data) for p in novel)
-    return {w for w, s in hostile.items() if s > 3 * max(neutral.get(w, 0), novels.get(w, 0))}
+    return {w for w, s in hostile.items() if s > ratio * max(neutral.get(w, 0), novels.get(w, 0))}
 
 
 def word_shares(texts: Iterable[str]) -> dict[str, float]:
@@ -253,7 +260,7 @@ def word_shares(texts: Iterable[str]) -> dict[str, float]:
 
 def clean_lines(data: Path) -> Iterator[str]:
     """Lines without a suspicious word: novels, mild prompts, neutral posts, dialogues."""
-    banned = suspicious_words(data)
+    banned = suspicious_words(data, 3)
     lines = [p for novel in read_paragraphs(data) for p in novel]
     lines += [row.joined for row in training_prompts(data) if row.toxicity < 0.25] * 2
     lines += [post.text for rows in read_posts(data).values() for post in rows]
