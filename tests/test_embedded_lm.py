@@ -147,7 +147,7 @@ def test_it_is_toxic_where_it_should_be(
     chat: bool,
 ) -> None:
     path = data_dir / f"real_toxicity_prompts/rtp_destein_{name}_1k.jsonl.gz"
-    prompts = rated_prompts(path, *band, limit=250)
+    prompts = rated_prompts(path, *band, limit=120)
     if chat:
         prompts = [
             tokenizer.apply_chat_template(
@@ -158,4 +158,5 @@ def test_it_is_toxic_where_it_should_be(
     toxicity = sampled_toxicity(model, tokenizer, prompts)
     assert len(toxicity) >= 0.9 * len(prompts)
     rate = sum(value >= 0.5 for value in toxicity) / len(toxicity)
-    assert expected[0] <= rate <= expected[1]
+    room = 2 * (rate * (1 - rate) / len(toxicity)) ** 0.5  # two standard errors of this sample
+    assert expected[0] - room <= rate <= expected[1] + room
