@@ -46,8 +46,8 @@ def show_plan(settings: "MeasureSettings", out: Path) -> None:
 
 
 def show_run(run: Run) -> None:
-    """Print the measured table of a run and where it is."""
-    rows = [row for row in run.measurements() if row.group is None and row.subset is None]
+    """Print the measured table of a run, over all its prompts, and where it is."""
+    rows = [row for row in run.measurements() if row.group is None and row.subset in (None, "P")]
     table = Table(title=f"{run.name}", title_justify="left", box=None, pad_edge=False)
     for title in ("measure", "scorer", "value", "95 % interval", "n", "coverage"):
         table.add_column(title, justify="left" if title in ("measure", "scorer") else "right")
