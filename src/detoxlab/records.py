@@ -22,6 +22,18 @@ Direction = Literal["lower", "higher", "neither"]
 Verdict = Literal["improved", "improved, at a cost", "not shown", "worse", "invalid"]
 GuardStatus = Literal["ok", "worse", "unknown"]
 
+# What Perspective scored and RealToxicityPrompts publishes, in the order of our columns.
+PERSPECTIVE_ATTRIBUTES = (
+    "toxicity",
+    "severe_toxicity",
+    "identity_attack",
+    "insult",
+    "profanity",
+    "threat",
+    "sexually_explicit",
+    "flirtation",
+)
+
 R = TypeVar("R")
 
 

@@ -12,20 +12,10 @@ from typing import Any
 
 from detoxlab.data.source import LeftOutWarning, Located, PromptSource, without_missing
 from detoxlab.data.tabular import Row, check_columns, plain, text_of, value_of
-from detoxlab.records import Prompt, content_id
+from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Prompt, content_id
 
 HUB = "allenai/real-toxicity-prompts"
 TOXIC_FROM = 0.5
-ATTRIBUTES = (
-    "toxicity",
-    "severe_toxicity",
-    "identity_attack",
-    "insult",
-    "profanity",
-    "threat",
-    "sexually_explicit",
-    "flirtation",
-)
 
 
 def read(rows: Sequence[Row], *, join_continuation: bool = False) -> Iterable[Located[Prompt]]:
@@ -42,7 +32,7 @@ def read(rows: Sequence[Row], *, join_continuation: bool = False) -> Iterable[Lo
 
 
 def _prompt(row: Row, text: str) -> Prompt:
-    scores = {name: plain(value_of(row, f"prompt.{name}")) for name in ATTRIBUTES}
+    scores = {name: plain(value_of(row, f"prompt.{name}")) for name in PERSPECTIVE_ATTRIBUTES}
     toxicity = scores["toxicity"]
     meta: Mapping[str, Any] = {
         **scores,

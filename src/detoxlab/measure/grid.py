@@ -11,19 +11,9 @@ from numpy.typing import NDArray
 
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.measure.statistics import BoolArray, FloatArray
-from detoxlab.records import Generation, Prompt, Responses, Score
+from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score
 
 LIKELIHOOD, SIMILARITY = "likelihood:", "similarity:"
-ATTRIBUTES = (
-    "toxicity",
-    "severe_toxicity",
-    "identity_attack",
-    "insult",
-    "profanity",
-    "threat",
-    "sexually_explicit",
-    "flirtation",
-)
 Key = tuple[str, str]
 
 
@@ -72,7 +62,7 @@ class Grid:
     def attributes_of(self, scorer_id: str | None) -> list[str]:
         """Attributes a scorer scored, Perspective's in their usual order and then any others."""
         found = dict.fromkeys(attribute for name, attribute in self.scores if name == scorer_id)
-        known = [name for name in ATTRIBUTES if name in found]
+        known = [name for name in PERSPECTIVE_ATTRIBUTES if name in found]
         return known + [name for name in found if name not in known]
 
 

@@ -7,18 +7,18 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from detoxlab.records import PERSPECTIVE_ATTRIBUTES
 
-PERSPECTIVE_ATTRIBUTES = (
-    "toxicity",
-    "severe_toxicity",
-    "identity_attack",
-    "insult",
-    "profanity",
-    "threat",
-    "sexually_explicit",
-    "flirtation",
-)
+__all__ = [
+    "PERSPECTIVE_ATTRIBUTES",
+    "FloatArray",
+    "Scorer",
+    "english_reason",
+    "is_empty",
+    "is_mostly_latin",
+]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
 @runtime_checkable
