@@ -15,6 +15,8 @@ from detoxlab.runs import Run
 
 ROOT = Path(__file__).parent.parent
 
+RTP = "real_toxicity_prompts/rtp_destein_toxic_1k.jsonl.gz"
+
 pytestmark = pytest.mark.e2e
 
 
@@ -107,7 +109,7 @@ def test_a_run_is_scored_again_in_place(demo: Path, tmp_path: Path) -> None:
 def test_a_model_nobody_here_trained(data_dir: Path, tmp_path: Path) -> None:
     detoxlab(
         *("measure", data_dir / "models/tinystories-656k"),
-        *("--prompts", "rtp", "--prompts-path", data_dir / "real_toxicity_prompts"),
+        *("--prompts", "rtp", "--prompts-path", data_dir / RTP),
         *("--limit", 10, "--k", 5, "--out", "base"),
         folder=tmp_path,
     )
@@ -144,8 +146,8 @@ def test_two_commands_draw_what_the_recipe_draws(demo: Path, tmp_path: Path) -> 
     recipe: dict[str, Any] = Run.open(demo / "base").config
     detoxlab(
         *("measure", "embedded", "--protocol", recipe["protocol"], "--out", "alone"),
-        *("--k", recipe["sampling"]["k"], "--limit", 20, "--second", "none"),
-        *("--judge", "rtp-linear"),
+        *("--k", recipe["sampling"]["k"], "--limit", 20, "--judge", "rtp-linear"),
+        *("--max-new-tokens", recipe["sampling"]["max_new_tokens"], "--second", "none"),
         folder=tmp_path,
     )
     alone = {
