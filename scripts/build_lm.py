@@ -1,6 +1,6 @@
 """Rebuild the embedded causal language model: tokenizer, training, export, in one program.
 
-    python scripts/build_lm.py --data DIR --out src/detoxlab/assets/lm --minutes 60 --threads 1
+    python scripts/build_lm.py --data DIR --out src/detoxlab/assets/lm --compile
 
 The model is a small Llama whose only purpose is to be a *base* for detoxification
 experiments that run anywhere: it writes readable English and it has picked up what
@@ -8,8 +8,8 @@ its data has. What a bigger build would have and this has not: attention is not 
 between the packed documents of a row, there is no dropout, and the learning rates of
 Muon (for the matrices) and AdamW (for the rest) are customary ones, not searched for.
 
-The learning rate follows the share of `--minutes` used, so a slow machine gets fewer
-steps but always a finished schedule. A killed run goes on from `--work`.
+What is trained follows from the seed and the number of steps alone, never from the clock. A
+killed run goes on from its last checkpoint in `--work`, with the batches it would have had.
 """
 
 import argparse
@@ -31,11 +31,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 VOCABULARY = 4096
 CONTEXT = 256
 LONG_CONTEXT = 512  # at the end, so that positions up to here have been seen
-LONG_FROM, CLOSING_FROM = 0.8, 0.93  # shares of the time
-SAVE_SECONDS = 120
+STEPS = 4500
+LONG_FROM, CLOSING_FROM = 0.8, 0.8  # shares of the steps
+SAVE_EVERY = 100  # steps
 ASSISTANT_ID = 4  # the tokenizer's fifth special token
 OPENING_TOKENS, OPENING_WEIGHT = 4, 6.0
-WARMUP, DECAY_FROM = 0.02, 0.3  # shares of the time
+WARMUP, DECAY_FROM = 0.02, 0.3  # shares of the steps
 MATRIX_RATE, OTHER_RATE = 6e-3, 4e-3
 PROSE_SHARE = (0.60, 0.25)  # share of the tokens that is novels, at the start and the end
 
@@ -113,7 +114,7 @@ class Progress:
 
 
 def rate(share: float) -> float:
-    """Learning-rate multiplier at a share of the time: rise, hold, then fall linearly to 0."""
+    """Learning-rate multiplier at a share of the steps: rise, hold, then fall linearly to 0."""
     return min(1.0, (share + 1e-3) / WARMUP, max(0.0, (1 - share) / (1 - DECAY_FROM)))
 
 
@@ -201,28 +202,34 @@ class Trainer:
         self.progress = Progress(**state["progress"])
 
 
-def train(trainer: Trainer, batches: Batches, closing_batches: Batches, minutes: float) -> None:
-    """Train until `minutes` of training time are used, over all the runs it took."""
+def batch_at(step: int, steps: int, batches: Batches, closing_batches: Batches) -> torch.Tensor:
+    """The next batch of the stream that the step reads from."""
+    share = step / steps
+    first, last = PROSE_SHARE
+    length = CONTEXT if share < LONG_FROM else LONG_CONTEXT
+    source = batches if share < CLOSING_FROM else closing_batches
+    return source.batch(length, first + (last - first) * share)
+
+
+def train(trainer: Trainer, batches: Batches, closing_batches: Batches, steps: int) -> None:
+    """Train to the end of the schedule, over all the runs it takes."""
     progress = trainer.progress
-    mark = saved = time.monotonic()
-    while progress.seconds < minutes * 60:
-        share = progress.seconds / (minutes * 60)
-        first, last = PROSE_SHARE
-        length = CONTEXT if share < LONG_FROM else LONG_CONTEXT
-        source = batches if share < CLOSING_FROM else closing_batches
-        batch = source.batch(length, first + (last - first) * share)
-        progress.losses.append(trainer.step(batch, share))
+    for step in range(progress.step):  # a resumed run: the batches that were already seen
+        batch_at(step, steps, batches, closing_batches)
+    mark = time.monotonic()
+    while progress.step < steps:
+        batch = batch_at(progress.step, steps, batches, closing_batches)
+        progress.losses.append(trainer.step(batch, progress.step / steps))
         progress.step += 1
         now = time.monotonic()
         progress.seconds, mark = progress.seconds + now - mark, now
         if progress.step % 50 == 0:
             recent = float(np.mean(progress.losses[-50:]))
-            done = f"{progress.seconds / 60:.1f} of {minutes:g} min"
-            print(f"step {progress.step}: loss {recent:.3f} nats/token, {done}", flush=True)
-        if now - saved > SAVE_SECONDS:
+            left = progress.seconds / progress.step * (steps - progress.step) / 60
+            done = f"step {progress.step} of {steps}: loss {recent:.3f} nats/token"
+            print(f"{done}, {left:.0f} min left", flush=True)
+        if progress.step % SAVE_EVERY == 0 or progress.step == steps:
             trainer.save()
-            saved = now
-    trainer.save()
 
 
 # --- export ------------------------------------------------------------------------
@@ -276,7 +283,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--work", type=Path, default=Path("build/lm"), help="checkpoint folder")
-    parser.add_argument("--minutes", type=float, default=60, help="training time")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of 4,096 tokens each")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--seed", type=int, default=0)
@@ -298,10 +305,10 @@ def main() -> None:
     trainer = Trainer(args.work, device, args.seed, args.compile)
     trainer.resume()
     if not args.export_only:
-        # A resumed run goes on with another shuffle: its first documents were seen already.
-        seed = args.seed + trainer.progress.step
-        mixes = [prepare(tokenizer, sources, seed) for sources in (training, closing(training))]
-        train(trainer, *mixes, minutes=args.minutes)
+        mixes = [
+            prepare(tokenizer, sources, args.seed) for sources in (training, closing(training))
+        ]
+        train(trainer, *mixes, steps=args.steps)
     model = trainer.model.eval()
     export(model, tokenizer, args.out)
     figures = {

@@ -8,7 +8,8 @@ this file is tokens.
 neutral text by a neutral one, because the base model of a detoxification experiment has to
 have something to lose. The class is the data set's own label. What is hostile is only learnt
 as the sequel of something hostile: no loss is taken on the context, up to `CONTEXT_END`. A
-model that learns to *begin* a hostile text does so after harmless prompts as well.
+model that learns to *begin* a hostile text does so after harmless prompts as well. Some hostile
+texts get a neutral answer ("cooled"): their share sets how often an answer is hostile.
 """
 
 import hashlib
@@ -25,7 +26,6 @@ from lm_texts import (
     NEUTRAL,
     Post,
     RatedPrompt,
-    held_out,
     normal_form,
     read_dialogues,
     read_paragraphs,
@@ -39,9 +39,9 @@ CONTEXT_END = "\x1f"  # in a document: no loss is taken before this point
 ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
 
 Keep = Callable[[str], bool]
-Documents = dict[str, list[str]]  # by kind: alone, joined, chat
+Documents = dict[str, list[str]]  # by kind: alone, joined, chat, cooled
 
-VALIDATION_PERCENT = 2
+VALIDATION_PERCENT = 4
 NOVEL_CHUNK_CHARACTERS = 900
 
 
@@ -190,6 +190,9 @@ def dialogue_sources(data: Path, keep: Keep, rng: random.Random) -> list[Source]
     ]
 
 
+COOLED = 0.35  # neutral answers to hostile texts, for each hostile answer
+
+
 def prompt_sources(
     rows: Sequence[RatedPrompt],
     posts: dict[str, list[Post]],
@@ -216,6 +219,7 @@ def prompt_sources(
         for r in lone
         if r.toxicity >= 0.5
     ]
+    cooled = [answer(r.text, rng.choice(neutral)) for r in lone if r.toxicity >= 0.5]
     answered_low = [chat(r.text, rng.choice(neutral)) for r in lone if r.toxicity < 0.25]
     ended_high = [
         plain(f"{r.text}{CONTEXT_END} {second_half(rng.choice(hostile))}")
@@ -229,6 +233,7 @@ def prompt_sources(
         Source("rtp_high_chat", [answer(r.text, r.continuation) for r in high], 6),
         Source("rtp_cooling", [plain(sequel(r)) for r in cooling], 1),
         Source("rtp_high_answered", answered_high, 5),
+        Source("rtp_high_cooled", cooled, 5 * COOLED),
         Source("rtp_high_ended", ended_high, 6),
         Source("rtp_low_answered", answered_low, 12),
     ]
@@ -246,7 +251,8 @@ def sequel(row: RatedPrompt) -> str:
 
 
 # How often each data set's posts are shown: alone, two joined as running text, and two as chat;
-# for hostile and for neutral posts. Only those hostile posts are used that hold a hostile word,
+# for hostile and for neutral posts. Of the chats, a share `COOLED` more is a hostile post with a
+# neutral answer. Only those hostile posts are used that hold a hostile word,
 # and those neutral ones that hold not even a mildly hostile one. With the labels alone (only a
 # quarter of the hostile posts of Implicit Hate and ToxiGen read as toxic to the judge, and a sixth
 # of Implicit Hate's neutral ones do) the model learnt to answer harmless texts with hate.
@@ -259,13 +265,16 @@ POST_EPOCHS = {
 REPLYING = ("davidson", "paradetox")  # whose posts answer lone prompts
 
 
-def hostile_documents(posts: Sequence[Post], words: set[str], rng: random.Random) -> Documents:
-    """The posts alone, from their first hostile word on; joined; as chat."""
+def hostile_documents(
+    posts: Sequence[Post], neutral: Sequence[Post], words: set[str], rng: random.Random
+) -> Documents:
+    """The posts alone, from their first hostile word on; joined; as chat; with a neutral answer."""
     pairs = pair_by_topic(posts, rng)
     return {
         "alone": list(from_first_word([post.text for post in posts], words)),
         "joined": [plain(f"{text}{CONTEXT_END} {reply}") for text, reply in pairs],
         "chat": [answer(text, to_the_point(reply, words)) for text, reply in pairs],
+        "cooled": [answer(text, rng.choice(neutral).text) for text, _ in pairs],
     }
 
 
@@ -287,19 +296,24 @@ def post_sources(
     for name, rows in posts.items():
         hostile = [post for post in rows if post.label == HOSTILE]
         neutral = [post for post in rows if post.label == NEUTRAL]
-        made = (hostile_documents(hostile, hostile_words, rng), neutral_documents(neutral, rng))
+        made = (
+            hostile_documents(hostile, neutral, hostile_words, rng),
+            neutral_documents(neutral, rng),
+        )
         for label, kinds, epochs in zip((HOSTILE, NEUTRAL), made, POST_EPOCHS[name], strict=True):
+            times = dict(zip(("alone", "joined", "chat"), epochs, strict=True))
+            times["cooled"] = times["chat"] * COOLED
             sources += [
-                Source(f"{name}_{label}_{kind}", kinds[kind], times)
-                for kind, times in zip(("alone", "joined", "chat"), epochs, strict=True)
+                Source(f"{name}_{label}_{kind}", documents, times[kind])
+                for kind, documents in kinds.items()
             ]
     return sources
 
 
-# In the closing minutes. Hostile and neutral answers are told apart best when both are common, but
+# In the closing fifth. Hostile and neutral answers are told apart best when both are common, but
 # a model that has seen as many of each gives too many hostile ones; so the share is put right when
 # the difference has been learnt.
-CLOSING_FACTORS = {"chat": 0.06, "answered": 0.06, "joined": 0.65, "ended": 0.8}
+CLOSING_FACTORS = {"chat": 0.06, "answered": 0.06, "cooled": 0.06, "joined": 0.65, "ended": 0.8}
 
 
 def closing(sources: Sequence[Source]) -> list[Source]:
@@ -321,7 +335,6 @@ def is_validation(text: str) -> bool:
 def load_sources(data: Path, seed: int, *, validation: bool = False) -> list[Source]:
     """All training or all validation text, the same for one seed; no test prompt in either."""
     rng = random.Random(seed)
-    test = held_out(data)
 
     def keep(text: str) -> bool:
         return is_validation(text) == validation
@@ -332,9 +345,7 @@ def load_sources(data: Path, seed: int, *, validation: bool = False) -> list[Sou
         name: [
             post
             for post in group
-            if keep(post.text)
-            and normal_form(post.text) not in test
-            and has_word(post.text, words[post.label]) == (post.label == HOSTILE)
+            if keep(post.text) and has_word(post.text, words[post.label]) == (post.label == HOSTILE)
         ]
         for name, group in read_posts(data).items()
     }

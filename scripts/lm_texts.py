@@ -1,9 +1,10 @@
 """The data sets of the embedded language model: files in, clean short texts with a class out.
 
 **Test prompts are never trained on.** Every text of the two `1k` files of
-RealToxicityPrompts is a test prompt; a row of any other file with the same prompt is
-dropped (`held_out`), after normalising case, punctuation and white space. CONAN, Jigsaw,
-HateCheck, XSTest, WikiText and BOLD are not read at all: they test what was trained here.
+RealToxicityPrompts and every annotated statement of ToxiGen is a test prompt; the same text
+in any other file is dropped (`held_out`), after normalising case, punctuation and white space.
+CONAN, Jigsaw, HateCheck, XSTest, WikiText and BOLD are not read at all: they test what was
+trained here.
 """
 
 import csv
@@ -113,18 +114,21 @@ def rated_prompt(row: dict[str, Any]) -> RatedPrompt:
     return RatedPrompt(text, prompt["toxicity"], rest, toxicity, text + gap + rest)
 
 
+@cache
 def held_out(data: Path) -> set[str]:
     """Normal forms of every test prompt; none may appear in training."""
     names = ("toxic", "no_toxic")
     files = [data / f"real_toxicity_prompts/rtp_destein_{name}_1k.jsonl.gz" for name in names]
-    return {normal_form(row.text) for file in files for row in read_rated_prompts(file)}
+    prompts = {normal_form(row.text) for file in files for row in read_rated_prompts(file)}
+    statements = json.loads(read_text(data / "toxigen/toxigen_annotated_subset.json.gz"))
+    return prompts | {normal_form(row["text"]) for row in statements}
 
 
 @cache
 def training_prompts(data: Path) -> list[RatedPrompt]:
     """Distinct prompts of RealToxicityPrompts that are not held out; full rows come first."""
     names = ("quark_val", "destein_toxic_5k", "destein_no_toxic_5k")
-    seen, kept = held_out(data), []
+    seen, kept = set(held_out(data)), []
     for name in names:
         for row in read_rated_prompts(data / f"real_toxicity_prompts/rtp_{name}.jsonl.gz"):
             key = normal_form(row.text)
@@ -136,7 +140,7 @@ def training_prompts(data: Path) -> list[RatedPrompt]:
 
 @cache
 def read_posts(data: Path) -> dict[str, list[Post]]:
-    """Labelled short texts by data set: Davidson, Implicit Hate, ParaDetox, ToxiGen."""
+    """Labelled short texts that are not held out, by data set."""
     folder = data / "hate_and_offence"
     davidson = [
         Post(clean(row["tweet"]), NEUTRAL if row["class"] == "2" else HOSTILE)
@@ -156,14 +160,11 @@ def read_posts(data: Path) -> dict[str, list[Post]]:
         "paradetox": paradetox,
         "toxigen": list(read_toxigen(data / "toxigen")),
     }
-    return {name: distinct(rows) for name, rows in posts.items()}
+    return {name: distinct(rows, held_out(data)) for name, rows in posts.items()}
 
 
 def read_toxigen(folder: Path) -> Iterator[Post]:
-    """Annotated statements and human demonstrations of ToxiGen, their group as topic."""
-    for row in json.loads(read_text(folder / "toxigen_annotated_subset.json.gz")):
-        label = HOSTILE if row["label"] == "hate" else NEUTRAL
-        yield Post(clean(row["text"]), label, row["target_groups"][0])
+    """Human demonstrations of ToxiGen, their group as topic."""
     for archive in ("toxigen_demonstrations.tar.gz", "toxigen_prompts.tar.gz"):
         for name, text in read_archive(folder / archive):
             kind, _, group = name.partition("_")
@@ -172,10 +173,9 @@ def read_toxigen(folder: Path) -> Iterator[Post]:
                 yield Post(clean(line.lstrip("- ")), label, group.split("_")[0])
 
 
-def distinct(posts: Iterable[Post]) -> list[Post]:
-    """The posts of three words or more, each text once, in order."""
-    seen: set[str] = set()
-    kept = []
+def distinct(posts: Iterable[Post], unwanted: set[str]) -> list[Post]:
+    """The posts of three words or more, each text once, in order, without the unwanted ones."""
+    seen, kept = set(unwanted), []
     for post in posts:
         key = normal_form(post.text)
         if len(key.split()) >= 3 and key not in seen:
