@@ -15,7 +15,7 @@ from tiny import dialogue, dialogues, save_tiny, tiny_lm
 from detoxlab.errors import DependencyError, RunMismatchError, TrainingError
 from detoxlab.methods import SFT, DialogueSplit, SFTConfig
 from detoxlab.methods.rows import IGNORED, row_builder
-from detoxlab.methods.train_log import TrainLog
+from detoxlab.methods.training.log import TrainLog
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.runs import Run
 
@@ -262,7 +262,7 @@ def test_a_half_written_checkpoint_is_not_resumed_from(
 def test_a_full_disk_stops_with_a_remedy_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run, part: str
 ) -> None:
-    from detoxlab.methods.trl_sft import Trainer
+    from detoxlab.methods.sft_training import Trainer
 
     def full(self: Any, *_: Any, **__: Any) -> None:
         if self.state.global_step == 8:
@@ -328,7 +328,7 @@ def test_without_validation_data_the_last_step_counts(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run
 ) -> None:
-    from detoxlab.methods.trl_sft import Trainer
+    from detoxlab.methods.sft_training import Trainer
 
     compute_loss = Trainer.compute_loss
 

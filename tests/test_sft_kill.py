@@ -10,7 +10,7 @@ import pytest
 from kill_driver import kill_driver, kill_when_grown
 from tiny import save_tiny
 
-from detoxlab.methods.train_log import TRAIN_LOG
+from detoxlab.methods.training.log import TRAIN_LOG
 
 ROOT = Path(__file__).parent.parent
 TRAIN = """

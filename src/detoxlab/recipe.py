@@ -110,31 +110,40 @@ class MeasureSettings(Measuring):
         return plain
 
 
-class TrainSettings(Settings):
-    """One `train` command: a method, a base model, and what it learns from."""
+class Learning(Settings):
+    """A method, what it learns from (one of the sources, as the method needs), its settings."""
 
     method: str
-    model: str
-    dialogues: DialogueSettings
+    dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
+    prompts: PromptSettings | None = Field(None, description="prompts to draw own responses to")
     config: dict[str, Any] = Field({}, description="hyperparameters of the method")
+
+    def sources(self) -> dict[str, DialogueSettings | PromptSettings]:
+        """The sources that were given, by the kind of data."""
+        kinds = ("dialogues", "prompts")
+        return {kind: given for kind in kinds if (given := getattr(self, kind)) is not None}
+
+
+class TrainSettings(Learning):
+    """One `train` command."""
+
+    model: str
     dtype: DType = "auto"
     device: str = "auto"
     seed: int = 0
 
     def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
-        plain = self.model_dump(mode="json", exclude={"seed"})
-        plain["dialogues"] = portable(plain["dialogues"])
+        unused = {kind for kind in ("dialogues", "prompts") if getattr(self, kind) is None}
+        plain = self.model_dump(mode="json", exclude={"seed", *unused})
+        plain |= {kind: portable(plain[kind]) for kind in self.sources()}
         return plain | {"model": relative(self.model), "config": dict(hyperparameters)}
 
 
-class Variant(Settings):
-    """One treated model: a method, what it learns from, and its hyperparameters."""
+class Variant(Learning):
+    """One treated model."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    method: str
-    dialogues: DialogueSettings
-    config: dict[str, Any] = Field({}, description="hyperparameters of the method")
 
 
 class Recipe(Measuring):
@@ -165,7 +174,7 @@ class Recipe(Measuring):
     def train_settings(self, variant: Variant) -> TrainSettings:
         """The training of `variant` from this recipe's base model."""
         shared = {name: getattr(self, name) for name in ("model", "dtype", "device", "seed")}
-        own = {name: getattr(variant, name) for name in ("method", "dialogues", "config")}
+        own = {name: getattr(variant, name) for name in Learning.model_fields}
         return TrainSettings(**shared, **own)
 
 

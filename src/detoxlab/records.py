@@ -66,6 +66,20 @@ class Dialogue:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """Two responses to the same turns, of which the first is preferred.
+
+    Without turns the responses are whole texts.
+    """
+
+    id: str
+    turns: tuple[Turn, ...]
+    chosen: str
+    rejected: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How generations are drawn; travels with every result. Temperature 0 is greedy decoding."""
 

@@ -1,7 +1,7 @@
 """`detoxlab train METHOD` and `detoxlab export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,14 +19,21 @@ def train(
     model: Annotated[str, typer.Argument(help="Hub id, model folder, or 'embedded'.")],
     out: arg.Out,
     dialogues: Annotated[
-        str, typer.Option(help="A known name, a file (JSONL, CSV, Parquet, .gz), or a hub id.")
-    ] = "embedded",
-    dialogues_path: Annotated[
-        Path | None, typer.Option(help="Where the named dialogues lie: a file or its folder.")
+        str | None,
+        typer.Option(help="To imitate: a known name, a file (JSONL, CSV, Parquet), or a hub id."),
     ] = None,
-    column: Annotated[list[str], typer.Option(help="field=column of the dialogues file.")] = [],
+    prompts: Annotated[
+        str | None, typer.Option(help="To draw own responses to: a name, a file or a hub id.")
+    ] = None,
+    data_path: Annotated[
+        Path | None, typer.Option(help="Where the named data lie: a file or its folder.")
+    ] = None,
+    column: Annotated[list[str], typer.Option(help="field=column of the data file.")] = [],
+    where: Annotated[
+        list[str], typer.Option(help="Of prompts: attribute=low:high or =value.")
+    ] = [],
     limit: arg.Limit = None,
-    validation: Annotated[float, typer.Option(help="Share of dialogues held out.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of the data held out.")] = 0.1,
     set_: Annotated[
         list[str], typer.Option("--set", help="A hyperparameter, e.g. learning_rate=1e-3.")
     ] = [],
@@ -38,22 +45,30 @@ def train(
 ) -> None:
     """Make an adapter from a model by one of the methods; the base model is never touched."""
     from detoxlab.pipeline import train_model
+    from detoxlab.pipeline.learning import usual_source
     from detoxlab.pipeline.training import plan
     from detoxlab.recipe import TrainSettings
     from detoxlab.settings import parse
 
+    source = {
+        "path": str(data_path) if data_path else None,
+        "columns": arg.pairs("--column", column),
+        "limit": limit,
+    }
+    given: dict[str, Any] = {}
+    if prompts is not None:
+        given["prompts"] = {"source": prompts, "where": arg.conditions(where), **source}
+    if dialogues is not None:
+        given["dialogues"] = {"source": dialogues, "validation": validation, **source}
+    if not given:
+        kept = {"validation": validation} if usual_source(method) == "dialogues" else {}
+        given[usual_source(method)] = {"source": "embedded", **kept, **source}
     settings = parse(
         TrainSettings,
         {
             "method": method,
             "model": model,
-            "dialogues": {
-                "source": dialogues,
-                "path": str(dialogues_path) if dialogues_path else None,
-                "columns": arg.pairs("--column", column),
-                "limit": limit,
-                "validation": validation,
-            },
+            **given,
             "config": arg.settings_of(set_),
             "dtype": dtype,
             "device": device,

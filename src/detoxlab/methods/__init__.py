@@ -11,7 +11,7 @@ objects are `MethodSpec`s.
 from collections.abc import Mapping
 from typing import Any
 
-from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec
+from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, PairSplit
 from detoxlab.methods.sft import SFT, SFTConfig
 from detoxlab.registry import look_up, with_entry_points
 from detoxlab.settings import parse
@@ -27,6 +27,7 @@ __all__ = [
     "Method",
     "MethodConfig",
     "MethodSpec",
+    "PairSplit",
     "SFTConfig",
     "load_method",
 ]

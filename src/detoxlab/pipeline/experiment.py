@@ -8,6 +8,7 @@ from detoxlab.compare import compare, holm_across
 from detoxlab.errors import ConfigError
 from detoxlab.measure.presets import get_protocol
 from detoxlab.methods import load_method
+from detoxlab.pipeline.learning import source_kind
 from detoxlab.pipeline.measuring import measure_model, read_prompts
 from detoxlab.pipeline.training import train_model
 from detoxlab.progress import say
@@ -67,14 +68,20 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it goes into `config.yaml`: `detoxlab run` takes it; paths are relative."""
     plain = recipe.model_dump(mode="json")
     plain["prompts"] = portable(plain["prompts"])
-    for variant in plain["variants"]:
-        variant["dialogues"] = portable(variant["dialogues"])
+    for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
+        variant |= {kind: portable(variant[kind]) for kind in planned.sources()}
     return plain | {"model": relative(recipe.model)}
 
 
 def _check_variants(recipe: Recipe) -> None:
     for variant in recipe.variants:
-        load_method(variant.method, variant.config)
+        method = load_method(variant.method, variant.config)
+        source_kind(variant)
+        if recipe.judge in method.config.training_scorers:
+            raise ConfigError(
+                f"variants.{variant.name}: trains on the scorer that judges ({recipe.judge})",
+                remedy="Take another judge, or another scorer for the reward.",
+            )
         if variant.name == TRAINED:
             raise ConfigError(f"variants: the name {TRAINED!r} is taken by a folder")
 

@@ -1,17 +1,17 @@
-"""dialogues × base model → adapter, into one run folder; and that adapter as a model folder."""
+"""data × base model → adapter, into one run folder; and that adapter as a model folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.data import describe_dialogues, load_dialogues, split_dialogues
 from detoxlab.errors import ConfigError
-from detoxlab.methods import DialogueSplit, Method, load_method
+from detoxlab.methods import Method, load_method
 from detoxlab.methods.export import DType as ExportDType
 from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.pipeline.comparing import compare_runs
+from detoxlab.pipeline.learning import describe_data, read_data, source_kind, summary
 from detoxlab.pipeline.measuring import finished_run
-from detoxlab.recipe import DialogueSettings, TrainSettings
+from detoxlab.recipe import TrainSettings
 from detoxlab.runs import Run, shortened
 
 
@@ -24,38 +24,28 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
     from detoxlab.models import load_model
 
     method = _method(settings)
+    source_kind(settings)
     config = settings.run_config(method.config.model_dump(mode="json"))
     if resume and (finished := finished_run(out, config)):
         return finished
-    data = read_dialogues(settings.dialogues, settings.seed)
+    data = read_data(settings, settings.seed)
     lm = load_model(settings.model, dtype=settings.dtype, device=settings.device)
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
-    source = settings.dialogues
     with run.writing():
         run.update(
-            dialogues=describe_dialogues(source.source, path=source.path, revision=source.revision)
+            train_scorers=list(method.config.training_scorers),
+            **describe_data(settings),
         )
         method.fit(lm, data, run)
     return run
 
 
-def read_dialogues(settings: DialogueSettings, seed: int) -> DialogueSplit:
-    """Training and validation dialogues, and those left out with the reason."""
-    options = settings.model_dump(exclude={"source", "validation"}, exclude_defaults=True)
-    read = load_dialogues(settings.source, **options, seed=seed)
-    training, validation = split_dialogues(
-        read.dialogues, validation=settings.validation, seed=seed
-    )
-    return DialogueSplit(training, validation, read.rejected)
-
-
 def plan(settings: TrainSettings) -> str:
     """What `train` would do, in words, after checking method, hyperparameters and data."""
     method = _method(settings)
-    data = read_dialogues(settings.dialogues, settings.seed)
+    data = read_data(settings, settings.seed)
     return (
-        f"would train {settings.method} on {settings.model}: {len(data.train)} dialogues, "
-        f"{len(data.validation)} for validation, {len(data.rejected)} left out; "
+        f"would train {settings.method} on {settings.model}: {summary(data)}; "
         f"{shortened(method.config.model_dump(mode='json'), 400)}"
     )
 

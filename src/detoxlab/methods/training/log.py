@@ -17,7 +17,7 @@ Keys shared by all methods; a row holds those that apply to it:
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +78,18 @@ def validations_since_best(rows: Sequence[Mapping[str, Any]]) -> int:
     """
     best = best_step(rows)
     return sum(step > best for step, _ in validations(rows)) if best is not None else 0
+
+
+def out_of_patience(patience: int) -> Callable[[Sequence[Mapping[str, Any]]], str | None]:
+    """The reason to stop after `patience` validations without a new best; never if it is 0.
+
+    >>> rows = [{"step": 5, "eval_loss": 2.5}, {"step": 10, "eval_loss": 2.6}]
+    >>> out_of_patience(1)(rows), out_of_patience(2)(rows)
+    ('1 validations without a new best', None)
+    """
+
+    def reason(rows: Sequence[Mapping[str, Any]]) -> str | None:
+        over = patience and validations_since_best(rows) >= patience
+        return f"{patience} validations without a new best" if over else None
+
+    return reason

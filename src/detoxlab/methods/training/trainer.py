@@ -1,6 +1,6 @@
-"""TRL's SFTTrainer without what we do not want of it, and the callbacks that steer it.
+"""TRL's trainers without what we do not want of them, and the callbacks that steer them.
 
-Imports transformers and TRL, several seconds: import it only to train.
+Imports transformers, several seconds: import it only to train.
 """
 
 import contextlib
@@ -9,29 +9,31 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import TrainerCallback
-from trl import SFTConfig as TrlConfig
-from trl import SFTTrainer
 
 from detoxlab.errors import TrainingError
-from detoxlab.methods.checkpoints import keep_only
-from detoxlab.methods.rows import IGNORED
-from detoxlab.methods.sft import SFTConfig
-from detoxlab.methods.train_log import TrainLog, best_step, validations_since_best
+from detoxlab.methods.training.checkpoints import keep_only
+from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.methods.training.log import TrainLog, best_step
+from detoxlab.models import LanguageModel
 
 
-class Trainer(SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer that sends nothing, saves adapters only and weighs all validation tokens alike.
+class AdapterTrainer:
+    """A trainer of TRL, mixed in before it: sends nothing, saves adapters only, keeps two of them.
 
-    transformers averages the validation loss over batches, so that it moves with the batch
-    size; here it is the sum of nats over the number of tokens.
+    `best` tells from the log history which step's checkpoint to keep besides the newest.
     """
+
+    args: Any
+    model: Any
+    state: Any
+    best: Callable[[Sequence[Mapping[str, Any]]], int | None] = staticmethod(best_step)
 
     def _send_telemetry(self) -> None:
         pass
@@ -44,29 +46,15 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
-            super()._save_checkpoint(model, trial)
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
         except (SafetensorError, RuntimeError) as error:  # torch.save raises the latter
             raise TrainingError(
                 f"{self.args.output_dir}: the checkpoint of step {self.state.global_step} cannot "
                 f"be written ({str(error).splitlines()[0][:120]})",
                 remedy="Make room on the disk; --resume goes on from the checkpoint before it.",
             ) from error
-        kept = {self.state.global_step, best_step(self.state.log_history) or 0}
+        kept = {self.state.global_step, self.best(self.state.log_history) or 0}
         keep_only(Path(self.args.output_dir), kept)
-
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
-        if not self.model.training:
-            tokens = (inputs["labels"][:, 1:] != IGNORED).sum().item()
-            self._validation.append((float(loss) * tokens, tokens))
-        return loss
-
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        self._validation: list[tuple[float, int]] = []
-        output = super().evaluation_loop(*args, **kwargs)
-        nats, tokens = (sum(column) for column in zip(*self._validation, strict=True))
-        output.metrics["eval_loss"] = nats / tokens
-        return output
 
 
 class LogCallback(TrainerCallback):  # type: ignore[misc]
@@ -124,12 +112,15 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class FlowCallback(TrainerCallback):  # type: ignore[misc]
-    """Moves the progress bar; stops when patience is over or when the user asks to."""
+    """Moves the progress bar; stops when `stops(log history)` gives a reason or the user asks."""
 
     def __init__(
-        self, patience: int, advance: Callable[[int], None], interruption: "Interruption"
+        self,
+        stops: Callable[[Sequence[Mapping[str, Any]]], str | None],
+        advance: Callable[[int], None],
+        interruption: "Interruption",
     ) -> None:
-        self.patience = patience
+        self.stops = stops
         self.advance = advance
         self.interruption = interruption
 
@@ -138,9 +129,9 @@ class FlowCallback(TrainerCallback):  # type: ignore[misc]
         if self.interruption.requested:
             control.should_save = control.should_training_stop = True
 
-    def on_evaluate(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        if self.patience and validations_since_best(state.log_history) >= self.patience:
-            control.should_training_stop = True
+    def on_log(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        if self.stops(state.log_history):
+            control.should_save = control.should_training_stop = True
 
 
 class Interruption:
@@ -169,44 +160,52 @@ class Interruption:
             signal.signal(signal.SIGINT, previous)
 
 
-def training_arguments(
-    config: SFTConfig, folder: Path, *, steps: int, validates: bool, resumes: bool, lm: Any
-) -> TrlConfig:
-    """TRL's settings for `steps` optimizer steps with checkpoints in `folder`."""
+def trainer_arguments(
+    config: TrainingConfig, lm: LanguageModel, folder: Path, *, steps: int
+) -> dict[str, Any]:
+    """What transformers' TrainingArguments get for `steps` steps with checkpoints in `folder`."""
     on_gpu = lm.device.type == "cuda"
     half = lm.dtype is torch.float16
     has_bf16 = on_gpu and torch.cuda.is_bf16_supported() and not half
-    arguments = TrlConfig(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type=config.scheduler,
-        warmup_steps=math.ceil(config.warmup_ratio * steps),
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch",
-        bf16=has_bf16 if config.bf16 == "auto" else config.bf16,
-        fp16=on_gpu and half,
-        use_cpu=lm.device.type == "cpu",
-        gradient_checkpointing=config.gradient_checkpointing,
-        seed=config.seed,
-        data_seed=config.seed,
-        logging_steps=1,  # so that losses after a resumption are those of the whole run
-        logging_nan_inf_filter=False,
-        eval_strategy="steps" if validates else "no",
-        eval_steps=config.save_steps,
-        eval_on_start=validates and not resumes,
-        save_strategy="steps",
-        save_steps=config.save_steps,
-        save_total_limit=None,  # Trainer._save_checkpoint keeps the newest and the best
-        report_to=list(config.report_to) or "none",
-        disable_tqdm=True,
-        dataloader_pin_memory=on_gpu,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-    )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several visible GPUs: use one, not DataParallel
+    return {
+        "output_dir": str(folder),
+        "max_steps": steps,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.scheduler,
+        "warmup_steps": math.ceil(config.warmup_ratio * steps),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "optim": "adamw_torch",
+        "bf16": has_bf16 if config.bf16 == "auto" else config.bf16,
+        "fp16": on_gpu and half,
+        "use_cpu": lm.device.type == "cpu",
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "logging_steps": 1,  # so that losses after a resumption are those of the whole run
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "save_total_limit": None,  # AdapterTrainer._save_checkpoint keeps the newest and the best
+        "report_to": list(config.report_to) or "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": on_gpu,
+    }
+
+
+def validating(config: TrainingConfig, *, validates: bool, resumes: bool) -> dict[str, Any]:
+    """When the trainer validates: before the first step, and before every checkpoint."""
+    return {
+        "eval_strategy": "steps" if validates else "no",
+        "eval_steps": config.save_steps,
+        "eval_on_start": validates and not resumes,
+    }
+
+
+def one_gpu(arguments: Any) -> Any:
+    """The arguments, told to use one of several visible GPUs rather than DataParallel."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments

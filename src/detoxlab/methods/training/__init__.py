@@ -1,0 +1,1 @@
+"""What all methods that train an adapter share: settings, checkpoints, log, and the run itself."""

@@ -1,0 +1,134 @@
+"""A training from the state of its run folder to its end: resumed, watched, cut off or done.
+
+Imports transformers and peft, seconds: import it only to train.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback
+
+from detoxlab.errors import TrainingError
+from detoxlab.methods.training import checkpoints
+from detoxlab.methods.training.adapters import ADAPTER, CHECKPOINTS, base_ref
+from detoxlab.methods.training.borrowed import borrowed_model, own_randomness, quiet_libraries
+from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.methods.training.log import TrainLog, best_step
+from detoxlab.methods.training.trainer import FlowCallback, Interruption, LogCallback
+from detoxlab.models import LanguageModel
+from detoxlab.progress import progress, say
+from detoxlab.runs import Run
+
+History = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a method that uses a trainer of transformers hands over.
+
+    `make(folder, resumes)` gives the trainer (an `AdapterTrainer`) with its checkpoints in
+    `folder`. `best(log history)` is the step whose adapter counts, None for the last;
+    `stops(log history)` the reason to end before `steps`, None to go on. `callbacks(log)` are
+    further callbacks.
+    """
+
+    config: TrainingConfig
+    lm: LanguageModel
+    steps: int
+    make: Callable[[Path, bool], Any]
+    best: Callable[[History], int | None] = best_step
+    stops: Callable[[History], str | None] = lambda _history: None
+    callbacks: Callable[[TrainLog], Sequence[Any]] = lambda _log: ()
+
+
+def train_adapter(training: Training, run: Run) -> Path:
+    """The folder of the best adapter, in `run`; goes on from the last complete checkpoint."""
+    lm, folder, adapter = training.lm, run.path / CHECKPOINTS, run.path / ADAPTER
+    with quiet_libraries(), own_randomness(lm.device), borrowed_model(lm):
+        state = _train(training, run, folder)
+    history = state["log_history"]
+    best = training.best(history) or state["global_step"]
+    checkpoints.publish_adapter(checkpoints.checkpoint_path(folder, best), adapter, base_ref(lm))
+    run.update(
+        steps=state["global_step"],
+        planned_steps=training.steps,
+        best_step=best,
+        best_eval_loss=_eval_loss_at(best, history),
+        stopped_early=state["global_step"] < training.steps,
+        stopped_because=training.stops(history),
+    )
+    shutil.rmtree(folder)
+    return adapter
+
+
+# --- inside ---
+
+
+def _train(training: Training, run: Run, folder: Path) -> dict[str, Any]:
+    """The trainer's final state; its checkpoints hold the newest and the best adapter."""
+    steps, log = training.steps, TrainLog(run.path)
+    start = checkpoints.last_complete(folder)
+    untrained: dict[str, Any] = {"global_step": 0, "log_history": []}
+    state = checkpoints.state_of(start) if start else untrained
+    done = state["global_step"]
+    checkpoints.keep_only(folder, {done, training.best(state["log_history"]) or 0})
+    log.cut_after(done if start else -1)
+    if start and _is_over(training, state):
+        return state
+    interruption = Interruption()
+    with interruption.heard(), progress("training", steps, done=done) as advance:
+        callbacks = [
+            LogCallback(log, training.config.learning_rate),
+            *training.callbacks(log),
+            FlowCallback(training.stops, advance, interruption),
+        ]
+        trainer = training.make(folder, start is not None)
+        trainer.best = training.best
+        trainer.remove_callback(PrinterCallback)
+        for callback in callbacks:
+            trainer.add_callback(callback)
+        if steps == 0:
+            trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
+            return state
+        _run_trainer(trainer, start, training.config)
+    state = dict(vars(trainer.state))
+    if interruption.requested and not _is_over(training, state):
+        _report_interruption(run, state["global_step"], steps)
+    if reason := training.stops(state["log_history"]):
+        say(f"{run.path}: stopped at step {state['global_step']} of {steps}: {reason}")
+    return state
+
+
+def _run_trainer(trainer: Any, start: Path | None, config: TrainingConfig) -> None:
+    try:
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except torch.cuda.OutOfMemoryError:
+        raise TrainingError(
+            f"out of GPU memory with batch_size {config.batch_size}",
+            remedy="Lower batch_size and raise gradient_accumulation as much, or set "
+            "gradient_checkpointing.",
+        ) from None
+
+
+def _is_over(training: Training, state: Mapping[str, Any]) -> bool:
+    if state["global_step"] >= training.steps:
+        return True
+    return training.stops(state["log_history"]) is not None
+
+
+def _report_interruption(run: Run, step: int, steps: int) -> None:
+    sys.stderr.write(
+        f"{run.path}: stopped at step {step} of {steps}, the checkpoint is saved; "
+        "go on with --resume\n"
+    )
+    raise KeyboardInterrupt
+
+
+def _eval_loss_at(step: int, history: History) -> float | None:
+    found = [row["eval_loss"] for row in history if row["step"] == step and "eval_loss" in row]
+    return float(found[0]) if found else None

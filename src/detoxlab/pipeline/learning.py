@@ -1,0 +1,74 @@
+"""What a method learns from: which source it was given, checked, read and described."""
+
+from typing import Any
+
+from detoxlab.data import (
+    describe_dialogues,
+    describe_source,
+    load_dialogues,
+    split_dialogues,
+)
+from detoxlab.errors import ConfigError
+from detoxlab.methods import METHODS, DialogueSplit
+from detoxlab.methods.base import Source
+from detoxlab.pipeline.measuring import read_prompts
+from detoxlab.recipe import DialogueSettings, Learning
+from detoxlab.registry import look_up
+
+
+def usual_source(method: str) -> Source:
+    """The kind of data that a method usually learns from; `UnknownNameError` for no method.
+
+    >>> usual_source("sft")
+    'dialogues'
+    """
+    return look_up("method", method, METHODS).learns_from[0]
+
+
+def source_kind(settings: Learning) -> Source:
+    """The kind of data that was given; `ConfigError` unless it is one that the method takes."""
+    takes = look_up("method", settings.method, METHODS).learns_from
+    given = list(settings.sources())
+    if len(given) == 1 and given[0] in takes:
+        kind: Source = given[0]
+        return kind
+    raise ConfigError(
+        f"{settings.method} learns from {' or '.join(takes)}; given: {', '.join(given) or 'none'}",
+        remedy=f"Give {' or '.join(takes)} and nothing else.",
+    )
+
+
+def read_data(settings: Learning, seed: int) -> Any:
+    """A `DialogueSplit` or a list of prompts, as the method takes it."""
+    source = settings.sources()[source_kind(settings)]
+    if isinstance(source, DialogueSettings):
+        return read_dialogues(source, seed)
+    return read_prompts(source, seed)
+
+
+def describe_data(settings: Learning) -> dict[str, Any]:
+    """What is read, for the run's record, under the name of its kind."""
+    kind = source_kind(settings)
+    source: Any = settings.sources()[kind]
+    describe = {"dialogues": describe_dialogues, "prompts": describe_source}[kind]
+    return {kind: describe(source.source, path=source.path, revision=source.revision)}
+
+
+def summary(data: Any) -> str:
+    """How much there is to learn from, in words."""
+    if isinstance(data, DialogueSplit):
+        return (
+            f"{len(data.train)} dialogues, {len(data.validation)} for validation, "
+            f"{len(data.rejected)} left out"
+        )
+    return f"{len(data)} prompts"
+
+
+def read_dialogues(settings: DialogueSettings, seed: int) -> DialogueSplit:
+    """Training and validation dialogues, and those left out with the reason."""
+    options = settings.model_dump(exclude={"source", "validation"}, exclude_defaults=True)
+    read = load_dialogues(settings.source, **options, seed=seed)
+    training, validation = split_dialogues(
+        read.dialogues, validation=settings.validation, seed=seed
+    )
+    return DialogueSplit(training, validation, read.rejected)
