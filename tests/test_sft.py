@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from tiny import dialogue, dialogues, save_tiny, tiny_lm
 
-from detoxlab.errors import DependencyError, RunMismatchError, TrainingError
+from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.methods import SFT, DialogueSplit, SFTConfig
 from detoxlab.methods.rows import IGNORED, row_builder
 from detoxlab.methods.training.log import TrainLog
@@ -392,11 +392,3 @@ def test_a_model_that_carries_an_adapter_is_refused(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", load_model(base), max_steps=0)
     with pytest.raises(TrainingError, match="already carries an adapter"):
         trained(tmp_path / "again", load_model(run.path), max_steps=0)
-
-
-def test_a_tracker_that_is_not_installed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(DependencyError, match=r"trackio.*pip install trackio"):
-        trained(tmp_path / "run", report_to=("trackio",), max_steps=0)

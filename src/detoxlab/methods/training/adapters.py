@@ -3,7 +3,6 @@
 Imports peft, seconds: import it only to train.
 """
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 from peft import LoraConfig, TaskType
 from transformers.pytorch_utils import Conv1D
 
-from detoxlab.errors import DependencyError, RunMismatchError, TrainingError
+from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.methods.training.trackers import check_installed
 from detoxlab.models import LanguageModel
 from detoxlab.runs import Run
 
@@ -33,12 +33,7 @@ def check_can_train(config: TrainingConfig, lm: LanguageModel) -> None:
             f"{lm.ref}: the model already carries an adapter",
             remedy="Merge it first: detoxlab export RUN --merged -o MODEL.",
         )
-    for tracker in config.report_to:
-        if importlib.util.find_spec(tracker) is None:
-            raise DependencyError(
-                f"report_to={tracker}: the package is not installed",
-                remedy=f"pip install {tracker}, or leave the tracker out.",
-            )
+    check_installed(config.report_to)
 
 
 def record_start(run: Run, lm: LanguageModel, method: str, record: Mapping[str, Any]) -> None:

@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from detoxlab.methods.base import MethodConfig
-
-Tracker = Literal["tensorboard", "wandb", "trackio"]
+from detoxlab.methods.training.trackers import TrackerName
 
 
 class TrainingConfig(MethodConfig):
@@ -67,7 +66,7 @@ class TrainingConfig(MethodConfig):
     gradient_checkpointing: bool = Field(
         default=False, description="less memory for about a fifth more time"
     )
-    report_to: tuple[Tracker, ...] = Field(
+    report_to: tuple[TrackerName, ...] = Field(
         default=(), description="trackers, which get numbers only"
     )
     seed: int = Field(

@@ -27,15 +27,23 @@ TRAIN_LOG = "train.jsonl"
 
 
 class TrainLog:
-    """Appends rows to the `train.jsonl` of a run folder and reads them back."""
+    """Appends rows to the `train.jsonl` of a run folder and reads them back.
 
-    def __init__(self, folder: Path) -> None:
+    `send` gets every row as well: the trackers.
+    """
+
+    def __init__(
+        self, folder: Path, send: Callable[[Mapping[str, float | None]], None] | None = None
+    ) -> None:
         self.path = folder / TRAIN_LOG
+        self.send = send
 
     def append(self, row: Mapping[str, float]) -> None:
         """Write one row; a number that is not finite is written as null."""
         plain = {key: value if math.isfinite(value) else None for key, value in row.items()}
         append_rows(self.path, [json.dumps(plain, allow_nan=False) + "\n"])
+        if self.send:
+            self.send(plain)
 
     def rows(self) -> list[dict[str, Any]]:
         """All complete rows, oldest first; an absent log is empty."""

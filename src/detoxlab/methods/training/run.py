@@ -19,6 +19,7 @@ from detoxlab.methods.training.adapters import ADAPTER, CHECKPOINTS, base_ref
 from detoxlab.methods.training.borrowed import borrowed_model, own_randomness, quiet_libraries
 from detoxlab.methods.training.config import TrainingConfig
 from detoxlab.methods.training.log import TrainLog, best_step
+from detoxlab.methods.training.trackers import trackers
 from detoxlab.methods.training.trainer import FlowCallback, Interruption, LogCallback
 from detoxlab.models import LanguageModel
 from detoxlab.progress import progress, say
@@ -49,8 +50,13 @@ class Training:
 def train_adapter(training: Training, run: Run) -> Path:
     """The folder of the best adapter, in `run`; goes on from the last complete checkpoint."""
     lm, folder, adapter = training.lm, run.path / CHECKPOINTS, run.path / ADAPTER
-    with quiet_libraries(), own_randomness(lm.device), borrowed_model(lm):
-        state = _train(training, run, folder)
+    with (
+        quiet_libraries(),
+        own_randomness(lm.device),
+        borrowed_model(lm),
+        trackers(training.config.report_to, run.path) as send,
+    ):
+        state = _train(training, run, folder, TrainLog(run.path, send))
     history = state["log_history"]
     best = training.best(history) or state["global_step"]
     checkpoints.publish_adapter(checkpoints.checkpoint_path(folder, best), adapter, base_ref(lm))
@@ -69,9 +75,9 @@ def train_adapter(training: Training, run: Run) -> Path:
 # --- inside ---
 
 
-def _train(training: Training, run: Run, folder: Path) -> dict[str, Any]:
+def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[str, Any]:
     """The trainer's final state; its checkpoints hold the newest and the best adapter."""
-    steps, log = training.steps, TrainLog(run.path)
+    steps = training.steps
     start = checkpoints.last_complete(folder)
     untrained: dict[str, Any] = {"global_step": 0, "log_history": []}
     state = checkpoints.state_of(start) if start else untrained

@@ -190,7 +190,7 @@ def trainer_arguments(
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": None,  # AdapterTrainer._save_checkpoint keeps the newest and the best
-        "report_to": list(config.report_to) or "none",
+        "report_to": "none",  # `TrainLog` sends its rows to the trackers
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
     }
