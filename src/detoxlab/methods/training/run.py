@@ -34,8 +34,8 @@ class Training:
 
     `make(folder, resumes)` gives the trainer (an `AdapterTrainer`) with its checkpoints in
     `folder`. `best(log history)` is the step whose adapter counts, None for the last;
-    `stops(log history)` the reason to end before `steps`, None to go on. `callbacks(log)` are
-    further callbacks.
+    `stops(log history)` the reason to end before `steps`, None to go on. `log_callback` knows the
+    trainer's names for what is logged; `callbacks(log)` are further callbacks.
     """
 
     config: TrainingConfig
@@ -44,6 +44,7 @@ class Training:
     make: Callable[[Path, bool], Any]
     best: Callable[[History], int | None] = best_step
     stops: Callable[[History], str | None] = lambda _history: None
+    log_callback: type[LogCallback] = LogCallback
     callbacks: Callable[[TrainLog], Sequence[Any]] = lambda _log: ()
 
 
@@ -89,7 +90,7 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
     interruption = Interruption()
     with interruption.heard(), progress("training", steps, done=done) as advance:
         callbacks = [
-            LogCallback(log, training.config.learning_rate),
+            training.log_callback(log, training.config.learning_rate),
             *training.callbacks(log),
             FlowCallback(training.stops, advance, interruption),
         ]

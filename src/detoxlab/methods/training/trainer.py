@@ -91,7 +91,7 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
             return
         now = time.perf_counter()
         row = {"step": state.global_step, "epoch": round(logs.get("epoch") or 0.0, 4)}
-        row |= {ours: logs[theirs] for theirs, ours in self.NAMES if theirs in logs}
+        row |= self.named(logs)
         if "loss" in logs:
             new, self.tokens = logs["num_tokens"] - self.tokens, logs["num_tokens"]
             row["tokens_per_second"] = round(new / max(now - self.step_began, 1e-9), 1)
@@ -99,6 +99,10 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
         row["seconds"] = round(self.seconds_before + now - self.began, 3)
         self.log.append(row)
         self._check(row, scaled=args.fp16)
+
+    def named(self, logs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the trainer logged, under the names of `train.jsonl`."""
+        return {ours: logs[theirs] for theirs, ours in self.NAMES if theirs in logs}
 
     def _check(self, row: dict[str, float], scaled: bool) -> None:
         """With float16 the gradient may overflow: the scaler skips such a step."""
