@@ -242,6 +242,21 @@ def test_without_a_second_scorer_no_gain_is_shown() -> None:
     assert "No second scorer" in comparison.reasons[0]
 
 
+@pytest.mark.parametrize("learnt", ["judge@1", "mean(other@2,2*judge@0)"])
+def test_the_scorer_that_trained_does_not_judge(learnt: str) -> None:
+    treated = dataclasses.replace(run("treated", LOWER_PK), train_scorers=(learnt,))
+    comparison = held(run("base", BASE_PK), treated)
+    assert comparison.verdict == "not shown"
+    assert "trained on judge, which also judges" in comparison.reasons[0]
+
+
+def test_a_second_scorer_that_trained_is_allowed_and_said() -> None:
+    treated = dataclasses.replace(run("treated", LOWER_PK), train_scorers=("second@1",))
+    comparison = held(run("base", BASE_PK), treated)
+    assert comparison.verdict == "improved"
+    assert any("second@1 (the treated model was trained on it)" in r for r in comparison.reasons)
+
+
 def test_the_judge_is_no_second_scorer_of_itself() -> None:
     baseline, treated = (
         dataclasses.replace(one, second_id="judge@1")

@@ -233,6 +233,7 @@ class Responses:
 
     `judge_id` and `second_id` name the scorers that judge and that cross-check.
     `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
+    `train_scorers` are the scorers whose judgement the model was trained on.
     """
 
     name: str
@@ -244,6 +245,7 @@ class Responses:
     judge_id: str | None = None
     second_id: str | None = None
     base_likelihood_id: str | None = None
+    train_scorers: tuple[str, ...] = ()
 
 
 def content_id(text: str) -> str:

@@ -249,6 +249,7 @@ class Run:
             judge_id=info.get("judge_id"),
             second_id=info.get("second_id"),
             base_likelihood_id=info.get("base_likelihood_id"),
+            train_scorers=tuple(info.get("train_scorers") or ()),
         )
 
     # --- inside ---

@@ -23,7 +23,8 @@ class Pairs:
     """The prompts that both runs asked, in the same order, with what both runs gave to them.
 
     `second` is None without a second scorer that scored both runs. `remarks` are sentences
-    on how the runs were joined, where that needs saying.
+    on how the runs were joined, where that needs saying. `train_scorers` are those whose
+    judgement the treated model was trained on.
     """
 
     baseline: Grid
@@ -35,6 +36,7 @@ class Pairs:
     likelihood: str | None
     group_keys: tuple[str, ...]
     remarks: tuple[str, ...]
+    train_scorers: tuple[str, ...] = ()
 
     @cached_property
     def generated(self) -> BoolArray:
@@ -136,6 +138,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         likelihood=baseline.base_likelihood_id if same else None,
         group_keys=_group_keys(baseline),
         remarks=remarks,
+        train_scorers=treated.train_scorers,
     )
 
 

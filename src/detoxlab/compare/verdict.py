@@ -9,6 +9,7 @@ from detoxlab.compare.guarding import DECISIVE, percent
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import Pairs
 from detoxlab.records import Difference, Guard, Verdict
+from detoxlab.scorers.loading import single_scorers
 
 
 def decide(
@@ -130,6 +131,11 @@ def _barred(
     elif checked.difference is None or checked.difference >= 0:
         shown = "unknown" if checked.difference is None else _signed(checked.difference)
         reasons.append(f"The second scorer {pairs.second} shows no fall ({shown}).")
+    if trained := _trained_on(pairs, pairs.judge):
+        reasons.append(
+            f"The treated model was trained on {trained}, which also judges: what it learnt to "
+            "please proves nothing."
+        )
     blind = [guard for guard in guards if guard.name in DECISIVE and guard.status == "unknown"]
     reasons += [
         f"The guard {guard.name} is unknown, without which no gain can be shown"
@@ -159,10 +165,18 @@ def _main(judged: Difference) -> str:
 def _checked(pairs: Pairs, checked: Difference | None) -> list[str]:
     if checked is None or checked.difference is None:
         return []
+    trained = pairs.second and _trained_on(pairs, pairs.second)
+    note = " (the treated model was trained on it)" if trained else ""
     return [
-        f"By the second scorer {pairs.second} the difference on comparable pairs is "
+        f"By the second scorer {pairs.second}{note} the difference on comparable pairs is "
         f"{_signed(checked.difference)}."
     ]
+
+
+def _trained_on(pairs: Pairs, scorer_id: str) -> str:
+    """The scorers in `scorer_id` on which the treated model was trained; empty for none."""
+    learnt = [single_scorers(name) for name in pairs.train_scorers]
+    return ", ".join(sorted(single_scorers(scorer_id) & frozenset().union(*learnt)))
 
 
 def _worsened(guard: Guard) -> str:

@@ -83,6 +83,7 @@ class Adapter:
     base_ref: str | None
     base_id: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    train_scorers: tuple[str, ...] = ()
 
 
 def load_model(
@@ -157,7 +158,8 @@ def _adapter_of_run(run: Path) -> Adapter:
         )
     config = _read_config(folder, "adapter_config.json")
     base_ref = info.get("base_model") or config.get("base_model_name_or_path")
-    return Adapter(folder, run.resolve().name, base_ref, info.get("base_model_id"), config)
+    learnt = tuple(info.get("train_scorers") or ())
+    return Adapter(folder, run.resolve().name, base_ref, info.get("base_model_id"), config, learnt)
 
 
 def _base_of(adapter: Adapter) -> str:
@@ -320,6 +322,7 @@ def _attach(lm: LanguageModel, adapter: Adapter, ref: str, merge: bool) -> Langu
         "adapter": adapter.name,
         "adapter_sha256": sha256,
         "adapter_merged": merge,
+        "train_scorers": list(adapter.train_scorers),
     }
     identifier = f"{lm.id}+{adapter.name}@{sha256[:8]}"
     model = model.merge_and_unload() if merge else model

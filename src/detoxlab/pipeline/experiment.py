@@ -15,6 +15,7 @@ from detoxlab.progress import say
 from detoxlab.recipe import Recipe, portable, relative
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
+from detoxlab.scorers import single_scorers
 
 TRAINED = "trained"
 
@@ -77,7 +78,8 @@ def _check_variants(recipe: Recipe) -> None:
     for variant in recipe.variants:
         method = load_method(variant.method, variant.config)
         source_kind(variant)
-        if recipe.judge in method.config.training_scorers:
+        learnt = map(single_scorers, method.config.training_scorers)
+        if single_scorers(recipe.judge) & frozenset().union(*learnt):
             raise ConfigError(
                 f"variants.{variant.name}: trains on the scorer that judges ({recipe.judge})",
                 remedy="Take another judge, or another scorer for the reward.",

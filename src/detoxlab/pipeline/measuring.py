@@ -45,6 +45,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
         run.write_once("prompts.jsonl", prompts)
         run.update(
             model=lm.fingerprint() if lm else {"id": engine.id},
+            train_scorers=lm.facts.get("train_scorers", []) if lm else [],
             prompts=describe_source(
                 settings.prompts.source,
                 path=settings.prompts.path,

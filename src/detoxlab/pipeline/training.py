@@ -13,6 +13,7 @@ from detoxlab.pipeline.learning import describe_data, read_data, source_kind, su
 from detoxlab.pipeline.measuring import finished_run
 from detoxlab.recipe import TrainSettings
 from detoxlab.runs import Run, shortened
+from detoxlab.scorers import load_scorer
 
 
 def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = False) -> Run:
@@ -33,7 +34,7 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         run.update(
-            train_scorers=list(method.config.training_scorers),
+            train_scorers=[load_scorer(name).id for name in method.config.training_scorers],
             **describe_data(settings),
         )
         method.fit(lm, data, run)

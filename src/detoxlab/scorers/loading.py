@@ -72,6 +72,19 @@ def known_scorers() -> list[str]:
     return sorted({*registry.with_entry_points(ENTRY_POINTS, SCORERS), *SHORT_NAMES})
 
 
+def single_scorers(identifier: str) -> frozenset[str]:
+    """The names, without revision, of the scorers in an id: of an ensemble, its members.
+
+    >>> sorted(single_scorers("mean(2*rtp-neural@1,max(rtp-linear@1, org/model@3f2a#hate))"))
+    ['org/model', 'rtp-linear', 'rtp-neural']
+    """
+    rule, inside = _ensemble_parts(identifier)
+    if not rule:
+        return frozenset({identifier.partition("@")[0].partition("#")[0].strip()})
+    parts = (part.rpartition("*")[2] for part in _split(inside))
+    return frozenset().union(*(single_scorers(part) for part in parts))
+
+
 def _load_one(name: str, options: dict[str, Any]) -> Scorer:
     factories = registry.with_entry_points(ENTRY_POINTS, SCORERS)
     if name in factories:
