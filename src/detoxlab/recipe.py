@@ -21,6 +21,7 @@ from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
 
 Range = tuple[float, float]
+SOURCES = ("dialogues", "pairs", "prompts")  # fields of Learning
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -45,6 +46,17 @@ class DialogueSettings(Settings):
     columns: dict[str, str] = Field({}, description="our field: column of the file")
     limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     validation: float = Field(0.1, gt=0, lt=1, description="share of dialogues held out")
+    revision: str | None = Field(None, description="revision of a hub data set")
+
+
+class PairSettings(Settings):
+    """Which preference pairs to learn from."""
+
+    source: str = Field(description="a known name, a local file, or a hub id")
+    path: str | None = Field(None, description="where the named source lies on this machine")
+    columns: dict[str, str] = Field({}, description="our field: column of the file")
+    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
     revision: str | None = Field(None, description="revision of a hub data set")
 
 
@@ -115,13 +127,13 @@ class Learning(Settings):
 
     method: str
     dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
+    pairs: PairSettings | None = Field(None, description="a preferred and another response")
     prompts: PromptSettings | None = Field(None, description="prompts to draw own responses to")
     config: dict[str, Any] = Field({}, description="hyperparameters of the method")
 
-    def sources(self) -> dict[str, DialogueSettings | PromptSettings]:
+    def sources(self) -> dict[str, DialogueSettings | PairSettings | PromptSettings]:
         """The sources that were given, by the kind of data."""
-        kinds = ("dialogues", "prompts")
-        return {kind: given for kind in kinds if (given := getattr(self, kind)) is not None}
+        return {kind: given for kind in SOURCES if (given := getattr(self, kind)) is not None}
 
 
 class TrainSettings(Learning):
@@ -134,7 +146,7 @@ class TrainSettings(Learning):
 
     def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
-        unused = {kind for kind in ("dialogues", "prompts") if getattr(self, kind) is None}
+        unused = {kind for kind in SOURCES if getattr(self, kind) is None}
         plain = self.model_dump(mode="json", exclude={"seed", *unused})
         plain |= {kind: portable(plain[kind]) for kind in self.sources()}
         return plain | {"model": relative(self.model), "config": dict(hyperparameters)}

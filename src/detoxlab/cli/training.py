@@ -22,6 +22,10 @@ def train(
         str | None,
         typer.Option(help="To imitate: a known name, a file (JSONL, CSV, Parquet), or a hub id."),
     ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(help="To prefer one response to another: a name, a file or a hub id."),
+    ] = None,
     prompts: Annotated[
         str | None, typer.Option(help="To draw own responses to: a name, a file or a hub id.")
     ] = None,
@@ -60,6 +64,8 @@ def train(
         given["prompts"] = {"source": prompts, "where": arg.conditions(where), **source}
     if dialogues is not None:
         given["dialogues"] = {"source": dialogues, "validation": validation, **source}
+    if pairs is not None:
+        given["pairs"] = {"source": pairs, "validation": validation, **source}
     if not given:
         kept = {"validation": validation} if usual_source(method) == "dialogues" else {}
         given[usual_source(method)] = {"source": "embedded", **kept, **source}

@@ -1,8 +1,8 @@
-"""Prompts and dialogues, from wherever they are; one file per source.
+"""Prompts, dialogues and preference pairs, from wherever they are; one file per source.
 
 A source is the name of one below, a local file (JSON Lines, JSON, CSV, TSV, Parquet or text,
 gzipped or not) or the id of a data set on the Hugging Face hub. Packages add sources under the
-entry points `detoxlab.prompts` and `detoxlab.dialogues`; each gives a `Source`.
+entry points `detoxlab.prompts`, `detoxlab.dialogues` and `detoxlab.pairs`; each gives a `Source`.
 """
 
 import warnings
@@ -18,6 +18,7 @@ from detoxlab.data import (
     files,
     hub,
     mapped,
+    preferences,
     rtp,
     toxigen,
     xstest,
@@ -27,6 +28,8 @@ from detoxlab.data.source import (
     DialogueSet,
     DialogueSource,
     LeftOutWarning,
+    PreferenceSet,
+    PreferenceSource,
     PromptSource,
     Source,
     check_ids,
@@ -34,7 +37,7 @@ from detoxlab.data.source import (
     sample,
     with_distinct_texts,
 )
-from detoxlab.data.split import split_dialogues
+from detoxlab.data.split import split_dialogues, split_pairs, split_prompts
 from detoxlab.data.tabular import Row
 from detoxlab.data.where import Condition, choose
 from detoxlab.errors import ConfigError, UnknownNameError
@@ -46,16 +49,22 @@ T = TypeVar("T")
 
 __all__ = [
     "DIALOGUE_SOURCES",
+    "PREFERENCE_SOURCES",
     "PROMPT_SOURCES",
     "DialogueSet",
     "LeftOutWarning",
+    "PreferenceSet",
     "Source",
     "describe_dialogues",
+    "describe_preferences",
     "describe_source",
     "load_dialogues",
+    "load_preferences",
     "load_prompts",
     "load_responses_file",
     "split_dialogues",
+    "split_pairs",
+    "split_prompts",
 ]
 
 PROMPT_SOURCES: dict[str, PromptSource] = {
@@ -71,6 +80,11 @@ DIALOGUE_SOURCES: dict[str, DialogueSource] = {
     "embedded": embedded.DIALOGUES,
     "dialoconan": conan.DIALOCONAN,
     "multitarget-conan": conan.MULTITARGET,
+}
+
+PREFERENCE_SOURCES: dict[str, PreferenceSource] = {
+    "hh-rlhf": preferences.HH_RLHF,
+    "paradetox": preferences.PARADETOX,
 }
 
 
@@ -131,6 +145,28 @@ def load_dialogues(
     return DialogueSet(sample(loaded.dialogues, limit, seed), loaded.rejected)
 
 
+def load_preferences(
+    source: str,
+    *,
+    path: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    revision: str | None = None,
+) -> PreferenceSet:
+    """The preference pairs of a source in good order, and the odd ones with their reasons.
+
+    `columns` maps, for a file or hub data set, `prompt`, `chosen`, `rejected` and `id`; see
+    `preferences.read` for the layouts. `limit` draws that many pairs by the seed.
+
+    Raises as `load_prompts` does.
+    """
+    check_limit(limit)
+    found = _preference_source(source, columns)
+    loaded = found.parse(_rows(found, source, path, revision))
+    return PreferenceSet(sample(loaded.pairs, limit, seed), loaded.rejected)
+
+
 def describe_source(
     source: str, *, path: str | Path | None = None, revision: str | None = None
 ) -> dict[str, Any]:
@@ -154,6 +190,13 @@ def describe_dialogues(
     'dialogues.jsonl'
     """
     return _described(source, _dialogue_source(source, None), path, revision)
+
+
+def describe_preferences(
+    source: str, *, path: str | Path | None = None, revision: str | None = None
+) -> dict[str, Any]:
+    """What `load_preferences` reads, as `describe_source` says it of prompts."""
+    return _described(source, _preference_source(source, None), path, revision)
 
 
 def _prompt_source(
@@ -182,6 +225,17 @@ def _dialogue_source(source: str, columns: Mapping[str, str] | None) -> Dialogue
     label = _label(source)
     return _own(
         "dialogue source", source, known, lambda rows: dialogues.read(rows, columns or {}, label)
+    )
+
+
+def _preference_source(source: str, columns: Mapping[str, str] | None) -> PreferenceSource:
+    known = with_entry_points("detoxlab.pairs", PREFERENCE_SOURCES)
+    if source in known:
+        _check_no_columns(source, columns)
+        return known[source]
+    label = _label(source)
+    return _own(
+        "pair source", source, known, lambda rows: preferences.read(rows, columns or {}, label)
     )
 
 

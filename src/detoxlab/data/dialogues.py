@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from detoxlab.data.source import DialogueSet
+from detoxlab.data.source import DialogueSet, sift
 from detoxlab.data.tabular import Row, check_columns, file_of, text_of, value_of
 from detoxlab.errors import DataError
 from detoxlab.records import Dialogue, Turn, content_id
@@ -57,8 +57,7 @@ def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
     check_columns(rows, [name])
     found = []
     for row in rows:
-        turns = tuple(_turn(row, name, n, item) for n, item in enumerate(_turn_list(row, name), 1))
-        found.append((row.place, _dialogue(row, columns, turns, source), ""))
+        found.append((row.place, _dialogue(row, columns, turns_of(row, name), source), ""))
     return checked(found)
 
 
@@ -101,27 +100,12 @@ def checked(found: Sequence[tuple[str, Dialogue, str]]) -> DialogueSet:
     Each comes with its place and, from the layout, a reason already found or "". Raises
     `DataError` when two that differ have one id, or when nothing is left.
     """
-    first: dict[str, tuple[str, Dialogue]] = {}
-    good, rejected = [], []
-    for place, dialogue, found_reason in found:
-        earlier_place, earlier = first.setdefault(dialogue.id, (place, dialogue))
-        if earlier is not dialogue and earlier != dialogue:
-            raise DataError(
-                f"{place}: dialogue id {dialogue.id!r} was already given at {earlier_place}",
-                remedy="Ids must be distinct: repair them, or leave out the id column.",
-            )
-        repeated = "" if earlier is dialogue else "repeats an earlier dialogue"
-        reason = found_reason or repeated or oddity(dialogue.turns)
-        if reason:
-            rejected.append((dialogue.id, reason))
-        else:
-            good.append(dialogue)
-    if not good:
-        raise DataError(
-            f"{found[0][0]}: no dialogue left, all {len(rejected)} are odd; "
-            f"the first: {rejected[0][1]}",
-            remedy="A dialogue begins with the user, alternates and ends with the assistant.",
-        )
+    good, rejected = sift(
+        found,
+        lambda dialogue: oddity(dialogue.turns),
+        kind="dialogue",
+        remedy="A dialogue begins with the user, alternates and ends with the assistant.",
+    )
     return DialogueSet(good, rejected)
 
 
@@ -146,6 +130,17 @@ def oddity(turns: Sequence[Turn]) -> str:
     return f"turn {empty[0]} is empty" if empty else ""
 
 
+def turns_of(row: Row, column: str) -> tuple[Turn, ...]:
+    """The turns of a column that lists them; `DataError` naming the place of a bad one."""
+    turns = value_of(row, column)
+    if isinstance(turns, list):
+        return tuple(_turn(row, column, number, item) for number, item in enumerate(turns, 1))
+    raise DataError(
+        f"{row.place}: column {column!r} holds no list of turns",
+        remedy="A turn is an object with role and text (or content).",
+    )
+
+
 def _order(numbers: Sequence[int]) -> str:
     for before, after in itertools.pairwise(numbers):
         if before == after:
@@ -153,16 +148,6 @@ def _order(numbers: Sequence[int]) -> str:
         if after != before + 1:
             return f"turn id {before + 1} is missing"
     return ""
-
-
-def _turn_list(row: Row, column: str) -> list[Any]:
-    turns = value_of(row, column)
-    if isinstance(turns, list):
-        return turns
-    raise DataError(
-        f"{row.place}: column {column!r} holds no list of turns",
-        remedy="A turn is an object with role and text (or content).",
-    )
 
 
 def _turn(row: Row, column: str, number: int, item: Any) -> Turn:

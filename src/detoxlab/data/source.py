@@ -1,17 +1,17 @@
-"""What a source of prompts or dialogues is: where its rows are and how they are read."""
+"""What a source of prompts, dialogues or pairs is: where its rows are and how they are read."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from detoxlab.data.files import find_files
 from detoxlab.data.tabular import Row, read_rows
 from detoxlab.errors import ConfigError, DataError, MissingFileError
-from detoxlab.records import Dialogue, Prompt
+from detoxlab.records import Dialogue, Preference, Prompt
 
 T = TypeVar("T")
 Items = TypeVar("Items")
@@ -29,6 +29,14 @@ class DialogueSet:
     """The dialogues to learn from, and the odd ones left out, each as (id, reason)."""
 
     dialogues: list[Dialogue]
+    rejected: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class PreferenceSet:
+    """The preference pairs to learn from, and the odd ones left out, each as (id, reason)."""
+
+    pairs: list[Preference]
     rejected: list[tuple[str, str]]
 
 
@@ -62,6 +70,52 @@ class Source(Generic[Items]):
 
 PromptSource = Source[Iterable[Located[Prompt]]]
 DialogueSource = Source[DialogueSet]
+PreferenceSource = Source[PreferenceSet]
+
+
+class Identified(Protocol):
+    """A record with an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Record = TypeVar("Record", bound=Identified)
+
+
+def sift(
+    found: Sequence[tuple[str, Record, str]],
+    oddity: Callable[[Record], str],
+    *,
+    kind: str,
+    remedy: str,
+) -> tuple[list[Record], list[tuple[str, str]]]:
+    """The records in good order, and (id, reason) of the odd ones and of repetitions.
+
+    Each comes with its place and, from the layout, a reason already found or "". Raises
+    `DataError` when two that differ have one id, or when nothing is left.
+    """
+    first: dict[str, tuple[str, Record]] = {}
+    good, rejected = [], []
+    for place, record, found_reason in found:
+        earlier_place, earlier = first.setdefault(record.id, (place, record))
+        if earlier is not record and earlier != record:
+            raise DataError(
+                f"{place}: {kind} id {record.id!r} was already given at {earlier_place}",
+                remedy="Ids must be distinct: repair them, or leave out the id column.",
+            )
+        repeated = "" if earlier is record else f"repeats an earlier {kind}"
+        if reason := found_reason or repeated or oddity(record):
+            rejected.append((record.id, reason))
+        else:
+            good.append(record)
+    if not good:
+        raise DataError(
+            f"{found[0][0]}: no {kind} left, all {len(rejected)} are odd; "
+            f"the first: {rejected[0][1]}",
+            remedy=remedy,
+        )
+    return good, rejected
 
 
 def check_limit(limit: int | None) -> None:

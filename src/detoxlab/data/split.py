@@ -1,12 +1,15 @@
-"""Dialogues divided into train and validation, with no provocation on both sides."""
+"""Dialogues, pairs and prompts divided into train and validation; no provocation on both sides."""
 
 import unicodedata
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.records import Dialogue
+from detoxlab.records import Dialogue, Preference, Prompt, Turn
+
+T = TypeVar("T")
 
 
 def split_dialogues(
@@ -21,24 +24,31 @@ def split_dialogues(
     Raises `ConfigError` for a share outside (0, 1), `DataError` when the dialogues cannot be
     divided.
     """
-    if not 0.0 < validation < 1.0:
-        raise ConfigError(f"validation is {validation}", remedy="It must be above 0 and below 1.")
-    groups = linked(dialogues)
-    if len(groups) < 2:
-        raise DataError(
-            f"{len(dialogues)} dialogues cannot be divided into train and validation: "
-            "they all share user turns",
-            remedy="Give more dialogues.",
-        )
-    chosen = _fill(groups, validation * len(dialogues), seed)
-    train = [dialogue for index, dialogue in enumerate(dialogues) if index not in chosen]
-    held_out = [dialogue for index, dialogue in enumerate(dialogues) if index in chosen]
-    return train, held_out
+    texts = [_provocations(dialogue.turns) for dialogue in dialogues]
+    return _divide(dialogues, texts, validation, seed, "dialogues")
 
 
-def linked(dialogues: Sequence[Dialogue]) -> list[list[int]]:
-    """The dialogues' indices in groups that share no user turn, by first appearance."""
-    parent = list(range(len(dialogues)))
+def split_pairs(
+    pairs: Sequence[Preference], *, validation: float = 0.1, seed: int
+) -> tuple[list[Preference], list[Preference]]:
+    """Preference pairs as `split_dialogues` divides dialogues.
+
+    Pairs without turns move together when they share a text: all paraphrases of one original.
+    """
+    texts = [_provocations(pair.turns) or [pair.chosen, pair.rejected] for pair in pairs]
+    return _divide(pairs, texts, validation, seed, "pairs")
+
+
+def split_prompts(
+    prompts: Sequence[Prompt], *, validation: float = 0.1, seed: int
+) -> tuple[list[Prompt], list[Prompt]]:
+    """Prompts as `split_dialogues` divides dialogues: those with the same words move together."""
+    return _divide(prompts, [[prompt.text] for prompt in prompts], validation, seed, "prompts")
+
+
+def linked(texts: Sequence[Sequence[str]]) -> list[list[int]]:
+    """The indices of the lists of texts in groups that share no text, by first appearance."""
+    parent = list(range(len(texts)))
 
     def root(index: int) -> int:
         while parent[index] != index:
@@ -47,14 +57,13 @@ def linked(dialogues: Sequence[Dialogue]) -> list[list[int]]:
         return index
 
     first_with: dict[str, int] = {}
-    for index, dialogue in enumerate(dialogues):
-        for turn in dialogue.turns:
-            if turn.role == "user":
-                earlier = first_with.setdefault(words_of(turn.text), index)
-                older, newer = sorted((root(earlier), root(index)))
-                parent[newer] = older
+    for index, shared in enumerate(texts):
+        for text in shared:
+            earlier = first_with.setdefault(words_of(text), index)
+            older, newer = sorted((root(earlier), root(index)))
+            parent[newer] = older
     groups: dict[int, list[int]] = {}
-    for index in range(len(dialogues)):
+    for index in range(len(texts)):
         groups.setdefault(root(index), []).append(index)
     return list(groups.values())
 
@@ -68,6 +77,28 @@ def words_of(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = "".join(character if character.isalnum() else " " for character in folded)
     return " ".join(kept.split()) or folded
+
+
+def _provocations(turns: Sequence[Turn]) -> list[str]:
+    return [turn.text for turn in turns if turn.role == "user"]
+
+
+def _divide(
+    items: Sequence[T], texts: Sequence[Sequence[str]], validation: float, seed: int, kind: str
+) -> tuple[list[T], list[T]]:
+    if not 0.0 < validation < 1.0:
+        raise ConfigError(f"validation is {validation}", remedy="It must be above 0 and below 1.")
+    groups = linked(texts)
+    if len(groups) < 2:
+        raise DataError(
+            f"{len(items)} {kind} cannot be divided into train and validation: "
+            "they all share user turns",
+            remedy=f"Give more {kind}.",
+        )
+    chosen = _fill(groups, validation * len(items), seed)
+    train = [item for index, item in enumerate(items) if index not in chosen]
+    held_out = [item for index, item in enumerate(items) if index in chosen]
+    return train, held_out
 
 
 def _fill(groups: list[list[int]], wanted: float, seed: int) -> set[int]:

@@ -4,15 +4,18 @@ from typing import Any
 
 from detoxlab.data import (
     describe_dialogues,
+    describe_preferences,
     describe_source,
     load_dialogues,
+    load_preferences,
     split_dialogues,
+    split_pairs,
 )
 from detoxlab.errors import ConfigError
-from detoxlab.methods import METHODS, DialogueSplit
+from detoxlab.methods import METHODS, DialogueSplit, PairSplit
 from detoxlab.methods.base import Source
 from detoxlab.pipeline.measuring import read_prompts
-from detoxlab.recipe import DialogueSettings, Learning
+from detoxlab.recipe import DialogueSettings, Learning, PairSettings
 from detoxlab.registry import look_up
 
 
@@ -39,10 +42,12 @@ def source_kind(settings: Learning) -> Source:
 
 
 def read_data(settings: Learning, seed: int) -> Any:
-    """A `DialogueSplit` or a list of prompts, as the method takes it."""
+    """A `DialogueSplit`, a `PairSplit` or a list of prompts, as the method takes it."""
     source = settings.sources()[source_kind(settings)]
     if isinstance(source, DialogueSettings):
         return read_dialogues(source, seed)
+    if isinstance(source, PairSettings):
+        return read_pairs(source, seed)
     return read_prompts(source, seed)
 
 
@@ -50,15 +55,20 @@ def describe_data(settings: Learning) -> dict[str, Any]:
     """What is read, for the run's record, under the name of its kind."""
     kind = source_kind(settings)
     source: Any = settings.sources()[kind]
-    describe = {"dialogues": describe_dialogues, "prompts": describe_source}[kind]
-    return {kind: describe(source.source, path=source.path, revision=source.revision)}
+    describe = {
+        "dialogues": describe_dialogues,
+        "pairs": describe_preferences,
+        "prompts": describe_source,
+    }
+    return {kind: describe[kind](source.source, path=source.path, revision=source.revision)}
 
 
 def summary(data: Any) -> str:
     """How much there is to learn from, in words."""
-    if isinstance(data, DialogueSplit):
+    if isinstance(data, DialogueSplit | PairSplit):
+        kind = "dialogues" if isinstance(data, DialogueSplit) else "pairs"
         return (
-            f"{len(data.train)} dialogues, {len(data.validation)} for validation, "
+            f"{len(data.train)} {kind}, {len(data.validation)} for validation, "
             f"{len(data.rejected)} left out"
         )
     return f"{len(data)} prompts"
@@ -72,3 +82,11 @@ def read_dialogues(settings: DialogueSettings, seed: int) -> DialogueSplit:
         read.dialogues, validation=settings.validation, seed=seed
     )
     return DialogueSplit(training, validation, read.rejected)
+
+
+def read_pairs(settings: PairSettings, seed: int) -> PairSplit:
+    """Training and validation pairs, and those left out with the reason."""
+    options = settings.model_dump(exclude={"source", "validation"}, exclude_defaults=True)
+    read = load_preferences(settings.source, **options, seed=seed)
+    training, validation = split_pairs(read.pairs, validation=settings.validation, seed=seed)
+    return PairSplit(training, validation, read.rejected)

@@ -1,0 +1,156 @@
+"""Preference pairs: two responses to the same turns, of which the first is preferred.
+
+A pair that teaches nothing, or not what it says, is odd: both responses are equal, one is
+empty, they answer different turns, the turns do not alternate. It is set aside with its
+reason, never dropped silently. A row that cannot be read at all is an error.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from detoxlab.data.dialogues import ROLES, oddity, turns_of
+from detoxlab.data.source import PreferenceSet, PreferenceSource, sift
+from detoxlab.data.tabular import Row, check_columns, text_of, value_of
+from detoxlab.records import Preference, Turn, content_id
+
+SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant):")
+NEUTRAL_COLUMNS = ("neutral1", "neutral2", "neutral3")
+
+Found = tuple[str, Preference, str]
+"""A pair with its place and a reason, already found, why it is odd ("" if there is none)."""
+
+
+class Said(NamedTuple):
+    """What a cell holds: the turns that go before, and the response."""
+
+    before: tuple[Turn, ...]
+    response: str
+
+
+def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> PreferenceSet:
+    """A pair per row; `columns` maps `prompt`, `chosen`, `rejected` and `id` to the file's.
+
+    Each of the three is a text or a list of turns (TRL's conversational layout). A prompt that
+    is a text is what the user says. Without a prompt, what stands before the last turn of
+    `chosen` and `rejected` is; texts in the layout of hh-rlhf ("\\n\\nHuman: ...") are taken
+    apart; other texts are whole texts, a pair without turns.
+    """
+    names = ("prompt", "chosen", "rejected", "id")
+    prompt, chosen, rejected, identifier = (columns.get(name, name) for name in names)
+    check_columns(rows, [chosen, rejected, *columns.values()])
+    found = []
+    for row in rows:
+        asked = _prompt(row, prompt)
+        preferred, other = _said(row, chosen, asked), _said(row, rejected, asked)
+        reason = "" if preferred.before == other.before else "its responses answer different turns"
+        said = (asked + preferred.before, preferred.response, other.response)
+        found.append((row.place, _pair(value_of(row, identifier), *said, source), reason))
+    return checked(found)
+
+
+def read_hh_rlhf(rows: Sequence[Row]) -> PreferenceSet:
+    """hh-rlhf: whole conversations that differ in their last response."""
+    return read(rows, {"chosen": "chosen", "rejected": "rejected"}, "hh-rlhf")
+
+
+def read_paradetox(rows: Sequence[Row]) -> PreferenceSet:
+    """ParaDetox: whole texts; each neutral paraphrase is preferred to its toxic original."""
+    check_columns(rows, ["toxic", NEUTRAL_COLUMNS[0]])
+    return checked(_paraphrases(rows))
+
+
+def checked(found: Sequence[Found]) -> PreferenceSet:
+    """The pairs in good order, and the others with the reason why they are not.
+
+    Raises `DataError` when two that differ have one id, or when nothing is left.
+    """
+    pairs, rejected = sift(
+        found,
+        pair_oddity,
+        kind="pair",
+        remedy="A pair needs two different responses to the same turns.",
+    )
+    return PreferenceSet(pairs, rejected)
+
+
+def pair_oddity(pair: Preference) -> str:
+    """Why there is nothing to learn from the pair, "" when there is.
+
+    >>> pair_oddity(Preference("a", (Turn("user", "Well?"),), "Yes.", "Yes.", "mine"))
+    'both responses are equal'
+    """
+    for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+        if not text.strip():
+            return f"the {name} response is empty"
+    if pair.chosen.strip() == pair.rejected.strip():
+        return "both responses are equal"
+    return oddity((*pair.turns, Turn("assistant", pair.chosen))) if pair.turns else ""
+
+
+def conversation(text: str) -> tuple[Turn, ...]:
+    """The turns of a text in hh-rlhf's layout; none of a text in another.
+
+    >>> conversation("\\n\\nHuman: Hello\\n\\nAssistant: Good day")
+    (Turn(role='user', text='Hello'), Turn(role='assistant', text='Good day'))
+    """
+    before, *parts = SPEAKER.split(text)
+    if before.strip() or not parts:
+        return ()
+    said = zip(parts[::2], parts[1::2], strict=True)
+    return tuple(Turn(ROLES[speaker.lower()], words.strip()) for speaker, words in said)
+
+
+def _prompt(row: Row, column: str) -> tuple[Turn, ...]:
+    value = value_of(row, column)
+    if isinstance(value, list):
+        return turns_of(row, column)
+    if value is None:
+        return ()
+    text = text_of(row, column, may_be_empty=True)
+    return conversation(text) or (Turn("user", text),)
+
+
+def _said(row: Row, column: str, asked: Sequence[Turn]) -> Said:
+    """The response in a cell; it may repeat the prompt, as in TRL's implicit layout."""
+    if isinstance(value_of(row, column), list):
+        turns = turns_of(row, column)
+    else:
+        text = text_of(row, column, may_be_empty=True)
+        turns = conversation(text)
+        if not turns:
+            return Said((), text)
+    if not turns or turns[-1].role != "assistant":
+        return Said(turns, "")
+    before = turns[:-1]
+    repeats = asked and before[: len(asked)] == tuple(asked)
+    return Said(before[len(asked) :] if repeats else before, turns[-1].text)
+
+
+def _pair(
+    identifier: Any, turns: tuple[Turn, ...], chosen: str, rejected: str, source: str
+) -> Preference:
+    said = "\n".join([*(f"{turn.role}: {turn.text}" for turn in turns), chosen, rejected])
+    name = content_id(said) if identifier in (None, "") else str(identifier)
+    return Preference(name, turns, chosen, rejected, source)
+
+
+def _paraphrases(rows: Sequence[Row]) -> list[Found]:
+    return [
+        (row.place, _pair(None, (), neutral, text_of(row, "toxic"), "paradetox"), "")
+        for row in rows
+        for column in NEUTRAL_COLUMNS
+        if isinstance(neutral := value_of(row, column), str) and neutral.strip()
+    ]
+
+
+HH_RLHF = PreferenceSource(
+    parse=read_hh_rlhf,
+    patterns=("hh_rlhf*.jsonl*", "train.jsonl*", "test.jsonl*"),
+    hub="Anthropic/hh-rlhf",
+)
+PARADETOX = PreferenceSource(
+    parse=read_paradetox,
+    patterns=("paradetox*.tsv*",),
+    where="Download it from github.com/s-nlp/paradetox and name the file or its folder as path.",
+)
