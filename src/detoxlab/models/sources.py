@@ -1,0 +1,139 @@
+"""Where a language model lies: in the package, a local folder or the hub's cache; what it is."""
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from detoxlab.errors import ModelError
+from detoxlab.provenance import file_sha256
+
+HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+REMEDY = "Give a hub id, a model folder, an adapter folder, a train run or 'embedded'."
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder that holds a model, and how results name it."""
+
+    folder: Path
+    name: str
+    revision: str | None = None
+
+    @functools.cached_property
+    def facts(self) -> dict[str, str]:
+        """The revision of a hub model; the weights' sha256 of a local one."""
+        if self.revision:
+            return {"revision": self.revision}
+        return {"weights_sha256": weights_sha256(self.folder)}
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{next(iter(self.facts.values()))[:8]}"
+
+
+def find_source(ref: str, revision: str | None = None, remote_code: bool = False) -> Source:
+    """Where the model is: in the package, in a local folder or in the hub's cache."""
+    if ref == "embedded":
+        folder = Path(str(files("detoxlab"))) / "assets" / "lm"
+        return Source(_checked_folder(folder), "embedded")
+    if Path(ref).exists():
+        folder = _checked_folder(Path(ref))
+        return Source(folder, folder.resolve().name)
+    if ref.startswith(("/", ".", "~")) or ref.count("/") > 1:
+        raise ModelError(f"{ref}: no such model folder", remedy=REMEDY)
+    return _download(ref, revision, remote_code)
+
+
+def check_causal(folder: Path, remote_code: bool) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    config = read_config(folder, "config.json")
+    kind, named = config.get("model_type"), config.get("architectures") or []
+    if remote_code and "auto_map" in config:
+        return
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or config.get("is_encoder_decoder"):
+        problem = f"model type {kind!r} is not a causal language model"
+    elif named and not set(named) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+        problem = f"{named[0]} is not a causal language model"
+    else:
+        return
+    raise ModelError(
+        f"{folder}: {problem}",
+        remedy="Give a model that generates text, or allow its own code (trust_remote_code).",
+    )
+
+
+def check_weights(folder: Path, safetensors_only: bool) -> None:
+    safe, pickled = any(folder.glob("*.safetensors")), any(folder.glob("*.bin"))
+    if safe or (pickled and not safetensors_only):
+        return
+    held = "only pickled weights (*.bin)" if pickled else "no weights"
+    raise ModelError(
+        f"{folder}: holds {held}, not safetensors",
+        remedy="Convert them, or allow them by safetensors_only=False if you trust their origin."
+        if pickled
+        else "Fetch the model again.",
+    )
+
+
+def weights_sha256(folder: Path) -> str:
+    """The sha256 of the weights' file; of several, that of their hashes in order of name."""
+    paths = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    hashes = [file_sha256(path) for path in paths]
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{folder}: not a model (no {name} in it)", remedy=REMEDY) from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ModelError(f"{path}: not valid JSON", remedy="Fetch the file again.") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not a JSON object", remedy="Fetch the file again.")
+    return content
+
+
+def first_line(error: BaseException, limit: int = 160) -> str:
+    """What a library said, for the cause in brackets, as one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# --- inside ---
+
+
+def _checked_folder(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: not a model (no config.json in it)", remedy=REMEDY)
+    return folder
+
+
+def _download(ref: str, revision: str | None, remote_code: bool) -> Source:
+    from httpx import HTTPError
+    from huggingface_hub import snapshot_download
+
+    patterns = [*HUB_FILES, "*.py"] if remote_code else HUB_FILES
+    try:
+        folder = snapshot_download(
+            ref,
+            revision=revision,
+            allow_patterns=patterns,
+            ignore_patterns=["consolidated*", "original/*"],
+        )
+    except (OSError, ValueError, HTTPError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise ModelError(
+            f"{ref}{at}: not a local folder and not available from the hub "
+            f"({type(error).__name__})",
+            remedy=f"Check the name and the network (HF_HUB_OFFLINE). {REMEDY}",
+        ) from error
+    return Source(_checked_folder(Path(folder)), ref, revision=Path(folder).name)
