@@ -128,9 +128,8 @@ class LocalEngine:
 
     def generate(self, batch: Sequence[Prompt], sampling: Sampling) -> list[Generation]:
         """k generations per prompt, prompt after prompt."""
-        room = self._room(sampling)
         samples = tuple(range(sampling.k))
-        jobs = [Job(p.id, self._shortened(self._ids(p), room), samples) for p in batch]
+        jobs = [Job(p.id, self.context_ids(p, sampling), samples) for p in batch]
         stop = (*sampling.stop, *self.next_turn_markers)
         drafts = self._draw(jobs, sampling, self._ending(stop))
         self.near_ties += [(d.prompt_id, d.sample, step) for d in drafts for step in d.near_ties]
@@ -139,6 +138,14 @@ class LocalEngine:
             Generation(d.prompt_id, d.sample, text, tuple(d.token_ids), d.finish_reason)
             for d, text in zip(drafts, texts, strict=True)
         ]
+
+    def context_ids(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
+        """Token ids that the model is given: the prompt's, as many as leave room to answer."""
+        return self._shortened(self._ids(prompt), self._room(sampling))
+
+    def prompt_ids(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
+        """What the model reads of the prompt: its token ids, cut on the left to leave room."""
+        return self._shortened(self._ids(prompt), self._room(sampling))
 
     # --- inside ---
 
