@@ -53,15 +53,21 @@ def conditions(values: Iterable[str]) -> dict[str, Any]:
 
 
 def settings_of(values: Iterable[str]) -> dict[str, Any]:
-    """`--set key=value` texts as a mapping, values read as YAML.
+    """`--set key=value` texts as a mapping, values read as YAML; `a.b=1` sets b inside a.
 
-    >>> settings_of(["learning_rate=1e-3", "epochs=2"])
-    {'learning_rate': 0.001, 'epochs': 2}
+    >>> settings_of(["learning_rate=1e-3", "draws.k=4", "draws.top_p=0.9"])
+    {'learning_rate': 0.001, 'draws': {'k': 4, 'top_p': 0.9}}
     """
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in pairs("--set", values).items():
+        *groups, last = key.split(".")
+        inside = result
+        for group in groups:
+            inside = inside.setdefault(group, {})
+            if not isinstance(inside, dict):
+                raise ConfigError(f"--set {key}: {group!r} is no group of settings")
         parsed = yaml.safe_load(value)
-        result[key] = _number(parsed) if isinstance(parsed, str) else parsed
+        inside[last] = _number(parsed) if isinstance(parsed, str) else parsed
     return result
 
 

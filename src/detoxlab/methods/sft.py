@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from detoxlab.methods.base import DialogueSplit
-from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.methods.training.config import PassesConfig
 from detoxlab.runs import Run
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
 
 
-class SFTConfig(TrainingConfig):
+class SFTConfig(PassesConfig):
     """Hyperparameters of supervised fine-tuning. Each default names where it comes from."""
 
     targets: Literal["last", "all"] = Field(
@@ -33,10 +33,6 @@ class SFTConfig(TrainingConfig):
     )
     max_length: int = Field(
         default=512, ge=2, description="tokens per dialogue; longer ones lose their oldest context"
-    )
-    epochs: float = Field(default=3.0, ge=0, description="passes over the dialogues; published: 3")
-    patience: int = Field(
-        default=3, ge=0, description="stop after so many validations without a new best; 0: never"
     )
 
 

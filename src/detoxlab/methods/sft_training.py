@@ -5,7 +5,6 @@ Imports transformers, peft and TRL, several seconds: import it only to train.
 
 import hashlib
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from detoxlab.methods.training.adapters import (
     lora_config,
     record_start,
 )
+from detoxlab.methods.training.config import PassesConfig
 from detoxlab.methods.training.log import out_of_patience
 from detoxlab.methods.training.run import Training, train_adapter
 from detoxlab.methods.training.trainer import (
@@ -99,14 +99,14 @@ def fit_adapter(
     return fit_rows(config, lm, dialogue_rows(config, lm, data), run, method)
 
 
-def fit_rows(config: SFTConfig, lm: LanguageModel, rows: Rows, run: Run, method: str) -> Path:
+def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, method: str) -> Path:
     """The adapter that learnt these rows."""
     record_start(run, lm, method, rows.record())
     if rows.rejected:
         lines = [json.dumps({"id": i, "reason": why}) + "\n" for i, why in rows.rejected]
         (run.path / REJECTED).write_text("".join(lines), encoding="utf-8")
         sys.stderr.write(f"{len(rows.rejected)} dialogues left out: see {run.path / REJECTED}\n")
-    steps = total_steps(config, len(rows.train))
+    steps = config.total_steps(len(rows.train))
 
     def make(folder: Path, resumes: bool) -> Trainer:
         validates = bool(rows.validation)
@@ -128,13 +128,6 @@ def fit_rows(config: SFTConfig, lm: LanguageModel, rows: Rows, run: Run, method:
 
     stops = out_of_patience(config.patience)
     return train_adapter(Training(config, lm, steps, make, stops=stops), run)
-
-
-def total_steps(config: SFTConfig, rows: int) -> int:
-    """How many optimizer steps `config` makes on so many rows."""
-    per_epoch = math.ceil(math.ceil(rows / config.batch_size) / config.gradient_accumulation)
-    steps = math.ceil(config.epochs * per_epoch)
-    return steps if config.max_steps is None else min(steps, config.max_steps)
 
 
 def dialogue_rows(config: SFTConfig, lm: LanguageModel, data: DialogueSplit) -> Rows:

@@ -22,6 +22,7 @@ def borrowed_model(lm: LanguageModel) -> Iterator[None]:
     needs_grad = {name: p.requires_grad for name, p in model.named_parameters()}
     configs = [c for c in (model.config, model.generation_config) if c is not None]
     saved = [deepcopy(vars(config)) for config in configs]
+    dropouts = {m: m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
     try:
         yield
     finally:
@@ -31,6 +32,8 @@ def borrowed_model(lm: LanguageModel) -> Iterator[None]:
         for config, before in zip(configs, saved, strict=True):
             vars(config).clear()
             vars(config).update(before)
+        for dropout, share in dropouts.items():
+            dropout.p = share
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(needs_grad[name])
             parameter.grad = None

@@ -1,5 +1,6 @@
 """The settings that every method has that trains a LoRA adapter by gradient steps."""
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -72,3 +73,22 @@ class TrainingConfig(MethodConfig):
     seed: int = Field(
         default=0, ge=0, description="of the adapter's initial weights, order and dropout"
     )
+
+
+class PassesConfig(TrainingConfig):
+    """Of methods that pass over a fixed set of rows, and may stop before the last pass."""
+
+    epochs: float = Field(default=3.0, ge=0, description="passes over the rows; published: 3")
+    patience: int = Field(
+        default=3, ge=0, description="stop after so many validations without a new best; 0: never"
+    )
+
+    def total_steps(self, rows: int) -> int:
+        """How many optimizer steps are made on so many rows.
+
+        >>> PassesConfig(epochs=2, batch_size=4).total_steps(10)
+        6
+        """
+        per_epoch = math.ceil(math.ceil(rows / self.batch_size) / self.gradient_accumulation)
+        steps = math.ceil(self.epochs * per_epoch)
+        return steps if self.max_steps is None else min(steps, self.max_steps)
