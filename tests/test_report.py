@@ -20,6 +20,7 @@ from detoxlab.measure.presets import get_protocol
 from detoxlab.measure.table import measure
 from detoxlab.records import Difference, Guard, Measurement, from_json
 from detoxlab.report import FORMATS, build_report, words
+from detoxlab.report.bench import bench_table
 from detoxlab.report.examples import PER_RULE, choose, examples
 from detoxlab.report.figures import all_figures
 from detoxlab.report.html import as_html
@@ -53,6 +54,47 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
         cells = [re.split(r" (?<!\\)\| ", line[2:-2]) for line in lines]
         tables.append([[plain(re.sub(r"\\(.)", r"\1", c)) for c in row] for row in cells])
     return tables
+
+
+# --- all variants at once ---
+
+
+def bench_row(shown: Study, variant: str) -> dict[str, str]:
+    table = bench_table(shown)
+    assert table is not None
+    titles = [column.title for column in table.columns]
+    (row,) = [row for row in table.rows if row[0].text == variant]
+    return {t: plain(cell.text) for t, cell in zip(titles, row, strict=True)}
+
+
+def test_the_bench_says_what_each_variant_gained_and_paid(tmp_path: Path) -> None:
+    shown = study(tmp_path, variants=3, prompts=8, k=2)
+    usage = {"method": "sft", "training_seconds": 200.0, "peak_memory_bytes": 300 * 2**20}
+    trained = dataclasses.replace(shown.trained[0], info={**shown.trained[0].info, **usage})
+    shown = dataclasses.replace(shown, trained=(trained,))
+    row = bench_row(shown, "ft")
+    assert row["Verdict"].endswith("improved, at a cost")
+    assert row["Method"] == "sft"
+    # the judge on comparable responses: .312345 -> .13, as `report_study.comparison` says
+    assert (row["Toxic, judge"], row["Difference"]) == ("13.0 %", "−18.2 pts")
+    assert row["Change"] == "−58.4 %"
+    assert row["Change, second scorer"] == "−52.0 %"
+    assert row["Perplexity, × base"] == "1.47"
+    assert row["Guards that worsened"] == "Perplexity"
+    assert (row["Training time"], row["Peak memory"]) == ("3.3 min", "300 MiB")
+    assert bench_row(shown, "dpo")["Training time"] == "–"
+
+
+def test_one_variant_needs_no_bench(small: Study) -> None:
+    assert bench_table(small) is None
+
+
+def test_only_gates_that_fired_are_drawn(small: Study) -> None:
+    rows = [{"step": 1, "gate_empty": 0.0, "gate_unscored": 0.1}, {"step": 2, "gate_empty": 0.0}]
+    trained = dataclasses.replace(small.trained[0], log=tuple(rows))
+    found = all_figures(dataclasses.replace(small, trained=(trained,)))["training"]
+    (gates,) = [figure for figure in found if "gated" in figure.title]
+    assert [trace["name"] for trace in gates.data] == ["Gate unscored"]
 
 
 # --- one truth in four formats ---

@@ -11,6 +11,7 @@ from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.pipeline.comparing import compare_runs
 from detoxlab.pipeline.learning import describe_data, read_data, source_kind, summary
 from detoxlab.pipeline.measuring import finished_run
+from detoxlab.pipeline.resources import measured_usage
 from detoxlab.recipe import TrainSettings
 from detoxlab.runs import Run, shortened
 from detoxlab.scorers import load_scorer
@@ -37,7 +38,12 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
             train_scorers=[load_scorer(name).id for name in method.config.training_scorers],
             **describe_data(settings),
         )
-        method.fit(lm, data, run)
+        before = run.info.get("training_seconds", 0.0)
+        with measured_usage(lm.device.type) as usage:
+            method.fit(lm, data, run)
+        run.update(
+            training_seconds=round(before + usage.seconds, 1), peak_memory_bytes=usage.peak_bytes
+        )
     return run
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from detoxlab.compare import Limits, compare, holm_across
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.records import Comparison
+from detoxlab.report.bench import bench_table
 from detoxlab.report.html import as_html
 from detoxlab.report.plain import as_csv, as_json, as_markdown
 from detoxlab.report.sources import provenance_tables
@@ -120,7 +121,8 @@ def default_title(names: Sequence[str]) -> str:
 
 def write_report(study: Study, page: Path, formats: Sequence[str], *, seed: int = 0) -> Path:
     """Writes the study in each format next to `page`; returns the path of the first format."""
-    tables = [*all_tables(study), *provenance_tables(study)]
+    bench = bench_table(study)
+    tables = [*([bench] if bench else []), *all_tables(study), *provenance_tables(study)]
     writers: Mapping[str, Callable[[], str]] = {
         "html": lambda: as_html(study, seed=seed),
         "md": lambda: as_markdown(study, tables),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from detoxlab.report import words
+from detoxlab.report.bench import bench_table
 from detoxlab.report.examples import RULE_NOTE, Example, examples
 from detoxlab.report.figures import Figure, all_figures
 from detoxlab.report.safety import script_json, visible
@@ -83,18 +84,18 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
     """The page's sections in order, without those that have nothing to show."""
     figures, tables = all_figures(study), all_tables(study)
     change, guards = _starting(tables, "change-", "change-detail-"), _starting(tables, "guards-")
-    named = by_key(tables)
+    named, bench = by_key(tables), tuple(table for table in [bench_table(study)] if table)
     shown = [
         (variant.name, examples(study, variant, index, seed=seed))
         for index, variant in enumerate(study.variants, start=1)
     ]
     sections = [
+        Section("bench", "All variants", bench, tuple(figures["trade-off"])),
         Section("change", "What changed", change, tuple(figures["changes"])),
         Section("guards", "Guards", guards),
         Section("toxicity", "Toxicity", _present(named, "measured-toxicity")),
         Section("flow", "Where responses went", (), tuple(figures["flow"])),
         Section("distribution", "Scores", (), tuple(figures["distributions"])),
-        Section("tradeoff", "Toxicity and fluency", (), tuple(figures["trade-off"])),
         Section("training", "Training", (), tuple(figures["training"])),
         Section("examples", "Examples", note=RULE_NOTE, examples=tuple(shown)),
         Section("groups", "Attributes and groups", _details(named, tables)),

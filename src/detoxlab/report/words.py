@@ -184,6 +184,30 @@ def count(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them.
+
+    >>> duration(42.4), duration(200), duration(8000)
+    ('42\xa0s', '3.3\xa0min', '2.2\xa0h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f}{NO_BREAK}s"
+    minutes = seconds / 60
+    return f"{minutes:.1f}{NO_BREAK}min" if minutes < 90 else f"{minutes / 60:.1f}{NO_BREAK}h"
+
+
+def size(count: float) -> str:
+    """Bytes as MiB or GiB.
+
+    >>> size(300 * 2**20), size(3.5 * 2**30)
+    ('300\xa0MiB', '3.50\xa0GiB')
+    """
+    mebibytes = count / 2**20
+    if mebibytes < 1000:
+        return f"{mebibytes:.0f}{NO_BREAK}MiB"
+    return f"{mebibytes / 1024:.2f}{NO_BREAK}GiB"
+
+
 def _hundredths(value: float) -> str:
     return _fixed(100 * value, 2 if 0 < abs(value) < 0.00995 else 1)
 

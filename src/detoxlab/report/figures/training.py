@@ -17,8 +17,12 @@ CURVE_POINTS = 400
 CURVES = (
     ("loss", "Loss", ("loss", "eval_loss")),
     ("reward", "Reward", ("reward", "eval_reward")),
-    ("kl", "KL to the reference model", ("kl",)),
+    ("toxicity", "Toxicity of the sampled responses", ("toxicity",)),
+    ("kl", "KL to the reference model, nats per token", ("kl",)),
+    ("kl_coefficient", "KL coefficient", ("kl_coefficient",)),
     ("entropy", "Entropy", ("entropy",)),
+    ("parts", "Parts of the loss", ("policy_loss", "value_loss")),
+    ("response_length", "Response length, tokens", ("response_length",)),
     ("learning_rate", "Learning rate", ("learning_rate",)),
     ("grad_norm", "Gradient norm", ("grad_norm",)),
 )
@@ -27,12 +31,18 @@ CURVES = (
 def training(trained: Trained, index: int) -> list[Figure]:
     """Training curves of one run: loss beside validation loss, and what else was logged."""
     figures = []
-    for key, title, names in CURVES:
+    for key, title, names in (*CURVES, ("gates", "Share of responses gated", _gates(trained))):
         curves = {name: _points(trained, name) for name in names}
         curves = {name: points for name, points in curves.items() if points}
         if curves:
             figures.append(_training_figure(trained, f"train-{index}-{key}", title, curves))
     return figures
+
+
+def _gates(trained: Trained) -> tuple[str, ...]:
+    """The gates that ever fired."""
+    names = {name for row in trained.log for name in row if name.startswith("gate_")}
+    return tuple(sorted(n for n in names if any(row.get(n) for row in trained.log)))
 
 
 def _points(trained: Trained, name: str) -> list[tuple[float, float]]:
@@ -64,8 +74,8 @@ def _training_figure(
                 "name": plotly_text(words.label(name)),
                 "x": [x for x, _ in kept],
                 "y": [y for _, y in kept],
-                "line": {"color": run_colour(at), "dash": DASHES[at], "width": 2.2},
-                "marker": {"symbol": SYMBOLS[at], "size": 7},
+                "line": {"color": run_colour(at), "dash": DASHES[at % len(DASHES)], "width": 2.2},
+                "marker": {"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 7},
             }
         )
     layout = {
