@@ -25,7 +25,7 @@ CASES = [
     ("kl", [2.0], "KL 0.515 nats per token, over the budget of 0.5"),
     ("kl", [-0.01] * 4, "the KL estimate was negative for 4 steps"),
     ("entropy", [0.1] * 4, "entropy collapsed from 2.000 to 0.100"),
-    ("reward", [0.46, 0.46, 0.35], "reward fell from 0.500 to 0.442"),
+    ("reward", [0.46, 0.46, 0.35], "reward fell from 0.500 to 0.443"),
     ("gate_empty", [1.0, 1.0, 1.0], "gate empty stopped 75% of responses, over 50%"),
 ]
 OFF = {
