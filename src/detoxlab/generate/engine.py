@@ -143,10 +143,6 @@ class LocalEngine:
         """Token ids that the model is given: the prompt's, as many as leave room to answer."""
         return self._shortened(self._ids(prompt), self._room(sampling))
 
-    def prompt_ids(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
-        """What the model reads of the prompt: its token ids, cut on the left to leave room."""
-        return self._shortened(self._ids(prompt), self._room(sampling))
-
     # --- inside ---
 
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
