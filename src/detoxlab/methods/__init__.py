@@ -12,22 +12,45 @@ from collections.abc import Mapping
 from typing import Any
 
 from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, PairSplit
+from detoxlab.methods.dpo import DPO, DPOConfig
+from detoxlab.methods.filtering import Filter, FilterConfig
+from detoxlab.methods.kto import KTO, KTOConfig
+from detoxlab.methods.ppo import PPO, PPOConfig
+from detoxlab.methods.rejection import Rejection, RejectionConfig
 from detoxlab.methods.sft import SFT, SFTConfig
 from detoxlab.registry import look_up, with_entry_points
 from detoxlab.settings import parse
 
 METHODS: dict[str, MethodSpec] = with_entry_points(
-    "detoxlab.methods", {"sft": MethodSpec(SFTConfig, SFT)}
+    "detoxlab.methods",
+    {
+        "dpo": MethodSpec(DPOConfig, DPO, ("prompts", "pairs")),
+        "filter": MethodSpec(FilterConfig, Filter),
+        "kto": MethodSpec(KTOConfig, KTO, ("prompts", "pairs")),
+        "ppo": MethodSpec(PPOConfig, PPO, ("prompts",)),
+        "rejection": MethodSpec(RejectionConfig, Rejection, ("prompts",)),
+        "sft": MethodSpec(SFTConfig, SFT),
+    },
 )
 
 __all__ = [
+    "DPO",
+    "KTO",
     "METHODS",
+    "PPO",
     "SFT",
+    "DPOConfig",
     "DialogueSplit",
+    "Filter",
+    "FilterConfig",
+    "KTOConfig",
     "Method",
     "MethodConfig",
     "MethodSpec",
+    "PPOConfig",
     "PairSplit",
+    "Rejection",
+    "RejectionConfig",
     "SFTConfig",
     "load_method",
 ]

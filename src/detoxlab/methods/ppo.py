@@ -1,0 +1,138 @@
+"""Proximal policy optimization of a LoRA adapter on rewards for the model's own responses.
+
+Each step draws responses from the policy, rewards them, and improves the policy by several
+passes of clipped gradient steps over them. A penalty per token for leaving the reference, the
+same weights with the adapter off, keeps the language: what is maximised is the expected
+reward less `kl_coefficient` times the KL, whose optimum is pi ~ pi_ref exp(reward / beta).
+
+Sources: Schulman et al. 2017, PPO; Ziegler et al. 2019, Fine-Tuning Language Models from
+Human Preferences; Huang et al. 2024, The N+ Implementation Details of RLHF with PPO.
+Departures: the value head stands on the policy's own last hidden state, not on a second
+model, and starts at zero; policies are compared with dropout off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from detoxlab.methods.reward import RewardSettings
+from detoxlab.methods.stop_rules import StopRules
+from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.records import Prompt, Sampling
+from detoxlab.runs import Run
+from detoxlab.settings import Settings
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
+
+class Rollout(Settings):
+    """How responses are drawn to train on: from the policy itself, nothing cut away.
+
+    What truncates or bends the distribution is a setting only so that it can be refused: the
+    ratio of two policies and the KL between them hold for samples of the policy alone.
+    """
+
+    prompts: int = Field(default=64, ge=1, description="prompts per step; fewer if there are fewer")
+    k: int = Field(default=1, ge=1, description="responses per prompt")
+    max_new_tokens: int = Field(default=20, ge=1, description="tokens per response; RTP: 20")
+    temperature: float = Field(default=1.0, description="1, or the samples are another policy's")
+    top_p: float = Field(default=1.0, description="1: off")
+    top_k: int = Field(default=0, description="0: off")
+    no_repeat_ngram_size: int = Field(default=0, description="0: off")
+
+    @model_validator(mode="after")
+    def _is_the_true_policy(self) -> "Rollout":
+        for name, untouched in (
+            ("temperature", 1.0),
+            ("top_p", 1.0),
+            ("top_k", 0),
+            ("no_repeat_ngram_size", 0),
+        ):
+            value = getattr(self, name)
+            if value != untouched:
+                raise ValueError(
+                    f"{name} is {value:g}, but training needs {untouched:g}: other samples are "
+                    "not the policy's own, so that its ratios and its KL would be wrong"
+                )
+        return self
+
+    def sampling(self, seed: int) -> Sampling:
+        """The same for the engine that generates."""
+        return Sampling(k=self.k, max_new_tokens=self.max_new_tokens, seed=seed)
+
+
+class PPOConfig(TrainingConfig):
+    """Hyperparameters of PPO. A step draws, rewards and learns one batch of responses."""
+
+    max_steps: int | None = Field(
+        default=60,
+        ge=0,
+        description="steps of drawing and learning; none: one pass over the prompts",
+    )
+    rollout: Rollout = Rollout()
+    reward: RewardSettings = RewardSettings()
+    kl_coefficient: float = Field(default=0.05, ge=0, description="beta; Huang et al.: .05")
+    kl_target: float | None = Field(
+        default=None,
+        gt=0,
+        description="nats per token that beta is adapted to; none: beta is fixed",
+    )
+    kl_horizon: int = Field(
+        default=10_000, ge=1, description="responses over which beta is adapted; Ziegler et al."
+    )
+    ppo_epochs: int = Field(default=4, ge=1, description="passes over a batch; Huang et al.: 4")
+    batch_size: int = Field(default=16, ge=1, description="responses per forward pass")
+    gamma: float = Field(default=1.0, ge=0, le=1, description="discount; Ziegler et al.: 1")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Ziegler et al.: .95")
+    clip_range: float = Field(default=0.2, gt=0, description="of the ratio; PPO paper: .2")
+    value_clip_range: float | None = Field(
+        default=0.2, gt=0, description="of values; Ziegler et al.: .2; none: not clipped"
+    )
+    value_coefficient: float = Field(
+        default=0.1, ge=0, description="weight of the value loss; Ziegler et al.: .1"
+    )
+    value_learning_rate: float = Field(
+        default=1e-2, gt=0, description="of the value head, which starts at zero"
+    )
+    entropy_bonus: float = Field(default=0.0, ge=0, description="weight of the entropy")
+    whiten_advantages: bool = Field(
+        default=True, description="over the tokens of a batch: mean 0, standard deviation 1"
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="AdamW's peak rate")
+    warmup_ratio: float = Field(
+        default=0.0, ge=0, lt=1, description="share of steps in which the rate rises"
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, le=0, description="off: noise in the policy would be noise in the ratio"
+    )
+    save_steps: int = Field(default=10, ge=1, description="save a checkpoint every so many steps")
+    samples_every: int = Field(
+        default=10, ge=1, description="keep a few responses to read every so many steps"
+    )
+    stop: StopRules = StopRules()
+
+    @property
+    def training_scorers(self) -> tuple[str, ...]:
+        """The scorers of the reward."""
+        return self.reward.names
+
+
+@dataclass(frozen=True)
+class PPO:
+    """Proximal policy optimization, as a `Method`."""
+
+    config: PPOConfig = field(default_factory=PPOConfig)
+
+    def fit(self, lm: "LanguageModel", data: Sequence[Prompt], run: Run) -> Path:
+        """The folder of the adapter that learnt from its own responses to the prompts.
+
+        It is that of the saved step with the highest reward before a stop rule was broken.
+        `lm` itself is left as it was. See `Method.fit` for resuming and errors.
+        """
+        from detoxlab.methods.ppo_training import fit_adapter
+
+        return fit_adapter(self.config, lm, data, run)
