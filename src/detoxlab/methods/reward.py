@@ -160,7 +160,7 @@ class Reward:
         from detoxlab.methods.gates import Gates
 
         self.settings = settings
-        self._scorers = [_with_attribute(name, settings.attribute) for name in settings.scorers]
+        self._scorers = [scorer_with(name, settings.attribute) for name in settings.scorers]
         weights_S = np.array(list(settings.scorers.values()), dtype=np.float64)
         self._shares_S = weights_S / weights_S.sum()
         self._gates = None if settings.unsafe else Gates(settings.gates, asked)
@@ -208,11 +208,12 @@ def _reward(scores_NS: FloatArray, transform: str) -> FloatArray:
     return limited
 
 
-def _with_attribute(name: str, attribute: str) -> Scorer:
+def scorer_with(name: str, attribute: str) -> Scorer:
+    """The scorer called `name`; `ConfigError` when it has no such attribute."""
     scorer = load_scorer(name)
     if attribute not in scorer.attributes:
         raise ConfigError(
-            f"reward: scorer {name} has no attribute {attribute!r}",
+            f"scorer {name} has no attribute {attribute!r}",
             remedy=f"It has: {', '.join(scorer.attributes)}.",
         )
     return scorer

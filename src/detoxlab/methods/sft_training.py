@@ -5,7 +5,6 @@ Imports transformers, peft and TRL, several seconds: import it only to train.
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from detoxlab.errors import TrainingError
 from detoxlab.methods.base import DialogueSplit
+from detoxlab.methods.rejected import write_rejected
 from detoxlab.methods.rows import IGNORED, Row, build_rows, row_builder
 from detoxlab.methods.sft import SFTConfig
 from detoxlab.methods.training.adapters import (
@@ -38,8 +38,6 @@ from detoxlab.methods.training.trainer import (
 )
 from detoxlab.models import LanguageModel
 from detoxlab.runs import Run
-
-REJECTED = "rejected.jsonl"
 
 
 class Trainer(AdapterTrainer, SFTTrainer):  # type: ignore[misc]
@@ -102,10 +100,7 @@ def fit_adapter(
 def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, method: str) -> Path:
     """The adapter that learnt these rows."""
     record_start(run, lm, method, rows.record())
-    if rows.rejected:
-        lines = [json.dumps({"id": i, "reason": why}) + "\n" for i, why in rows.rejected]
-        (run.path / REJECTED).write_text("".join(lines), encoding="utf-8")
-        sys.stderr.write(f"{len(rows.rejected)} dialogues left out: see {run.path / REJECTED}\n")
+    write_rejected(run, rows.rejected, "dialogues")
     steps = config.total_steps(len(rows.train))
 
     def make(folder: Path, resumes: bool) -> Trainer:

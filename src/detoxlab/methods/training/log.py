@@ -10,6 +10,11 @@ Keys shared by all methods; a row holds those that apply to it:
     token_accuracy    share of learnt tokens that were the model's first choice
     entropy           of the next-token distribution at learnt tokens, nats
     kl, reward        nats from the base model, mean reward: methods that have them
+    margin            reward of the chosen minus the rejected response, preference methods; these
+                      rewards are beta times the log-ratio to the reference: chosen_reward,
+                      rejected_reward
+    preference_accuracy  share of pairs whose chosen response has the higher one
+    kl_per_response   KTO's estimate of the divergence from the reference, nats per response
     tokens            tokens read so far, padding excluded
     tokens_per_second in this step
     seconds           training time so far, over all resumptions

@@ -60,7 +60,7 @@ class AdapterTrainer:
 class LogCallback(TrainerCallback):  # type: ignore[misc]
     """Writes `train.jsonl`, and stops a training whose numbers are no longer finite."""
 
-    NAMES = (
+    NAMES: tuple[tuple[str, str], ...] = (
         ("loss", "loss"),
         ("eval_loss", "eval_loss"),
         ("learning_rate", "learning_rate"),

@@ -1,0 +1,98 @@
+"""Filtering: leave out what a scorer calls toxic, then fine-tune on the rest as `sft` does.
+
+The oldest way to detoxify by data: Gehman et al. 2020, RealToxicityPrompts, section 6.1,
+continue the pretraining on the least toxic documents; here it is the responses of dialogues.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from detoxlab.methods.base import DialogueSplit
+from detoxlab.methods.reward import scorer_with
+from detoxlab.methods.sft import SFTConfig
+from detoxlab.records import Dialogue
+from detoxlab.runs import Run
+from detoxlab.scorers import FloatArray
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
+
+class FilterConfig(SFTConfig):
+    """Hyperparameters of filtering: those of SFT, and what is filtered by."""
+
+    scorer: str = Field(default="rtp-linear", description="the scorer that filters; not the judge")
+    attribute: str = Field(default="toxicity", description="the column of the scorer")
+    threshold: float = Field(
+        default=0.5, gt=0, le=1, description="toxic from here on; Gehman et al.: .5"
+    )
+
+    @property
+    def training_scorers(self) -> tuple[str, ...]:
+        """The scorer that decides what is learnt."""
+        return (self.scorer,)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Filtering and fine-tuning, as a `Method`."""
+
+    config: FilterConfig = field(default_factory=FilterConfig)
+
+    def fit(self, lm: "LanguageModel", data: DialogueSplit, run: Run) -> Path:
+        """The folder of the adapter that learnt the harmless responses of `data.train`.
+
+        Validation dialogues are filtered alike. A response that cannot be scored is left out
+        too. `run.json` counts what was left out by reason, `rejected.jsonl` lists it. The rest
+        is as in `SFT.fit`.
+        """
+        from detoxlab.methods.sft_training import fit_adapter
+
+        return fit_adapter(self.config, lm, filtered(self.config, data), run, "filter")
+
+
+def filtered(config: FilterConfig, data: DialogueSplit) -> DialogueSplit:
+    """The dialogues of which every response to learn is scored and below the threshold."""
+    train, not_train = _sifted(config, data.train)
+    validation, not_validation = _sifted(config, data.validation)
+    return DialogueSplit(train, validation, [*data.rejected, *not_train, *not_validation])
+
+
+def _sifted(
+    config: FilterConfig, dialogues: Sequence[Dialogue]
+) -> tuple[list[Dialogue], list[tuple[str, str]]]:
+    responses = [learnt_responses(dialogue, config.targets) for dialogue in dialogues]
+    scores_N = _scores(config, [text for texts in responses for text in texts])
+    ends = np.cumsum([len(texts) for texts in responses])
+    kept, rejected = list[Dialogue](), list[tuple[str, str]]()
+    for dialogue, end, texts in zip(dialogues, ends, responses, strict=True):
+        reason = _reason(config, scores_N[end - len(texts) : end])
+        if reason:
+            rejected.append((dialogue.id, reason))
+        else:
+            kept.append(dialogue)
+    return kept, rejected
+
+
+def learnt_responses(dialogue: Dialogue, targets: str) -> list[str]:
+    """The assistant's turns that SFT would learn: all, or the last."""
+    texts = [turn.text for turn in dialogue.turns if turn.role == "assistant"]
+    return texts if targets == "all" else texts[-1:]
+
+
+def _scores(config: FilterConfig, texts: Sequence[str]) -> FloatArray:
+    scorer = scorer_with(config.scorer, config.attribute)
+    return scorer(texts)[:, scorer.attributes.index(config.attribute)]
+
+
+def _reason(config: FilterConfig, scores_T: FloatArray) -> str:
+    if np.isnan(scores_T).any():
+        return f"{config.scorer} cannot score its response"
+    if (scores_T >= config.threshold).any():
+        return f"its response is toxic ({config.scorer}: {config.threshold:g} or above)"
+    return ""

@@ -1,0 +1,243 @@
+"""How DPO and KTO train: pairs as token ids, and TRL's trainers for them.
+
+Imports transformers, peft and TRL, several seconds: import it only to train.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from trl import DPOConfig as TrlDPOConfig
+from trl import DPOTrainer, KTOTrainer
+from trl import KTOConfig as TrlKTOConfig
+
+from detoxlab.data import split_prompts
+from detoxlab.errors import TrainingError
+from detoxlab.methods.base import PairSplit
+from detoxlab.methods.dpo import DPOConfig
+from detoxlab.methods.kto import KTOConfig
+from detoxlab.methods.pair_rows import PairRow, build_pairs, pair_builder
+from detoxlab.methods.preference import PreferenceConfig
+from detoxlab.methods.rejected import write_rejected
+from detoxlab.methods.sampled import draw_responses, rank_pairs
+from detoxlab.methods.training.adapters import (
+    check_can_train,
+    finished_adapter,
+    lora_config,
+    record_start,
+)
+from detoxlab.methods.training.log import out_of_patience
+from detoxlab.methods.training.run import Training, train_adapter
+from detoxlab.methods.training.trainer import (
+    AdapterTrainer,
+    LogCallback,
+    one_gpu,
+    trainer_arguments,
+    validating,
+)
+from detoxlab.models import LanguageModel
+from detoxlab.records import Prompt
+from detoxlab.runs import Run
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class TrainerKind:
+    """One of TRL's trainers with its own settings, and the columns it reads.
+
+    `rows_per_pair` is how many of its rows one pair makes.
+    """
+
+    trainer: type[Any]
+    arguments: Callable[..., Any]
+    settings: dict[str, Any]
+    columns: Callable[[Sequence[PairRow]], Columns]
+    rows_per_pair: int
+
+
+class _OwnTokens(AdapterTrainer):
+    """A trainer of TRL whose rows are token ids already."""
+
+    def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
+        return dataset
+
+
+class PairTrainer(_OwnTokens, DPOTrainer):  # type: ignore[misc]
+    """DPOTrainer on our rows."""
+
+
+class ResponseTrainer(_OwnTokens, KTOTrainer):  # type: ignore[misc]
+    """KTOTrainer on our rows."""
+
+
+class PreferenceLog(LogCallback):
+    """Names what both trainers log; a validation's row has the same names."""
+
+    OWN = (
+        ("rewards/margins", "margin"),
+        ("rewards/accuracies", "preference_accuracy"),
+        ("rewards/chosen", "chosen_reward"),
+        ("rewards/rejected", "rejected_reward"),
+        ("kl", "kl_per_response"),
+    )
+    NAMES = (*LogCallback.NAMES, *OWN, *((f"eval_{theirs}", ours) for theirs, ours in OWN))
+
+
+def dpo_trainer(config: DPOConfig) -> TrainerKind:
+    """TRL's DPO trainer with the settings of `config`."""
+    weight = config.likelihood_weight
+    losses = {"loss_type": [config.loss, "sft"], "loss_weights": [1.0, weight]}
+    settings = {"beta": config.beta, **(losses if weight else {"loss_type": [config.loss]})}
+    return TrainerKind(PairTrainer, TrlDPOConfig, settings, pair_columns, 1)
+
+
+def kto_trainer(config: KTOConfig) -> TrainerKind:
+    """TRL's KTO trainer with the settings of `config`."""
+    settings = {
+        "beta": config.beta,
+        "desirable_weight": config.desirable_weight,
+        "undesirable_weight": config.undesirable_weight,
+    }
+
+    def columns(rows: Sequence[PairRow]) -> Columns:
+        return response_columns(rows, config.seed)
+
+    return TrainerKind(ResponseTrainer, TrlKTOConfig, settings, columns, 2)
+
+
+def pair_columns(rows: Sequence[PairRow]) -> Columns:
+    """What the DPO trainer reads."""
+    return {
+        "prompt_ids": [list(row.prompt_ids) for row in rows],
+        "chosen_ids": [list(row.chosen_ids) for row in rows],
+        "rejected_ids": [list(row.rejected_ids) for row in rows],
+    }
+
+
+def response_columns(rows: Sequence[PairRow], seed: int) -> Columns:
+    """What the KTO trainer reads, in seeded order: it takes its rows as they stand.
+
+    The response that a prompt is joined with for the estimate of the divergence is that of the
+    row before; the first row takes the last one's.
+    """
+    examples = [(row.prompt_ids, row.chosen_ids, True) for row in rows]
+    examples += [(row.prompt_ids, row.rejected_ids, False) for row in rows]
+    order = np.random.default_rng(seed).permutation(len(examples))
+    prompts, responses, labels = zip(*(examples[index] for index in order), strict=True)
+    completions = [list(ids) for ids in responses]
+    return {
+        "prompt_ids": [list(ids) for ids in prompts],
+        "completion_ids": completions,
+        "KL_completion_ids": [completions[place - 1] for place in range(len(completions))],
+        "label": list(labels),
+    }
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The training and validation pairs of one run, and (id, reason) of those left out."""
+
+    train: Sequence[PairRow]
+    validation: Sequence[PairRow]
+    rejected: Sequence[tuple[str, str]]
+
+    def record(self) -> dict[str, Any]:
+        """What `run.json` holds of the data."""
+        every = [*self.train, *self.validation]
+        content = json.dumps([(row.prompt_ids, row.chosen_ids, row.rejected_ids) for row in every])
+        return {
+            "train_pairs": len(self.train),
+            "validation_pairs": len(self.validation),
+            "rejected_pairs": len(self.rejected),
+            "rejected_reasons": dict(Counter(reason for _, reason in self.rejected)),
+            "longest_row": max(row.length for row in every),
+            "rows_sha256": hashlib.sha256(content.encode()).hexdigest(),
+        }
+
+
+def fit_pairs(
+    config: PreferenceConfig,
+    lm: LanguageModel,
+    data: PairSplit | Sequence[Prompt],
+    run: Run,
+    method: str,
+    kind: TrainerKind,
+) -> Path:
+    """The adapter of `DPO.fit` and `KTO.fit`; `method` is what the run's record calls it."""
+    if done := finished_adapter(run):
+        return done
+    check_can_train(config, lm)
+    if isinstance(data, PairSplit):
+        pairs, source = given_pairs(config, lm, data), "pairs"
+    else:
+        pairs, source = sampled_pairs(config, lm, data, run), "prompts"
+    record_start(run, lm, method, pairs.record())
+    write_rejected(run, pairs.rejected, source)
+    steps = config.total_steps(kind.rows_per_pair * len(pairs.train))
+
+    def make(folder: Path, resumes: bool) -> Any:
+        validates = bool(pairs.validation)
+        arguments = kind.arguments(
+            **trainer_arguments(config, lm, folder, steps=steps or 1),
+            **validating(config, validates=validates, resumes=resumes),
+            **kind.settings,
+            max_length=None,
+        )
+        columns = kind.columns
+        return kind.trainer(
+            model=lm.model,
+            args=one_gpu(arguments),
+            processing_class=lm.tokenizer,
+            train_dataset=Dataset.from_dict(columns(pairs.train)),
+            eval_dataset=Dataset.from_dict(columns(pairs.validation)) if validates else None,
+            peft_config=lora_config(config, lm.model),
+        )
+
+    stops = out_of_patience(config.patience)
+    training = Training(config, lm, steps, make, stops=stops, log_callback=PreferenceLog)
+    return train_adapter(training, run)
+
+
+def given_pairs(config: PreferenceConfig, lm: LanguageModel, data: PairSplit) -> Pairs:
+    """The rows of given pairs; `TrainingError` when none is left to learn from."""
+    max_length = min(config.max_length, lm.context_length)
+    builder = pair_builder(lm, chat=config.chat, max_length=max_length)
+    train, not_train = build_pairs(builder, data.train)
+    validation, not_validation = build_pairs(builder, data.validation)
+    pairs = Pairs(train, validation, [*data.rejected, *not_train, *not_validation])
+    return _some(pairs, "Give pairs with two different responses, or raise max_length.")
+
+
+def sampled_pairs(
+    config: PreferenceConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run
+) -> Pairs:
+    """Pairs of the model's own responses; `TrainingError` when none is left to learn from."""
+    drawn = draw_responses(
+        lm, prompts, config.draws, config.reward, run, chat=config.chat, seed=config.seed
+    )
+    rows, rejected = rank_pairs(drawn, config.margin)
+    _, held_out = split_prompts(prompts, validation=config.validation, seed=config.seed)
+    aside = {prompt.id for prompt in held_out}
+    pairs = Pairs(
+        [row for row in rows if row.pair_id not in aside],
+        [row for row in rows if row.pair_id in aside],
+        rejected,
+    )
+    return _some(pairs, "Give more prompts, raise draws.k, or lower margin.")
+
+
+def _some(pairs: Pairs, remedy: str) -> Pairs:
+    if pairs.train:
+        return pairs
+    reasons = Counter(reason for _, reason in pairs.rejected).most_common(1)
+    cause = f" ({reasons[0][0]})" if reasons else ""
+    raise TrainingError(
+        f"no pair to learn from: {len(pairs.rejected)} were left out{cause}", remedy=remedy
+    )

@@ -1,0 +1,22 @@
+"""What a training left out: `rejected.jsonl`, one line per item with the reason."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from detoxlab.runs import Run
+
+REJECTED = "rejected.jsonl"
+
+
+def write_rejected(run: Run, rejected: Sequence[tuple[str, str]], kind: str) -> None:
+    """Write (id, reason) of every item that was left out, and say on stderr how many.
+
+    `kind` is what they are, in the plural. Without any, no file is written.
+    """
+    if not rejected:
+        return
+    path = run.path / REJECTED
+    lines = [json.dumps({"id": name, "reason": why}) + "\n" for name, why in rejected]
+    path.write_text("".join(lines), encoding="utf-8")
+    sys.stderr.write(f"{len(rejected)} {kind} left out: see {path}\n")
