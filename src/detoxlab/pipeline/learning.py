@@ -12,7 +12,7 @@ from detoxlab.data import (
     split_pairs,
 )
 from detoxlab.errors import ConfigError
-from detoxlab.methods import METHODS, DialogueSplit, PairSplit
+from detoxlab.methods import METHODS, DialogueSplit, Method, PairSplit
 from detoxlab.methods.base import Source
 from detoxlab.pipeline.measuring import read_prompts
 from detoxlab.recipe import DialogueSettings, Learning, PairSettings
@@ -39,6 +39,11 @@ def source_kind(settings: Learning) -> Source:
         f"{settings.method} learns from {' or '.join(takes)}; given: {', '.join(given) or 'none'}",
         remedy=f"Give {' or '.join(takes)} and nothing else.",
     )
+
+
+def training_scorers(settings: Learning, method: Method) -> tuple[str, ...]:
+    """Names of the scorers that the method trains on; given pairs were ranked without them."""
+    return () if source_kind(settings) == "pairs" else method.config.training_scorers
 
 
 def read_data(settings: Learning, seed: int) -> Any:
