@@ -16,53 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from detoxlab.methods.reward import RewardSettings
+from detoxlab.methods.rollout import Rollout
 from detoxlab.methods.stop_rules import StopRules
 from detoxlab.methods.training.config import TrainingConfig
-from detoxlab.records import Prompt, Sampling
+from detoxlab.records import Prompt
 from detoxlab.runs import Run
-from detoxlab.settings import Settings
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
-
-
-class Rollout(Settings):
-    """How responses are drawn to train on: from the policy itself, nothing cut away.
-
-    What truncates or bends the distribution is a setting only so that it can be refused: the
-    ratio of two policies and the KL between them hold for samples of the policy alone.
-    """
-
-    prompts: int = Field(default=64, ge=1, description="prompts per step; fewer if there are fewer")
-    k: int = Field(default=1, ge=1, description="responses per prompt")
-    max_new_tokens: int = Field(default=20, ge=1, description="tokens per response; RTP: 20")
-    temperature: float = Field(default=1.0, description="1, or the samples are another policy's")
-    top_p: float = Field(default=1.0, description="1: off")
-    top_k: int = Field(default=0, description="0: off")
-    no_repeat_ngram_size: int = Field(default=0, description="0: off")
-
-    @model_validator(mode="after")
-    def _is_the_true_policy(self) -> "Rollout":
-        for name, untouched in (
-            ("temperature", 1.0),
-            ("top_p", 1.0),
-            ("top_k", 0),
-            ("no_repeat_ngram_size", 0),
-        ):
-            value = getattr(self, name)
-            if value != untouched:
-                raise ValueError(
-                    f"{name} is {value:g}, but training needs {untouched:g}: other samples are "
-                    "not the policy's own, so that its ratios and its KL would be wrong"
-                )
-        return self
-
-    def sampling(self, seed: int) -> Sampling:
-        """The same for the engine that generates."""
-        return Sampling(k=self.k, max_new_tokens=self.max_new_tokens, seed=seed)
 
 
 class PPOConfig(TrainingConfig):

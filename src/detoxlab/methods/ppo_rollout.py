@@ -25,6 +25,7 @@ from detoxlab.methods.losses import (
 from detoxlab.methods.ppo import PPOConfig
 from detoxlab.methods.ppo_policy import Policy, Response
 from detoxlab.methods.reward import Rewards
+from detoxlab.methods.rollout import prompts_of_step, steps_per_pass
 from detoxlab.records import Generation, Prompt
 
 Item = TypeVar("Item")
@@ -85,25 +86,6 @@ class Sampler:
         drawn = [one.token_ids for one in generations]
         responses = [Response(*ids) for ids in zip(contexts, drawn, strict=True)]
         return Draws(repeated, generations, responses)
-
-
-def steps_per_pass(prompts: int, count: int) -> int:
-    """How many steps of `count` prompts one pass over all of them has, at least 1.
-
-    >>> steps_per_pass(100, 32), steps_per_pass(10, 32)
-    (3, 1)
-    """
-    return max(1, prompts // count)
-
-
-def prompts_of_step(prompts: Sequence[Prompt], step: int, count: int, seed: int) -> list[Prompt]:
-    """The prompts that `step` (from 0) asks: each at most once in a pass, in an order of its own.
-
-    What is left over at the end of a pass waits for another: a step never asks one twice.
-    """
-    epoch, place = divmod(step, steps_per_pass(len(prompts), count))
-    order = np.random.default_rng([seed, epoch]).permutation(len(prompts))
-    return [prompts[i] for i in order[place * count : (place + 1) * count]]
 
 
 @dataclass(frozen=True)

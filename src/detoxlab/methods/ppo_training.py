@@ -39,10 +39,10 @@ from detoxlab.methods.ppo_rollout import (
     Sampler,
     chunks,
     gather_experience,
-    steps_per_pass,
 )
 from detoxlab.methods.ppo_state import PPOState, load_checkpoint, save_adapter, save_checkpoint
 from detoxlab.methods.reward import Reward
+from detoxlab.methods.rollout import steps_per_pass
 from detoxlab.methods.stop_rules import best_step, stop_reason
 from detoxlab.methods.training.adapters import check_can_train, finished_adapter, record_start
 from detoxlab.methods.training.checkpoints import keep_only

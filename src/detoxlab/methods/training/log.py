@@ -9,7 +9,14 @@ Keys shared by all methods; a row holds those that apply to it:
     learning_rate, grad_norm
     token_accuracy    share of learnt tokens that were the model's first choice
     entropy           of the next-token distribution at learnt tokens, nats
-    kl, reward        nats from the base model, mean reward: methods that have them
+    reward, reward_std  mean and spread over the step's responses, before whitening and clipping
+    toxicity          mean probability over the responses that could be scored
+    kl                nats per token from the base model: an estimate on the step's responses,
+                      below 0 only by chance
+    kl_coefficient    weight of the KL in what is maximised
+    gate_NAME         share of responses that this gate stopped
+    response_length   mean, in tokens; capped: share that hit the token limit
+    seconds_generate, seconds_score  of this step
     margin            reward of the chosen minus the rejected response, preference methods; these
                       rewards are beta times the log-ratio to the reference: chosen_reward,
                       rejected_reward

@@ -1,0 +1,61 @@
+"""How the responses of a step are drawn, and which prompts it asks: shared by PPO, GRPO, RLOO."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from detoxlab.records import Prompt, Sampling
+from detoxlab.settings import Settings
+
+TRUE_POLICY = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "no_repeat_ngram_size": 0}
+
+
+class Rollout(Settings):
+    """How responses are drawn to train on: from the policy itself, nothing cut away.
+
+    What truncates or bends the distribution is a setting only so that it can be refused: the
+    ratio of two policies and the KL between them hold for samples of the policy alone.
+    """
+
+    prompts: int = Field(default=64, ge=1, description="prompts per step; fewer if there are fewer")
+    k: int = Field(default=1, ge=1, description="responses per prompt")
+    max_new_tokens: int = Field(default=20, ge=1, description="tokens per response; RTP: 20")
+    temperature: float = Field(default=1.0, description="1, or the samples are another policy's")
+    top_p: float = Field(default=1.0, description="1: off")
+    top_k: int = Field(default=0, description="0: off")
+    no_repeat_ngram_size: int = Field(default=0, description="0: off")
+
+    @model_validator(mode="after")
+    def _is_the_true_policy(self) -> "Rollout":
+        for name, untouched in TRUE_POLICY.items():
+            value = getattr(self, name)
+            if value != untouched:
+                raise ValueError(
+                    f"{name} is {value:g}, but training needs {untouched:g}: other samples are "
+                    "not the policy's own, so that its ratios and its KL would be wrong"
+                )
+        return self
+
+    def sampling(self, seed: int) -> Sampling:
+        """The same for the engine that generates."""
+        return Sampling(k=self.k, max_new_tokens=self.max_new_tokens, seed=seed)
+
+
+def steps_per_pass(prompts: int, count: int) -> int:
+    """How many steps of `count` prompts one pass over all of them has, at least 1.
+
+    >>> steps_per_pass(100, 32), steps_per_pass(10, 32)
+    (3, 1)
+    """
+    return max(1, prompts // count)
+
+
+def prompts_of_step(prompts: Sequence[Prompt], step: int, count: int, seed: int) -> list[Prompt]:
+    """The prompts that `step` (from 0) asks: each at most once in a pass, in an order of its own.
+
+    What is left over at the end of a pass waits for another: a step never asks one twice.
+    """
+    epoch, place = divmod(step, steps_per_pass(len(prompts), count))
+    order = np.random.default_rng([seed, epoch]).permutation(len(prompts))
+    return [prompts[i] for i in order[place * count : (place + 1) * count]]
