@@ -6,6 +6,7 @@ Importing this package imports torch.
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
 from detoxlab.generate.http import HttpEngine, Retries
 from detoxlab.generate.into import generate_into
+from detoxlab.generate.steering import Reweight, Steering
 
 __all__ = [
     "Engine",
@@ -13,5 +14,7 @@ __all__ = [
     "LocalEngine",
     "PromptTruncatedWarning",
     "Retries",
+    "Reweight",
+    "Steering",
     "generate_into",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from detoxlab.generate.cache import compacted, shared_among_samples
 from detoxlab.generate.choice import draw, kept_tokens
 from detoxlab.generate.noise import noise_key
+from detoxlab.generate.steering import Steering, steered
 from detoxlab.models import LanguageModel, evaluating
 from detoxlab.models.likelihood import left_padded
 from detoxlab.records import FinishReason, Sampling
@@ -75,15 +76,21 @@ class Rows:
 
 
 def draw_samples(
-    lm: LanguageModel, jobs: Sequence[Job], sampling: Sampling, ending: Ending, iteration: int = 0
+    lm: LanguageModel,
+    jobs: Sequence[Job],
+    sampling: Sampling,
+    ending: Ending,
+    iteration: int = 0,
+    steering: Steering | None = None,
 ) -> list[Draft]:
     """One finished draft per job and sample, in that order."""
     index_R = _rows_of(jobs).to(lm.device)
-    with evaluating(lm):
+    with evaluating(lm), steered(steering, lm) as reweighted:
         inputs = left_padded(lm, [job.ids for job in jobs])
         logits_BV, cache = _forward(lm, inputs)
         rows = _first_rows(jobs, inputs, index_R, sampling, iteration)
-        drafts, kept = list(rows.drafts), kept_tokens(logits_BV, sampling).rows(index_R)
+        drafts = list(rows.drafts)
+        kept = kept_tokens(reweighted(logits_BV), sampling).rows(index_R)
         for step in range(sampling.max_new_tokens):
             tokens_R, margins_R = draw(kept, rows.keys_R, rows.samples_R, step)
             active_R = _record(rows.drafts, tokens_R, margins_R, step, ending).to(lm.device)
@@ -96,7 +103,7 @@ def draw_samples(
                 cache.batch_select_indices(going)
             rows.select(going)
             logits_RV, cache = _forward(lm, _next_inputs(lm, rows, tokens_R[going], step), cache)
-            kept = kept_tokens(logits_RV, sampling)
+            kept = kept_tokens(reweighted(logits_RV), sampling)
     return drafts
 
 

@@ -9,6 +9,7 @@ import torch
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.generate.decode import Draft, Ending, Job, draw_samples
 from detoxlab.generate.memory import is_out_of_memory, rows_that_fit
+from detoxlab.generate.steering import Steering
 from detoxlab.generate.text import response_texts, stop_check
 from detoxlab.models import LanguageModel
 from detoxlab.records import Generation, Prompt, Sampling
@@ -50,7 +51,8 @@ class LocalEngine:
     takes what fits (`rows_that_fit`). `iteration` is the training step when samples train
     the model. `next_turn_markers` are further stop strings, such as the model's own
     `next_turn_markers`; a special token by which the template begins another turn always
-    ends a chat response, with finish reason "stop".
+    ends a chat response, with finish reason "stop". `steering` changes the next-token
+    distribution before it is warped.
 
     Token ids are those drawn, up to and including the one that ended the response (EOS) or
     completed a stop string; the text is cut where the stop string begins.
@@ -67,6 +69,7 @@ class LocalEngine:
         batch_size: int | None = None,
         iteration: int = 0,
         next_turn_markers: Sequence[str] = (),
+        steering: Steering | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}", remedy="It must be at least 1.")
@@ -75,6 +78,7 @@ class LocalEngine:
         self.batch_size = batch_size
         self.iteration = iteration
         self.next_turn_markers = tuple(next_turn_markers)
+        self.steering = steering
         self.row_limit: int | None = None
         self.prompts_truncated = 0
         self.near_ties: list[tuple[str, int, int]] = []
@@ -82,7 +86,7 @@ class LocalEngine:
     @property
     def id(self) -> str:
         """The engine's name in results."""
-        return f"local:{self.lm.id}"
+        return f"local:{self.lm.id}" + (f"+{self.steering.id}" if self.steering else "")
 
     def facts(self) -> dict[str, Any]:
         """What a run records: batch and row limits, template, truncated prompts."""
@@ -93,6 +97,7 @@ class LocalEngine:
             "chat_template": self.lm.template_name if self.chat else None,
             "next_turn_markers": list(self.next_turn_markers),
             "iteration": self.iteration,
+            "steering": self.steering.id if self.steering else None,
             "batch_size": self.batch_size,
             "row_limit": self.row_limit,
             "prompts_truncated": self.prompts_truncated,
@@ -178,7 +183,9 @@ class LocalEngine:
         while waiting:
             now, later = first_rows(waiting, self.row_limit)
             try:
-                drafts += draw_samples(self.lm, now, sampling, ending, self.iteration)
+                drafts += draw_samples(
+                    self.lm, now, sampling, ending, self.iteration, self.steering
+                )
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise

@@ -1,0 +1,31 @@
+"""The seam for methods that change how a model decodes and leave its weights alone."""
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from torch import Tensor
+
+from detoxlab.models import LanguageModel
+
+Reweight = Callable[[Tensor], Tensor]
+"""Logits (B, V) of the forward pass just made to those that are drawn from, before warping."""
+
+
+class Steering(Protocol):
+    """A change of the next-token distribution while responses are drawn."""
+
+    @property
+    def id(self) -> str:
+        """Its name in results, with all that it depends on."""
+
+    def steering(self, lm: LanguageModel) -> AbstractContextManager[Reweight]:
+        """What to do with the logits of each forward pass that `lm` makes within."""
+
+
+def steered(steering: Steering | None, lm: LanguageModel) -> AbstractContextManager[Reweight]:
+    """The reweighting of `steering`; without any, logits stay as they are."""
+    if steering is None:
+        return contextlib.nullcontext(lambda logits_BV: logits_BV)
+    return steering.steering(lm)
