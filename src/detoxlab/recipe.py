@@ -25,6 +25,19 @@ SOURCES = ("dialogues", "pairs", "prompts")  # fields of Learning
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
+class QuantisationSettings(Settings):
+    """Linear layers in 8 or 4 bits; see `detoxlab.models.Quantisation`. A bare kind will do."""
+
+    kind: Literal["none", "int8", "nf4", "fp4"]
+    double: bool = Field(True, description="4 bits: quantise the scales too; published: true")
+    compute_dtype: DType = Field("auto", description="4 bits: the type that is multiplied in")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_kind(cls, given: Any) -> Any:
+        return {"kind": given} if isinstance(given, str) else given
+
+
 class PromptSettings(Settings):
     """Which prompts to ask."""
 
@@ -82,6 +95,9 @@ class Measuring(Settings):
     scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
     encoder: str | None = Field("hashed-ngrams", description="for prompt-response similarity")
     dtype: DType = "auto"
+    quantisation: QuantisationSettings | None = Field(
+        None, description="int8, nf4, fp4, none, or a mapping; None is as an adapter was trained"
+    )
     device: str = "auto"
     batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
     revision: str | None = Field(None, description="revision of a hub model")
@@ -141,6 +157,9 @@ class TrainSettings(Learning):
 
     model: str
     dtype: DType = "auto"
+    quantisation: QuantisationSettings | None = Field(
+        None, description="int8, nf4, fp4, or a mapping; None is full precision"
+    )
     device: str = "auto"
     seed: int = 0
 
@@ -185,7 +204,8 @@ class Recipe(Measuring):
 
     def train_settings(self, variant: Variant) -> TrainSettings:
         """The training of `variant` from this recipe's base model."""
-        shared = {name: getattr(self, name) for name in ("model", "dtype", "device", "seed")}
+        common = ("model", "dtype", "quantisation", "device", "seed")
+        shared = {name: getattr(self, name) for name in common}
         own = {name: getattr(variant, name) for name in Learning.model_fields}
         return TrainSettings(**shared, **own)
 

@@ -17,6 +17,11 @@ Limit = Annotated[int | None, typer.Option(help="A seeded sample of that many.")
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 
+Quantisation = Annotated[
+    str | None,
+    typer.Option(help="int8, nf4, fp4 or none; or '{kind: nf4, double: false}'. See docs."),
+]
+
 
 def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
     """`["a=b"]` as `{"a": "b"}`; `ConfigError` names the option otherwise.
@@ -69,6 +74,15 @@ def settings_of(values: Iterable[str]) -> dict[str, Any]:
         parsed = yaml.safe_load(value)
         inside[last] = _number(parsed) if isinstance(parsed, str) else parsed
     return result
+
+
+def quantisation(value: str | None) -> Any:
+    """The text of `--quantisation`, read as YAML; None and the word "none" as they are.
+
+    >>> quantisation("nf4"), quantisation("{kind: nf4, double: false}"), quantisation(None)
+    ('nf4', {'kind': 'nf4', 'double': False}, None)
+    """
+    return None if value is None else yaml.safe_load(value)
 
 
 def _number(text: str) -> float | str:

@@ -67,6 +67,7 @@ def measure(
         str | None, typer.Option(help="Environment variable that holds the server's key.")
     ] = None,
     dtype: arg.DType = "auto",
+    quantisation: arg.Quantisation = None,
     device: arg.Device = "auto",
     batch_size: Annotated[
         int | None, typer.Option(help="Prompts per batch; else automatic.")
@@ -113,6 +114,7 @@ def measure(
             "endpoint": endpoint,
             "api_key_env": api_key_env,
             "dtype": dtype,
+            "quantisation": arg.quantisation(quantisation),
             "device": device,
             "batch_size": batch_size,
             "revision": revision,

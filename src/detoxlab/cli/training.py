@@ -42,6 +42,7 @@ def train(
         list[str], typer.Option("--set", help="A hyperparameter, e.g. learning_rate=1e-3.")
     ] = [],
     dtype: arg.DType = "auto",
+    quantisation: arg.Quantisation = None,
     device: arg.Device = "auto",
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
@@ -77,6 +78,7 @@ def train(
             **given,
             "config": arg.settings_of(set_),
             "dtype": dtype,
+            "quantisation": arg.quantisation(quantisation),
             "device": device,
             "seed": seed,
         },
@@ -95,6 +97,14 @@ def export(
     merged: Annotated[
         bool, typer.Option("--merged/--adapter", help="Merge the adapter into the weights.")
     ] = True,
+    original: Annotated[
+        bool,
+        typer.Option(
+            "--original",
+            help="Of a quantised base, merge into its files' weights, not into those it trained "
+            "with: another model than was measured.",
+        ),
+    ] = False,
     measured: Annotated[
         list[Path], typer.Option(help="Measured runs for the card; the first is the baseline.")
     ] = [],
@@ -102,5 +112,5 @@ def export(
     """Write a model folder that plain transformers loads, with a card that holds the table."""
     from detoxlab.pipeline.training import export_model
 
-    written = export_model(run, output, merged=merged, measured=measured)
+    written = export_model(run, output, merged=merged, original=original, measured=measured)
     typer.echo(f"model: {written}")

@@ -69,6 +69,7 @@ def _summary(info: Mapping[str, Any], licence: str) -> str:
 def _training(info: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     facts = {
         "base model": f"{_plain(info['base_model'])} (`{info['base_model_id']}`)",
+        "quantisation of the base": _quantisation(info),
         "method": info["method"],
         "training dialogues": info.get("train_dialogues"),
         "validation dialogues": info.get("validation_dialogues"),
@@ -80,6 +81,11 @@ def _training(info: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
     return _section("Training", _table(("what", "value"), rows))
+
+
+def _quantisation(info: Mapping[str, Any]) -> str | None:
+    chosen = info.get("model", {}).get("quantisation")
+    return chosen and ", ".join(f"{key} {value}" for key, value in chosen.items())
 
 
 def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:

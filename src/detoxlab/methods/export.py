@@ -4,6 +4,7 @@ Imports torch and peft through `detoxlab.models`, inside the functions that need
 """
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ def export_merged(
     out: Path | str,
     *,
     dtype: DType = "float32",
+    original: bool = False,
     measured: Measured | None = None,
     comparisons: Sequence[Comparison] = (),
     licence: str = "other",
@@ -33,13 +35,24 @@ def export_merged(
     Plain transformers loads it. Weights are merged in float32, then turned into `dtype`, and
     saved as safetensors; the tokenizer carries the chat template that was trained with.
 
+    Of a base that was quantised in training, the weights are those it had there, brought back
+    to full precision: the model that was measured. With `original` they are those of its
+    files, which the adapter was not trained on: another model, to be measured anew.
+
     Raises `ConfigError` when `out` holds something, `ModelError` when the run has no adapter.
     """
-    from detoxlab.models import load_model
-    from detoxlab.models.load import DTYPES
+    from detoxlab.models import Quantisation, load_model
+    from detoxlab.models.dtypes import DTYPES
 
+    quantisation = Quantisation("none") if original else None
     with _written_whole(Path(out)) as draft:
-        lm = load_model(run.path, dtype="float32", device="cpu", merge_adapter=True)
+        lm = load_model(
+            run.path,
+            dtype="float32",
+            device="cpu",
+            quantisation=quantisation,
+            merge_adapter=True,
+        )
         lm.model.to(DTYPES[dtype]).save_pretrained(draft)
         lm.tokenizer.save_pretrained(draft)
         _write_card(draft, Path(out).name, run, measured, comparisons, licence)
@@ -54,7 +67,12 @@ def export_adapter(
     comparisons: Sequence[Comparison] = (),
     licence: str = "other",
 ) -> Path:
-    """The folder `out` with the adapter alone, in PEFT's layout; errors as `export_merged`."""
+    """The folder `out` with the adapter alone, in PEFT's layout; errors as `export_merged`.
+
+    Of an adapter that was trained on a quantised base, `quantisation.json` says so.
+    """
+    from detoxlab.models.adapters import QUANTISATION
+
     adapter = run.path / "adapter"
     if not adapter.is_dir():
         raise ModelError(
@@ -63,6 +81,8 @@ def export_adapter(
     with _written_whole(Path(out)) as draft:
         for file in sorted(adapter.iterdir()):
             shutil.copyfile(file, draft / file.name)
+        if quantisation := run.info.get("model", {}).get("quantisation"):
+            (draft / QUANTISATION).write_text(json.dumps(quantisation) + "\n", encoding="utf-8")
         _write_card(draft, Path(out).name, run, measured, comparisons, licence)
     return Path(out)
 

@@ -7,12 +7,14 @@ imports torch.
 from detoxlab.models.language_model import LanguageModel, evaluating
 from detoxlab.models.likelihood import token_log_probs
 from detoxlab.models.load import load_model
+from detoxlab.models.quantisation import Quantisation
 from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate
 
 __all__ = [
     "FALLBACK_TEMPLATE",
     "ChatTemplate",
     "LanguageModel",
+    "Quantisation",
     "evaluating",
     "load_model",
     "token_log_probs",

@@ -8,12 +8,18 @@ from typing import Any
 
 from detoxlab.errors import ModelError
 from detoxlab.models.language_model import LanguageModel
+from detoxlab.models.quantisation import Quantisation
 from detoxlab.models.sources import first_line, read_config, weights_sha256
+
+QUANTISATION = "quantisation.json"
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A PEFT adapter folder and what is known of its base model."""
+    """A PEFT adapter folder and what is known of its base model.
+
+    `quantisation` is that of the base while the adapter was trained, None where nothing says it.
+    """
 
     folder: Path
     name: str
@@ -21,6 +27,7 @@ class Adapter:
     base_id: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     train_scorers: tuple[str, ...] = ()
+    quantisation: Quantisation | None = None
 
 
 def find_adapter(path: str | Path) -> Adapter:
@@ -32,7 +39,15 @@ def find_adapter(path: str | Path) -> Adapter:
     name = folder.resolve().name
     if name == "adapter" and (folder.parent / "run.json").is_file():
         return _adapter_of_run(folder.parent)
-    return Adapter(folder, name, config.get("base_model_name_or_path"), config=config)
+    recorded = (folder / QUANTISATION).is_file()
+    quantisation = read_config(folder, QUANTISATION) if recorded else None
+    return Adapter(
+        folder,
+        name,
+        config.get("base_model_name_or_path"),
+        config=config,
+        quantisation=Quantisation.from_record(quantisation),
+    )
 
 
 def base_of(adapter: Adapter) -> str:
@@ -74,16 +89,28 @@ def _adapter_of_run(run: Path) -> Adapter:
     config = read_config(folder, "adapter_config.json")
     base_ref = info.get("base_model") or config.get("base_model_name_or_path")
     learnt = tuple(info.get("train_scorers") or ())
-    return Adapter(folder, run.resolve().name, base_ref, info.get("base_model_id"), config, learnt)
+    return Adapter(
+        folder,
+        run.resolve().name,
+        base_ref,
+        info.get("base_model_id"),
+        config,
+        learnt,
+        Quantisation.from_record(info.get("model", {}).get("quantisation")),
+    )
 
 
 def _check_base(lm: LanguageModel, adapter: Adapter) -> None:
-    """The hashes are compared, not the names: a folder may have moved."""
-    if adapter.base_id and adapter.base_id.rpartition("@")[2] != lm.id.rpartition("@")[2]:
+    """The weights' hashes are compared: a folder may have moved, or be quantised otherwise."""
+    if adapter.base_id and _hash_in(adapter.base_id) != _hash_in(lm.id):
         raise ModelError(
             f"{adapter.folder}: was trained on {adapter.base_id}, not on {lm.id}",
             remedy="Give the base model it was trained on.",
         )
+
+
+def _hash_in(identifier: str) -> str:
+    return identifier.rpartition("@")[2].partition("-")[0]
 
 
 def _read_adapter(lm: LanguageModel, adapter: Adapter) -> Any:
@@ -98,6 +125,7 @@ def _read_adapter(lm: LanguageModel, adapter: Adapter) -> Any:
     try:
         with warnings.catch_warnings():  # PEFT's use of transformers, not ours to change
             warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # from a quantised base
             return PeftModel.from_pretrained(lm.model, adapter.folder)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(

@@ -11,6 +11,7 @@ import torch
 
 from detoxlab.errors import ModelError
 from detoxlab.models import templates
+from detoxlab.models.quantisation import parameter_count
 
 UNSTATED_CONTEXT = 2048
 
@@ -142,7 +143,7 @@ class LanguageModel:
         return {
             "id": self.id,
             **self.facts,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": parameter_count(self.model),
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": self.device.type,
             "context_length": self.context_length,

@@ -8,22 +8,28 @@ import torch
 
 from detoxlab.errors import ModelError
 from detoxlab.models.adapters import attach, base_of, find_adapter
+from detoxlab.models.dtypes import DType, named_dtype
 from detoxlab.models.language_model import LanguageModel
+from detoxlab.models.quantisation import (
+    FULL_PRECISION,
+    Quantisation,
+    check_usable,
+    dequantise,
+    settle,
+)
 from detoxlab.models.sources import Source, check_causal, check_weights, find_source, first_line
 from detoxlab.models.templates import FALLBACK_TEMPLATE
-
-DType = Literal["auto", "float32", "bfloat16", "float16"]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Options:
-    """How weights are read. Quantisation will be one more field, used by `_read_weights`."""
+    """How weights are read."""
 
     dtype: DType = "auto"
     device: str = "auto"
     trust_remote_code: bool = False
     safetensors_only: bool = True
+    quantisation: Quantisation = FULL_PRECISION
 
     def torch_device(self) -> torch.device:
         if self.device == "auto":
@@ -40,11 +46,7 @@ class Options:
     def torch_dtype(self) -> torch.dtype | Literal["auto"]:
         if self.dtype == "auto":
             return torch.float32 if self.torch_device().type == "cpu" else "auto"
-        if self.dtype not in DTYPES:
-            raise ModelError(
-                f"dtype {self.dtype!r} is unknown", remedy=f"Use auto, {', '.join(DTYPES)}."
-            )
-        return DTYPES[self.dtype]
+        return named_dtype(self.dtype)
 
 
 def load_model(
@@ -55,6 +57,7 @@ def load_model(
     revision: str | None = None,
     trust_remote_code: bool = False,
     safetensors_only: bool = True,
+    quantisation: Quantisation | None = None,
     adapter: str | Path | None = None,
     merge_adapter: bool = False,
 ) -> LanguageModel:
@@ -63,22 +66,35 @@ def load_model(
     `ref` is "embedded", a hub id, a model folder, a PEFT adapter folder or the run folder of
     a training; `adapter` puts an adapter (or train run) on another base. `dtype` "auto" is
     float32 on CPU and the weights' own type elsewhere; `device` "auto" takes a GPU if there
-    is one. `merge_adapter` adds the adapter to the weights in memory: faster to generate
-    with, equal up to rounding.
+    is one. `quantisation` holds linear layers in 8 or 4 bits; None is as the adapter was
+    trained, and full precision without one. `merge_adapter` adds the adapter to the weights
+    in memory, quantised ones brought back to full precision first: faster to generate with,
+    equal up to rounding.
 
     A missing pad token is taken from EOS. A tokenizer without chat template gets
     `FALLBACK_TEMPLATE`, and the model's `template_name` says so.
 
-    Raises `ModelError` when no usable causal language model can be made of it.
+    Raises `ModelError` when no usable causal language model can be made of it, and
+    `DependencyError` when bitsandbytes is needed and missing.
     """
-    options = Options(dtype, device, trust_remote_code, safetensors_only)
     part = find_adapter(adapter) if adapter is not None else None
     if part is None and (folder := Path(ref)).is_dir() and not (folder / "config.json").exists():
         part = find_adapter(folder)
         base_ref = base_of(part)
     else:
         base_ref = str(ref)
+    if quantisation is None:
+        quantisation = (part and part.quantisation) or FULL_PRECISION
+    options = Options(
+        dtype,
+        device,
+        trust_remote_code,
+        safetensors_only,
+        quantisation,
+    )
     lm = _load_base(find_source(base_ref, revision, trust_remote_code), base_ref, options)
+    if merge_adapter:
+        dequantise(lm.model)
     return lm if part is None else attach(lm, part, str(ref), merge_adapter)
 
 
@@ -90,8 +106,11 @@ def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
     check_weights(source.folder, options.safetensors_only)
     tokenizer, template_name = _load_tokenizer(source.folder, options.trust_remote_code)
     model = _read_weights(source.folder, options)
-    facts = {"ref": Path(ref).name if Path(ref).exists() else ref, **source.facts}
-    return LanguageModel(ref, source.id, model, tokenizer, template_name, facts)
+    facts: dict[str, Any] = {"ref": Path(ref).name if Path(ref).exists() else ref, **source.facts}
+    if chosen := options.quantisation:
+        facts["quantisation"] = chosen.record()
+    identifier = f"{source.id}{chosen.mark}"
+    return LanguageModel(ref, identifier, model, tokenizer, template_name, facts)
 
 
 def _load_tokenizer(folder: Path, remote_code: bool) -> tuple[Any, str]:
@@ -117,12 +136,33 @@ def _load_tokenizer(folder: Path, remote_code: bool) -> tuple[Any, str]:
     return tokenizer, FALLBACK_TEMPLATE.name
 
 
+def _quantising(folder: Path, options: Options) -> dict[str, Any]:
+    """What `from_pretrained` needs besides to quantise while it reads, layer by layer."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    device, remote_code = options.torch_device(), options.trust_remote_code
+    check_usable(device)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=remote_code)
+    if stored := getattr(config, "quantization_config", None):
+        raise ModelError(
+            f"{folder}: its weights are quantised already ({stored.get('quant_method')})",
+            remedy="Load it without quantisation.",
+        )
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(config, trust_remote_code=remote_code)
+    return {
+        "quantization_config": options.quantisation.loading_config(skeleton, device),
+        "device_map": {"": device},
+    }
+
+
 def _read_weights(folder: Path, options: Options) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
+    quantising = _quantising(folder, options) if options.quantisation else {}
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -130,8 +170,9 @@ def _read_weights(folder: Path, options: Options) -> Any:
             use_safetensors=True if options.safetensors_only else None,
             trust_remote_code=options.trust_remote_code,
             output_loading_info=True,
+            **quantising,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(
             f"{folder}: its weights cannot be loaded ({first_line(error)})",
             remedy="Fetch the model again; weights are read from safetensors unless allowed.",
@@ -141,4 +182,10 @@ def _read_weights(folder: Path, options: Options) -> Any:
             f"{folder}: {len(missing)} weights are missing, such as {missing[0]}",
             remedy="Fetch the model again: its weights do not fit its config.json.",
         )
-    return model.to(options.torch_device()).eval()
+    layers = settle(model)
+    if quantising and not layers:
+        raise ModelError(
+            f"{folder}: has no linear layers to quantise ({type(model).__name__})",
+            remedy="Load it without quantisation.",
+        )
+    return model.eval() if quantising else model.to(options.torch_device()).eval()

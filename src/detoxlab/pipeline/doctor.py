@@ -3,13 +3,20 @@
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from detoxlab.errors import DetoxlabError
+from detoxlab.errors import DependencyError, DetoxlabError
 from detoxlab.provenance import PACKAGES, hardware, package_version
+
+if TYPE_CHECKING:
+    import torch
+
+QUANTISED = "8 and 4 bits"
+LARGEST_ERROR = 0.2  # of a layer's output; fp4, the coarsest, has .13
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ def checks() -> Iterator[Check]:
     yield _disk()
     yield from _packages()
     yield from _devices()
+    yield _bfloat16()
+    yield _quantisation()
     yield from _embedded()
     yield from _extras()
 
@@ -63,6 +72,47 @@ def _devices() -> Iterator[Check]:
         yield Check("GPU", "absent", "none seen; everything runs on the CPU, in float32")
 
 
+def _bfloat16() -> Check:
+    """How long a product takes in bfloat16, against float32."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    ratio = _product_seconds(torch.bfloat16, device) / _product_seconds(torch.float32, device)
+    return Check("bfloat16", "ok", f"products take {ratio:.1f} times as long as in float32")
+
+
+def _product_seconds(dtype: "torch.dtype", device: str) -> float:
+    """The least of five, for square matrices of 512."""
+    import torch
+
+    matrix = torch.ones(512, 512, dtype=dtype, device=device)
+
+    def once() -> float:
+        began = time.perf_counter()
+        (matrix @ matrix).sum().item()
+        return time.perf_counter() - began
+
+    return min(once() for _ in range(5))
+
+
+def _quantisation() -> Check:
+    """Whether 8- and 4-bit layers give nearly what they should on this device, by trying."""
+    import torch
+
+    from detoxlab.models.quantisation import rounding_errors
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        errors = rounding_errors(device)
+    except DependencyError as error:
+        return Check(QUANTISED, "absent", str(error))
+    except (DetoxlabError, RuntimeError) as error:
+        return Check(QUANTISED, "broken", f"{device.type}: {error}")
+    found = ", ".join(f"{kind} (error {error:.1%})" for kind, error in errors.items())
+    sound = max(errors.values()) < LARGEST_ERROR
+    return Check(QUANTISED, "ok" if sound else "broken", f"{found} on {device.type}")
+
+
 def _embedded() -> Iterator[Check]:
     from detoxlab.models import LanguageModel, load_model
     from detoxlab.scorers import Scorer, load_scorer
@@ -81,7 +131,6 @@ def _embedded() -> Iterator[Check]:
 
 def _extras() -> Iterator[Check]:
     for package, use in (
-        ("bitsandbytes", "8-bit and 4-bit loading"),
         ("tensorboard", "report_to: tensorboard"),
         ("wandb", "report_to: wandb"),
         ("trackio", "report_to: trackio"),

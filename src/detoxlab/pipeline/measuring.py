@@ -106,7 +106,7 @@ def score_run(
 
 def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, LanguageModel | None]":
     from detoxlab.generate import HttpEngine, LocalEngine
-    from detoxlab.models import load_model
+    from detoxlab.models import Quantisation, load_model
 
     if settings.endpoint:
         server = HttpEngine(
@@ -116,12 +116,14 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
             api_key_env=settings.api_key_env,
         )
         return server, None
+    chosen = settings.quantisation
     lm = load_model(
         settings.model,
         dtype=settings.dtype,
         device=settings.device,
         revision=settings.revision,
         trust_remote_code=settings.trust_remote_code,
+        quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
     )
     markers = lm.next_turn_markers if protocol.chat else ()
     engine = LocalEngine(

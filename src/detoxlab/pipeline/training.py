@@ -9,7 +9,13 @@ from detoxlab.methods import Method, load_method
 from detoxlab.methods.export import DType as ExportDType
 from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.pipeline.comparing import compare_runs
-from detoxlab.pipeline.learning import describe_data, read_data, source_kind, summary
+from detoxlab.pipeline.learning import (
+    describe_data,
+    read_data,
+    source_kind,
+    summary,
+    training_scorers,
+)
 from detoxlab.pipeline.measuring import finished_run
 from detoxlab.pipeline.resources import measured_usage
 from detoxlab.recipe import TrainSettings
@@ -23,7 +29,7 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
     Method and hyperparameters are checked before data and model are read. With `resume`,
     training goes on from its last checkpoint, and a finished run is returned as it is.
     """
-    from detoxlab.models import load_model
+    from detoxlab.models import Quantisation, load_model
 
     method = _method(settings)
     source_kind(settings)
@@ -31,11 +37,17 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
     if resume and (finished := finished_run(out, config)):
         return finished
     data = read_data(settings, settings.seed)
-    lm = load_model(settings.model, dtype=settings.dtype, device=settings.device)
+    chosen = settings.quantisation
+    lm = load_model(
+        settings.model,
+        dtype=settings.dtype,
+        device=settings.device,
+        quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
+    )
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         run.update(
-            train_scorers=[load_scorer(name).id for name in method.config.training_scorers],
+            train_scorers=[load_scorer(name).id for name in training_scorers(settings, method)],
             **describe_data(settings),
         )
         before = run.info.get("training_seconds", 0.0)
@@ -67,12 +79,14 @@ def export_model(
     *,
     merged: bool = True,
     dtype: ExportDType = "float32",
+    original: bool = False,
     measured: Sequence[Path | str] = (),
 ) -> Path:
     """The model of the train run at `path` as a folder, with a card that holds what was measured.
 
     `measured` are run folders, the baseline first. A train run that lies in a recipe's folder
-    brings that recipe's measured runs, when none are named.
+    brings that recipe's measured runs, when none are named. For `dtype` and `original` see
+    `export_merged`.
     """
     run = Run.open(path)
     if run.info["kind"] != "train":
@@ -84,7 +98,7 @@ def export_model(
         "comparisons": comparisons,
     }
     if merged:
-        return export_merged(run, output, dtype=dtype, **facts)
+        return export_merged(run, output, dtype=dtype, original=original, **facts)
     return export_adapter(run, output, **facts)
 
 

@@ -27,6 +27,9 @@ from detoxlab.models import LanguageModel
 class AdapterTrainer:
     """A trainer of TRL, mixed in before it: sends nothing, saves adapters only, keeps two of them.
 
+    On a quantised model TRL trains the adapter in bfloat16, which swallows small updates and is
+    not what PEFT computes with once the adapter is loaded again: here it is always float32.
+
     `best` tells from the log history which step's checkpoint to keep besides the newest.
     """
 
@@ -34,6 +37,12 @@ class AdapterTrainer:
     model: Any
     state: Any
     best: Callable[[Sequence[Mapping[str, Any]]], int | None] = staticmethod(best_step)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for weight in self.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()
 
     def _send_telemetry(self) -> None:
         pass
