@@ -21,7 +21,7 @@ from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
 
 Range = tuple[float, float]
-SOURCES = ("dialogues", "pairs", "prompts")  # fields of Learning
+SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -71,6 +71,26 @@ class PairSettings(Settings):
     limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
     revision: str | None = Field(None, description="revision of a hub data set")
+
+
+class TextPart(Settings):
+    """One part of a mixture of texts; its name is the domain its texts are tagged with."""
+
+    source: str = Field(description="a known name of prompts, a local file, or a hub id")
+    path: str | None = Field(None, description="where the named source lies on this machine")
+    columns: dict[str, str] = Field({}, description="our field: column of the file")
+    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
+    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
+    revision: str | None = Field(None, description="revision of a hub data set")
+    proportion: float = Field(1.0, gt=0, description="its share, relative to the other parts")
+
+
+class TextSettings(Settings):
+    """Which texts to learn from: named parts in stated proportions."""
+
+    parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
+    limit: int | None = Field(None, ge=1, description="so many texts in all; none: what there is")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of texts held out")
 
 
 class SamplingSettings(Settings):
@@ -145,9 +165,10 @@ class Learning(Settings):
     dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
     pairs: PairSettings | None = Field(None, description="a preferred and another response")
     prompts: PromptSettings | None = Field(None, description="prompts to draw own responses to")
+    texts: TextSettings | None = Field(None, description="whole texts, mixed from domains")
     config: dict[str, Any] = Field({}, description="hyperparameters of the method")
 
-    def sources(self) -> dict[str, DialogueSettings | PairSettings | PromptSettings]:
+    def sources(self) -> dict[str, DialogueSettings | PairSettings | PromptSettings | TextSettings]:
         """The sources that were given, by the kind of data."""
         return {kind: given for kind in SOURCES if (given := getattr(self, kind)) is not None}
 
@@ -283,7 +304,9 @@ def relative(path: str) -> str:
 
 
 def portable(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a data source with its paths made relative."""
+    """Settings of a data source, or of several as `parts`, with their paths made relative."""
+    if "parts" in source:
+        return {**source, "parts": {n: portable(part) for n, part in source["parts"].items()}}
     paths = {key: relative(source[key]) for key in ("source", "path") if source.get(key)}
     return {**source, **paths}
 

@@ -80,6 +80,16 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A text to learn from as it stands; `domain` tags the part of a mixture that it came from."""
+
+    id: str
+    text: str
+    source: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How generations are drawn; travels with every result. Temperature 0 is greedy decoding."""
 

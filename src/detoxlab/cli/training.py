@@ -29,6 +29,10 @@ def train(
     prompts: Annotated[
         str | None, typer.Option(help="To draw own responses to: a name, a file or a hub id.")
     ] = None,
+    texts: Annotated[
+        str | None,
+        typer.Option(help="To imitate whole: a name, a file, a hub id; mixtures need a recipe."),
+    ] = None,
     data_path: Annotated[
         Path | None, typer.Option(help="Where the named data lie: a file or its folder.")
     ] = None,
@@ -67,6 +71,9 @@ def train(
         given["dialogues"] = {"source": dialogues, "validation": validation, **source}
     if pairs is not None:
         given["pairs"] = {"source": pairs, "validation": validation, **source}
+    if texts is not None:
+        part = {"source": texts, "where": arg.conditions(where), **source}
+        given["texts"] = {"parts": {"texts": part}, "validation": validation}
     if not given:
         kept = {"validation": validation} if usual_source(method) == "dialogues" else {}
         given[usual_source(method)] = {"source": "embedded", **kept, **source}

@@ -24,6 +24,7 @@ from detoxlab.data import (
     xstest,
 )
 from detoxlab.data.imported import load_responses_file
+from detoxlab.data.mixtures import Part, mix
 from detoxlab.data.source import (
     DialogueSet,
     DialogueSource,
@@ -37,7 +38,7 @@ from detoxlab.data.source import (
     sample,
     with_distinct_texts,
 )
-from detoxlab.data.split import split_dialogues, split_pairs, split_prompts
+from detoxlab.data.split import split_dialogues, split_pairs, split_prompts, split_texts
 from detoxlab.data.tabular import Row
 from detoxlab.data.where import Condition, choose
 from detoxlab.errors import ConfigError, UnknownNameError
@@ -53,6 +54,7 @@ __all__ = [
     "PROMPT_SOURCES",
     "DialogueSet",
     "LeftOutWarning",
+    "Part",
     "PreferenceSet",
     "Source",
     "describe_dialogues",
@@ -62,9 +64,11 @@ __all__ = [
     "load_preferences",
     "load_prompts",
     "load_responses_file",
+    "mix",
     "split_dialogues",
     "split_pairs",
     "split_prompts",
+    "split_texts",
 ]
 
 PROMPT_SOURCES: dict[str, PromptSource] = {

@@ -1,4 +1,4 @@
-"""Dialogues, pairs and prompts divided into train and validation; no provocation on both sides."""
+"""Data divided into train and validation, with no provocation and no text on both sides."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.records import Dialogue, Preference, Prompt, Turn
+from detoxlab.records import Dialogue, Preference, Prompt, Text, Turn
 
 T = TypeVar("T")
 
@@ -44,6 +44,13 @@ def split_prompts(
 ) -> tuple[list[Prompt], list[Prompt]]:
     """Prompts as `split_dialogues` divides dialogues: those with the same words move together."""
     return _divide(prompts, [[prompt.text] for prompt in prompts], validation, seed, "prompts")
+
+
+def split_texts(
+    texts: Sequence[Text], *, validation: float = 0.1, seed: int
+) -> tuple[list[Text], list[Text]]:
+    """Texts as `split_dialogues` divides dialogues: those with the same words move together."""
+    return _divide(texts, [[text.text] for text in texts], validation, seed, "texts")
 
 
 def linked(texts: Sequence[Sequence[str]]) -> list[list[int]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from detoxlab.records import Dialogue, Preference
+from detoxlab.records import Dialogue, Preference, Text
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
 
 
-Source = Literal["dialogues", "pairs", "prompts"]
+Source = Literal["dialogues", "pairs", "prompts", "texts"]
 
 
 class MethodConfig(Settings):
@@ -47,6 +47,15 @@ class PairSplit:
     rejected: Sequence[tuple[str, str]] = ()
 
 
+@dataclass(frozen=True)
+class TextSplit:
+    """What methods that imitate whole texts learn from, by domain; see `DialogueSplit`."""
+
+    train: Sequence[Text]
+    validation: Sequence[Text] = ()
+    rejected: Sequence[tuple[str, str]] = ()
+
+
 class Method(Protocol):
     """One way of treating a model. `config` holds its hyperparameters and nothing else."""
 
@@ -57,8 +66,8 @@ class Method(Protocol):
     def fit(self, lm: "LanguageModel", data: Any, run: Run) -> Path:
         """The folder of the adapter made from `lm` and `data`, inside `run`.
 
-        `data` is a `DialogueSplit`, a `PairSplit` or a sequence of prompts, whichever the
-        method learns from.
+        `data` is a `DialogueSplit`, a `PairSplit`, a `TextSplit` or a sequence of prompts,
+        whichever the method learns from.
 
         The base model is left as it was found, on disk and in memory. Called again on a run
         that was cut off, it goes on from the last complete checkpoint; on a run that is

@@ -3,19 +3,24 @@
 from typing import Any
 
 from detoxlab.data import (
+    Part,
     describe_dialogues,
     describe_preferences,
     describe_source,
     load_dialogues,
     load_preferences,
+    load_prompts,
+    mix,
     split_dialogues,
     split_pairs,
+    split_texts,
 )
 from detoxlab.errors import ConfigError
 from detoxlab.methods import METHODS, DialogueSplit, Method, PairSplit
-from detoxlab.methods.base import Source
+from detoxlab.methods.base import Source, TextSplit
 from detoxlab.pipeline.measuring import read_prompts
-from detoxlab.recipe import DialogueSettings, Learning, PairSettings
+from detoxlab.recipe import DialogueSettings, Learning, PairSettings, TextPart, TextSettings
+from detoxlab.records import Prompt
 from detoxlab.registry import look_up
 
 
@@ -47,12 +52,14 @@ def training_scorers(settings: Learning, method: Method) -> tuple[str, ...]:
 
 
 def read_data(settings: Learning, seed: int) -> Any:
-    """A `DialogueSplit`, a `PairSplit` or a list of prompts, as the method takes it."""
+    """A `DialogueSplit`, `PairSplit`, `TextSplit` or list of prompts, as the method takes it."""
     source = settings.sources()[source_kind(settings)]
     if isinstance(source, DialogueSettings):
         return read_dialogues(source, seed)
     if isinstance(source, PairSettings):
         return read_pairs(source, seed)
+    if isinstance(source, TextSettings):
+        return read_texts(source, seed)
     return read_prompts(source, seed)
 
 
@@ -60,6 +67,8 @@ def describe_data(settings: Learning) -> dict[str, Any]:
     """What is read, for the run's record, under the name of its kind."""
     kind = source_kind(settings)
     source: Any = settings.sources()[kind]
+    if isinstance(source, TextSettings):
+        return {kind: {name: _described_part(part) for name, part in source.parts.items()}}
     describe = {
         "dialogues": describe_dialogues,
         "pairs": describe_preferences,
@@ -70,8 +79,8 @@ def describe_data(settings: Learning) -> dict[str, Any]:
 
 def summary(data: Any) -> str:
     """How much there is to learn from, in words."""
-    if isinstance(data, DialogueSplit | PairSplit):
-        kind = "dialogues" if isinstance(data, DialogueSplit) else "pairs"
+    kinds = {DialogueSplit: "dialogues", PairSplit: "pairs", TextSplit: "texts"}
+    if kind := kinds.get(type(data)):
         return (
             f"{len(data.train)} {kind}, {len(data.validation)} for validation, "
             f"{len(data.rejected)} left out"
@@ -95,3 +104,23 @@ def read_pairs(settings: PairSettings, seed: int) -> PairSplit:
     read = load_preferences(settings.source, **options, seed=seed)
     training, validation = split_pairs(read.pairs, validation=settings.validation, seed=seed)
     return PairSplit(training, validation, read.rejected)
+
+
+def read_texts(settings: TextSettings, seed: int) -> TextSplit:
+    """Training and validation texts of all parts, mixed in their proportions."""
+    parts = {
+        name: Part(_read_part(part, seed), part.proportion) for name, part in settings.parts.items()
+    }
+    texts = mix(parts, limit=settings.limit, seed=seed)
+    training, validation = split_texts(texts, validation=settings.validation, seed=seed)
+    return TextSplit(training, validation)
+
+
+def _read_part(part: TextPart, seed: int) -> list[Prompt]:
+    options = part.model_dump(exclude={"source", "proportion"}, exclude_defaults=True)
+    return load_prompts(part.source, **options, seed=seed, deduplicate=True)
+
+
+def _described_part(part: TextPart) -> dict[str, Any]:
+    described = describe_source(part.source, path=part.path, revision=part.revision)
+    return described | {"proportion": part.proportion}
