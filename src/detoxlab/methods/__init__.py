@@ -14,9 +14,11 @@ from typing import Any
 from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, PairSplit
 from detoxlab.methods.dpo import DPO, DPOConfig
 from detoxlab.methods.filtering import Filter, FilterConfig
+from detoxlab.methods.grpo import GRPO, GRPOConfig
 from detoxlab.methods.kto import KTO, KTOConfig
 from detoxlab.methods.ppo import PPO, PPOConfig
 from detoxlab.methods.rejection import Rejection, RejectionConfig
+from detoxlab.methods.rloo import RLOO, RLOOConfig
 from detoxlab.methods.sft import SFT, SFTConfig
 from detoxlab.registry import look_up, with_entry_points
 from detoxlab.settings import parse
@@ -26,29 +28,35 @@ METHODS: dict[str, MethodSpec] = with_entry_points(
     {
         "dpo": MethodSpec(DPOConfig, DPO, ("prompts", "pairs")),
         "filter": MethodSpec(FilterConfig, Filter),
+        "grpo": MethodSpec(GRPOConfig, GRPO, ("prompts",)),
         "kto": MethodSpec(KTOConfig, KTO, ("prompts", "pairs")),
         "ppo": MethodSpec(PPOConfig, PPO, ("prompts",)),
         "rejection": MethodSpec(RejectionConfig, Rejection, ("prompts",)),
+        "rloo": MethodSpec(RLOOConfig, RLOO, ("prompts",)),
         "sft": MethodSpec(SFTConfig, SFT),
     },
 )
 
 __all__ = [
     "DPO",
+    "GRPO",
     "KTO",
     "METHODS",
     "PPO",
+    "RLOO",
     "SFT",
     "DPOConfig",
     "DialogueSplit",
     "Filter",
     "FilterConfig",
+    "GRPOConfig",
     "KTOConfig",
     "Method",
     "MethodConfig",
     "MethodSpec",
     "PPOConfig",
     "PairSplit",
+    "RLOOConfig",
     "Rejection",
     "RejectionConfig",
     "SFTConfig",
