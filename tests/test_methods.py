@@ -17,13 +17,27 @@ from detoxlab.methods.training.log import (
     validations_since_best,
 )
 from detoxlab.models import LanguageModel
+from detoxlab.records import Prompt
 from detoxlab.registry import with_entry_points
 from detoxlab.runs import Run, TornLineWarning
 from detoxlab.settings import parse
 
+SMALL: dict[str, Any] = {"batch_size": 4, "lora_r": 4}
+DIALOGUES = DialogueSplit(dialogues(8), dialogues(2, start=100))
+PROMPTS = [Prompt(f"q{i}", f"well {i}", "test") for i in range(14)]
+# The tiny model's own responses are strings of random bytes, which some gates stop.
+OWN: dict[str, Any] = {
+    "draws": {"k": 4, "max_new_tokens": 8},
+    "reward": {"gates": {"other_language": False, "repeated_unit": False}},
+}
+
 # What a method of this project learns from, and the settings of a run of three steps.
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "sft": (DialogueSplit(dialogues(8), dialogues(2, start=100)), {"batch_size": 4, "lora_r": 4}),
+    "dpo": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
+    "filter": (DIALOGUES, SMALL),
+    "kto": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
+    "rejection": (PROMPTS, SMALL | OWN),
+    "sft": (DIALOGUES, SMALL),
 }
 
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tiny import save_tiny, tiny_lm
+from training_runs import fitted, logged
 
 from detoxlab.errors import ConfigError, RunMismatchError, TrainingError
 from detoxlab.methods import PairSplit, load_method
 from detoxlab.methods.pair_rows import PairRow, RejectedPair, pair_builder
 from detoxlab.methods.training.log import TrainLog
 from detoxlab.models import LanguageModel, load_model, token_log_probs
-from detoxlab.records import Preference, Prompt, Turn
+from detoxlab.records import Preference, Turn
 from detoxlab.runs import Run
 
-FAST: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-2, "save_steps": 4, "lora_r": 4}
 METHODS = ("dpo", "kto")
 
 
@@ -34,26 +34,9 @@ def pair(i: int, chosen: str = "", rejected: str = "") -> Preference:
 DATA = PairSplit([pair(i) for i in range(16)], [pair(i) for i in range(100, 104)])
 
 
-def trained(
-    name: str,
-    folder: Path,
-    lm: LanguageModel | None = None,
-    data: PairSplit | list[Prompt] = DATA,
-    **settings: Any,
-) -> Run:
-    method = load_method(name, FAST | settings)
-    run = Run.start(folder, kind="train", config=method.config.model_dump(mode="json"), resume=True)
-    with run.writing():
-        adapter = method.fit(lm or tiny_lm(), data, run)
-    assert adapter == run.path / "adapter"
-    return run
-
-
-def logged(run: Run, key: str = "loss") -> dict[int, float]:
-    found = [
-        (row["step"], row[key]) for row in TrainLog(run.path).rows() if row.get(key) is not None
-    ]
-    return dict(found)
+def trained(name: str, folder: Path, lm: LanguageModel | None = None, **settings: Any) -> Run:
+    """A run on `DATA`."""
+    return fitted(name, folder, DATA, lm, **settings)
 
 
 def rows_of(lm: LanguageModel, pairs: Any = DATA.train) -> list[PairRow]:
@@ -295,13 +278,13 @@ def test_an_interrupted_run_goes_on_as_if_never_interrupted(
 def test_other_pairs_can_not_resume_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = interrupted(tmp_path / "run", monkeypatch, 2, "dpo", epochs=2)
     with pytest.raises(RunMismatchError, match="not those that this training began with"):
-        trained("dpo", run.path, data=PairSplit(DATA.train[1:]), epochs=2)
+        fitted("dpo", run.path, PairSplit(DATA.train[1:]), epochs=2)
 
 
 def test_left_out_pairs_are_counted_and_listed(tmp_path: Path) -> None:
     bad = [pair(90, "a", "a"), pair(91, "x" * 300)]
     data = PairSplit([*DATA.train, *bad], (), [("row 3", "odd roles")])
-    info = trained("dpo", tmp_path / "run", data=data, max_steps=1).info
+    info = fitted("dpo", tmp_path / "run", data, max_steps=1).info
     assert (info["train_pairs"], info["rejected_pairs"]) == (16, 3)
     lines = (tmp_path / "run" / "rejected.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["row 3", "p90", "p91"]
@@ -310,7 +293,7 @@ def test_left_out_pairs_are_counted_and_listed(tmp_path: Path) -> None:
 
 def test_no_pair_left_is_an_error_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no pair to learn from: 1 .*the same tokens"):
-        trained("dpo", tmp_path / "run", data=PairSplit([pair(1, "a", "a")]))
+        fitted("dpo", tmp_path / "run", PairSplit([pair(1, "a", "a")]))
 
 
 @pytest.mark.parametrize(
