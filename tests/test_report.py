@@ -21,7 +21,7 @@ from detoxlab.measure.table import measure
 from detoxlab.records import Difference, Guard, Measurement, from_json
 from detoxlab.report import FORMATS, build_report, words
 from detoxlab.report.bench import bench_table
-from detoxlab.report.examples import PER_RULE, choose, examples
+from detoxlab.report.examples import PER_RULE, choose, examples, training_samples
 from detoxlab.report.figures import all_figures
 from detoxlab.report.html import as_html
 from detoxlab.report.plain import as_csv, as_json, as_markdown
@@ -357,8 +357,25 @@ def test_long_texts_are_cut_and_empty_ones_named(tmp_path: Path) -> None:
     assert [side.empty for one in found for side in one.sides].count(True) in (0, 2)
 
 
+def with_samples(shown: Study, steps: int) -> Study:
+    row = {"prompt_id": "p", "sample": 0, "prompt": "Prompt number 1", "reward": 0.25}
+    more = {"text": "a telltale sample", "gates": ["empty", "unscored"]}
+    samples = tuple({"step": step, **row, **more} for step in range(1, steps + 1))
+    trained = dataclasses.replace(shown.trained[0], samples=samples)
+    return dataclasses.replace(shown, trained=(trained,))
+
+
+def test_samples_of_a_training_are_of_its_first_middle_and_last_step(small: Study) -> None:
+    found = training_samples(with_samples(small, 9).trained[0], 1)
+    assert [one.rule for one in found] == ["Step 1", "Step 5", "Step 9"]
+    scores = [("reward", "0.250"), ("gate", "Empty responses"), ("gate", "Unscored")]
+    assert list(found[0].sides[0].scores) == scores
+    assert "a telltale sample" in as_html(with_samples(small, 1))
+
+
 def test_texts_stand_in_the_page_only(tmp_path: Path) -> None:
     shown = study(tmp_path, prompts=6, k=1, texts=dict.fromkeys(range(6), "a telltale response"))
+    shown = with_samples(shown, 3)
     assert "a telltale response" in as_html(shown)
     others = [as_markdown(shown, every_table(shown)), as_csv(shown), json.dumps(as_json(shown))]
     assert not any("telltale" in text or "Prompt number" in text for text in others)
@@ -441,7 +458,7 @@ def test_a_torn_training_log_is_named_with_its_line(tmp_path: Path) -> None:
     run = Run.start(tmp_path / "train", kind="train", config={})
     (run.path / "train.jsonl").write_text('{"step": 1, "loss": 2.0}\n[1]\n')
     with pytest.raises(DataError, match=r"train.jsonl:2: not a JSON object"):
-        read_log(run)
+        read_log(run.path / "train.jsonl")
 
 
 def test_names_say_which_run_is_meant(tmp_path: Path) -> None:

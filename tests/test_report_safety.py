@@ -49,12 +49,15 @@ def hostile_study(folder: Path) -> Study:
     base = study(folder, prompts=12, k=2, texts=_writable(texts), prompt_texts=_writable(asked))
     runs = tuple(_poisoned(run, f"{HOSTILE} {at}") for at, run in enumerate(base.measured))
     names = [run.name for run in runs]
+    sample = {"step": 1, "prompt_id": HOSTILE, "sample": 0, "reward": 0.5, "gates": [HOSTILE]}
+    samples = tuple({**sample, "prompt": HOSTILE, "text": payload} for payload in PAYLOADS)
+    training = Trained(HOSTILE, {HOSTILE: HOSTILE}, {"x": [HOSTILE]}, ({HOSTILE: 1},), samples)
     return dataclasses.replace(
         base,
         title=HOSTILE,
         measured=runs,
         comparisons=(_poisoned_comparison(names),),
-        trained=(Trained(HOSTILE, {HOSTILE: HOSTILE}, {"x": [HOSTILE]}, ({HOSTILE: 1},)),),
+        trained=(training,),
     )
 
 

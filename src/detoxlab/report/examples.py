@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from detoxlab.report import words
 from detoxlab.report.safety import clipped
-from detoxlab.report.study import Measured, Pair, Study
+from detoxlab.report.study import Measured, Pair, Study, Trained
 
 PER_RULE = 4
 CHARACTERS = 600
@@ -34,13 +35,12 @@ class Side:
     run: str
     text: str
     empty: bool
-    finish_reason: str
     scores: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The same prompt and sample in the baseline and in a variant."""
+    """The same prompt and sample in the baseline and in a variant, or one of a training."""
 
     key: str
     rule: str
@@ -48,7 +48,7 @@ class Example:
     sample: int
     prompt: str
     change: str
-    sides: tuple[Side, Side]
+    sides: tuple[Side, ...]
 
 
 def choose(
@@ -107,6 +107,29 @@ def examples(study: Study, variant: Measured, index: int, *, seed: int = 0) -> l
     ]
 
 
+def training_samples(trained: Trained, index: int) -> list[Example]:
+    """Responses that were drawn while the model was trained: first, middle and last logged step."""
+    steps = sorted({row["step"] for row in trained.samples})
+    chosen = {steps[0], steps[len(steps) // 2], steps[-1]} if steps else set()
+    rows = [row for row in trained.samples if row["step"] in chosen]
+    return [_sample(trained, f"sample-{index}-{at}", row) for at, row in enumerate(rows, start=1)]
+
+
+def _sample(trained: Trained, key: str, row: Mapping[str, Any]) -> Example:
+    gates = [words.label(str(name)) for name in row["gates"]]
+    scores = [("reward", words.number(row["reward"], "score")), *(("gate", g) for g in gates)]
+    text = str(row["text"])
+    return Example(
+        key=key,
+        rule=f"Step {row['step']}",
+        prompt_id=str(row["prompt_id"]),
+        sample=int(row["sample"]),
+        prompt=clipped(str(row["prompt"]), CHARACTERS),
+        change="",
+        sides=(Side(trained.name, clipped(text, CHARACTERS), not text.strip(), tuple(scores)),),
+    )
+
+
 def _example(study: Study, variant: Measured, key: str, rule: str, pair: Pair) -> Example:
     runs = (study.baseline, variant)
     before, after = (run.score(pair, study.judge_id, study.attribute) for run in runs)
@@ -127,8 +150,7 @@ def _side(study: Study, run: Measured, pair: Pair) -> Side:
         run=run.name,
         text=clipped(generation.text, CHARACTERS),
         empty=not generation.text.strip(),
-        finish_reason=generation.finish_reason,
-        scores=tuple(_scores(study, run, pair)),
+        scores=(*_scores(study, run, pair), ("ended by", generation.finish_reason)),
     )
 
 

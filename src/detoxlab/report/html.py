@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from detoxlab.report import words
 from detoxlab.report.bench import bench_table
-from detoxlab.report.examples import RULE_NOTE, Example, examples
+from detoxlab.report.examples import RULE_NOTE, Example, examples, training_samples
 from detoxlab.report.figures import Figure, all_figures
 from detoxlab.report.safety import script_json, visible
 from detoxlab.report.sources import provenance_tables, unfinished
@@ -88,6 +88,11 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
     shown = [
         (variant.name, examples(study, variant, index, seed=seed))
         for index, variant in enumerate(study.variants, start=1)
+    ]
+    shown += [
+        (f"{run.name}, while it was trained", samples)
+        for index, run in enumerate(study.trained, start=1)
+        if (samples := training_samples(run, index))
     ]
     sections = [
         Section("bench", "All variants", bench, tuple(figures["trade-off"])),

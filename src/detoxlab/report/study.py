@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from detoxlab.errors import DataError
@@ -74,12 +75,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trained:
-    """A training run: how, and what each logged step said."""
+    """A training run: how, what each logged step said, and responses drawn on the way."""
 
     name: str
     info: Mapping[str, Any]
     config: Mapping[str, Any]
     log: tuple[Mapping[str, Any], ...]
+    samples: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,15 +160,15 @@ def read_measured(run: Run, name: str) -> Measured:
 
 def read_trained(run: Run, name: str) -> Trained:
     """The training run with its log."""
-    return Trained(name=name, info=run.info, config=run.config, log=read_log(run))
+    log, samples = read_log(run.path / "train.jsonl"), read_log(run.path / "samples.jsonl")
+    return Trained(name=name, info=run.info, config=run.config, log=log, samples=samples)
 
 
-def read_log(run: Run) -> tuple[Mapping[str, Any], ...]:
-    """The rows of `train.jsonl`; none when there is no such file.
+def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `train.jsonl` or `samples.jsonl`; none when there is no such file.
 
     Raises `DataError` with file and line for a row that is no JSON object.
     """
-    path = run.path / "train.jsonl"
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(complete_lines(path) if path.exists() else (), start=1):
         try:
