@@ -29,7 +29,10 @@ class GRPOConfig(OnlineConfig):
     """Hyperparameters of GRPO. Each default names where it comes from."""
 
     kl_coefficient: float = Field(
-        default=0.04, ge=0, description="beta, weight of the KL to the base; Shao et al.: .04"
+        default=0.04,
+        ge=0,
+        description="beta, weight of the KL to the base; 0: it is not even measured; "
+        "Shao et al.: .04",
     )
     scale_rewards: Literal["group", "batch", "none"] = Field(
         default="none",

@@ -7,7 +7,7 @@ TRL's trainers with our reward, our generation and a penalty for leaving the bas
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from detoxlab.errors import TrainingError
 from detoxlab.methods.reward import RewardSettings
@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Sized
 
 
+class GroupRollout(Rollout):
+    """How groups of responses are drawn, one group per prompt."""
+
+    prompts: int = Field(default=16, ge=1, description="prompts per step; fewer if there are fewer")
+    k: int = Field(default=8, ge=2, description="responses per prompt, compared with each other")
+
+
 class OnlineConfig(TrainingConfig):
     """Hyperparameters of methods that draw, reward and learn one batch of responses per step."""
 
-    rollout: Rollout = Rollout(prompts=16, k=8)
+    rollout: GroupRollout = GroupRollout()
     reward: RewardSettings = RewardSettings()
     stop: StopRules = StopRules()
     max_steps: int | None = Field(default=60, ge=0, description="none: one pass over the prompts")
@@ -44,12 +51,6 @@ class OnlineConfig(TrainingConfig):
     samples_every: int = Field(
         default=10, ge=1, description="keep a few responses to read every so many steps"
     )
-
-    @model_validator(mode="after")
-    def _groups_are_whole(self) -> "OnlineConfig":
-        if self.rollout.k < 2:
-            raise ValueError(f"rollout.k is {self.rollout.k}, but a group needs 2 responses")
-        return self
 
     @property
     def training_scorers(self) -> tuple[str, ...]:

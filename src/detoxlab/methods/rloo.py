@@ -27,7 +27,9 @@ class RLOOConfig(OnlineConfig):
     """Hyperparameters of RLOO. Each default names where it comes from."""
 
     kl_coefficient: float = Field(
-        default=0.05, ge=0, description="beta, weight of the KL to the base; Ahmadian et al.: .03"
+        default=0.05,
+        ge=0,
+        description="beta, weight of the KL to the base; 0: the KL is not even measured; TRL: .05",
     )
     normalize_advantages: bool = Field(
         default=False, description="over the batch: mean 0, standard deviation 1; TRL: off"
