@@ -34,6 +34,7 @@ SAME_BYTES = (
     "measurements.json",
     "adapter/adapter_model.safetensors",
     "rejected.jsonl",
+    "samples.jsonl",
 )
 
 
@@ -94,7 +95,7 @@ def _same_bytes(one: Path, two: Path) -> bool:
 def _train_rows(run: Path) -> list[dict[str, object]]:
     path = run / "train.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+    return [{k: v for k, v in json.loads(line).items() if not k.startswith(TIMES)} for line in lines]
 
 
 def _arguments(command: list[str], run: Path) -> list[str]:
