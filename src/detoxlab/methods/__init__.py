@@ -11,6 +11,7 @@ objects are `MethodSpec`s.
 from collections.abc import Mapping
 from typing import Any
 
+from detoxlab.methods.auxiliary import Auxiliary, AuxiliaryConfig
 from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, PairSplit
 from detoxlab.methods.dpo import DPO, DPOConfig
 from detoxlab.methods.filtering import Filter, FilterConfig
@@ -26,6 +27,7 @@ from detoxlab.settings import parse
 METHODS: dict[str, MethodSpec] = with_entry_points(
     "detoxlab.methods",
     {
+        "auxiliary": MethodSpec(AuxiliaryConfig, Auxiliary, ("prompts",)),
         "dpo": MethodSpec(DPOConfig, DPO, ("prompts", "pairs")),
         "filter": MethodSpec(FilterConfig, Filter),
         "grpo": MethodSpec(GRPOConfig, GRPO, ("prompts",)),
@@ -33,7 +35,7 @@ METHODS: dict[str, MethodSpec] = with_entry_points(
         "ppo": MethodSpec(PPOConfig, PPO, ("prompts",)),
         "rejection": MethodSpec(RejectionConfig, Rejection, ("prompts",)),
         "rloo": MethodSpec(RLOOConfig, RLOO, ("prompts",)),
-        "sft": MethodSpec(SFTConfig, SFT),
+        "sft": MethodSpec(SFTConfig, SFT, ("dialogues", "texts")),
     },
 )
 
@@ -45,6 +47,8 @@ __all__ = [
     "PPO",
     "RLOO",
     "SFT",
+    "Auxiliary",
+    "AuxiliaryConfig",
     "DPOConfig",
     "DialogueSplit",
     "Filter",

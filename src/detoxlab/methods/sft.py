@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from detoxlab.methods.base import DialogueSplit
+from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.training.config import PassesConfig
 from detoxlab.runs import Run
 
@@ -42,8 +42,8 @@ class SFT:
 
     config: SFTConfig = field(default_factory=SFTConfig)
 
-    def fit(self, lm: "LanguageModel", data: DialogueSplit, run: Run) -> Path:
-        """The folder of the adapter that learnt the responses of `data.train`.
+    def fit(self, lm: "LanguageModel", data: DialogueSplit | TextSplit, run: Run) -> Path:
+        """The folder of the adapter that learnt the responses, or whole texts, of `data.train`.
 
         It is the adapter of the checkpoint with the lowest validation loss, or of the last
         step where there is no validation data. `lm` itself is left as it was. See

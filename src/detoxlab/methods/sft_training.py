@@ -17,10 +17,11 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from detoxlab.errors import TrainingError
-from detoxlab.methods.base import DialogueSplit
+from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.rejected import write_rejected
 from detoxlab.methods.rows import IGNORED, Row, build_rows, row_builder
 from detoxlab.methods.sft import SFTConfig
+from detoxlab.methods.text_rows import build_text_rows
 from detoxlab.methods.training.adapters import (
     check_can_train,
     finished_adapter,
@@ -64,23 +65,24 @@ class Trainer(AdapterTrainer, SFTTrainer):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Rows:
-    """The training and validation rows of one run, and the dialogues that made none."""
+    """The training and validation rows of one run, and what made none; `kind` is what of."""
 
     train: Sequence[Row]
     validation: Sequence[Row]
     rejected: Sequence[tuple[str, str]]
     max_length: int
+    kind: str = "dialogues"
 
     def record(self) -> dict[str, Any]:
         """What `run.json` holds of the data."""
         every = [*self.train, *self.validation]
         content = json.dumps([(row.input_ids, row.labels) for row in every])
         return {
-            "train_dialogues": len(self.train),
-            "validation_dialogues": len(self.validation),
-            "rejected_dialogues": len(self.rejected),
+            f"train_{self.kind}": len(self.train),
+            f"validation_{self.kind}": len(self.validation),
+            f"rejected_{self.kind}": len(self.rejected),
             "rejected_reasons": dict(Counter(reason for _, reason in self.rejected)),
-            "cut_dialogues": sum(row.cut for row in every),
+            f"cut_{self.kind}": sum(row.cut for row in every),
             "learnt_tokens": sum(row.learnt for row in self.train),
             "max_length": self.max_length,
             "rows_sha256": hashlib.sha256(content.encode()).hexdigest(),
@@ -88,19 +90,25 @@ class Rows:
 
 
 def fit_adapter(
-    config: SFTConfig, lm: LanguageModel, data: DialogueSplit, run: Run, method: str = "sft"
+    config: SFTConfig,
+    lm: LanguageModel,
+    data: DialogueSplit | TextSplit,
+    run: Run,
+    method: str = "sft",
 ) -> Path:
     """The adapter of `SFT.fit`; `method` is what the run's record calls it."""
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
+    if isinstance(data, TextSplit):
+        return fit_rows(config, lm, text_rows(config, lm, data), run, method)
     return fit_rows(config, lm, dialogue_rows(config, lm, data), run, method)
 
 
 def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, method: str) -> Path:
     """The adapter that learnt these rows."""
     record_start(run, lm, method, rows.record())
-    write_rejected(run, rows.rejected, "dialogues")
+    write_rejected(run, rows.rejected, rows.kind)
     steps = config.total_steps(len(rows.train))
 
     def make(folder: Path, resumes: bool) -> Trainer:
@@ -139,6 +147,17 @@ def dialogue_rows(config: SFTConfig, lm: LanguageModel, data: DialogueSplit) -> 
             remedy="Give dialogues that end with an assistant turn, or raise max_length.",
         )
     return Rows(train, validation, rejected, max_length)
+
+
+def text_rows(config: SFTConfig, lm: LanguageModel, data: TextSplit) -> Rows:
+    """The rows of the texts; `TrainingError` when none is left to learn from."""
+    max_length = min(config.max_length, lm.context_length)
+    train, not_train = build_text_rows(lm, data.train, max_length)
+    validation, not_validation = build_text_rows(lm, data.validation, max_length)
+    if not train:
+        raise TrainingError("no text to learn from", remedy="Give texts of at least two tokens.")
+    rejected = [*data.rejected, *not_train, *not_validation]
+    return Rows(train, validation, rejected, max_length, "texts")
 
 
 def _dataset(rows: Sequence[Row]) -> Dataset:

@@ -1,0 +1,101 @@
+"""The auxiliary model of NADO as a method of its own: it learns which beginnings end accepted.
+
+It is fitted on labelled responses of the untouched model and changes no weight of it. What it
+leaves decodes (`detoxlab measure MODEL --steer nado:RUN`, or `detoxlab measure RUN`) and is
+what constraint-regularised fine-tuning is made of.
+
+Source: Meng et al. 2022, arXiv 2205.14219; formulas and departures in docs/regularised.md.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, field_validator
+
+from detoxlab.methods.base import MethodConfig
+from detoxlab.methods.constraints import Condition
+from detoxlab.methods.sampled import DrawSettings
+from detoxlab.records import Prompt
+from detoxlab.runs import Run
+from detoxlab.settings import Settings
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
+AUXILIARY = "auxiliary"
+
+
+class HeadSettings(Settings):
+    """The auxiliary head and how it is fitted. Defaults: coarsely tuned on the embedded model."""
+
+    blocks: int = Field(default=1, ge=0, le=4, description="residual layers before the output")
+    tied: bool = Field(
+        default=True,
+        description="compare with the LM's output embeddings; false: a free row per token, as "
+        "in Meng et al. 2022",
+    )
+    steps: int = Field(default=300, ge=1, description="optimizer steps per fit")
+    batch_size: int = Field(default=64, ge=1, description="responses per step")
+    learning_rate: float = Field(default=2e-3, gt=0, description="AdamW's, falling to 0")
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's")
+    consistency: float = Field(
+        default=0.1, ge=0, description="weight of the forward-consistency loss (NADO, eq. 5)"
+    )
+    balanced: bool = Field(
+        default=True,
+        description="draw accepted and other responses alike often; weights keep R calibrated",
+    )
+
+
+class AuxiliaryConfig(MethodConfig):
+    """Hyperparameters of the auxiliary model."""
+
+    conditions: tuple[Condition, ...] = Field(
+        default=(Condition(),), min_length=1, description="what a response must meet, all at once"
+    )
+    draws: DrawSettings = Field(
+        default=DrawSettings(), description="how responses are drawn; top_p must be 1"
+    )
+    head: HeadSettings = Field(default=HeadSettings(), description="the head and its fit")
+    chat: bool = Field(
+        default=True, description="prompts in the chat template; false: plain texts to continue"
+    )
+    validation: float = Field(
+        default=0.1, gt=0, lt=1, description="share of prompts held out for the report"
+    )
+    seed: int = Field(default=0, ge=0, description="of responses, order and initial weights")
+
+    @field_validator("draws")
+    @classmethod
+    def _whole_distribution(cls, draws: DrawSettings) -> DrawSettings:
+        if draws.top_p < 1:
+            raise ValueError(
+                f"draws.top_p is {draws.top_p}: responses must come from the whole distribution; "
+                "set it to 1, and change temperature instead"
+            )
+        return draws
+
+    @property
+    def training_scorers(self) -> tuple[str, ...]:
+        """The scorers whose verdicts are learnt."""
+        return tuple(dict.fromkeys(condition.scorer for condition in self.conditions))
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """Fitting the auxiliary model, as a `Method`."""
+
+    config: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
+
+    def fit(self, lm: "LanguageModel", data: "list[Prompt]", run: Run) -> Path:
+        """The folder of the head fitted on responses to the prompts: no adapter comes of it.
+
+        Responses are kept in the run folder, so that a killed run draws none again; the fit
+        itself takes seconds and begins anew. `auxiliary/report.json` tells on held-out prompts
+        how well R orders and is calibrated. Raises `TrainingError` when no response at all is
+        accepted.
+        """
+        from detoxlab.methods.auxiliary_training import fit_auxiliary
+
+        return fit_auxiliary(self.config, lm, data, run)

@@ -1,0 +1,134 @@
+"""How the method `auxiliary` goes: draw, label, fit, report. Imports torch."""
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detoxlab.data import split_prompts
+from detoxlab.generate import LocalEngine, generate_into
+from detoxlab.methods.auxiliary import AUXILIARY, AuxiliaryConfig, HeadSettings
+from detoxlab.methods.auxiliary_fitting import Fit, evaluate_head
+from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
+from detoxlab.methods.auxiliary_samples import (
+    Sample,
+    acceptance_rate,
+    drawn_from,
+    labelled,
+    log_weights,
+    read_features,
+)
+from detoxlab.methods.constraints import Oracle
+from detoxlab.methods.regularised_losses import importance_weights
+from detoxlab.methods.sampled import PROMPTS, TRAINING
+from detoxlab.methods.training.adapters import base_ref
+from detoxlab.methods.training.log import TrainLog
+from detoxlab.models import LanguageModel
+from detoxlab.models.hidden import OutputLayer, output_layer
+from detoxlab.progress import progress
+from detoxlab.records import Generation, Prompt
+from detoxlab.runs import Run
+
+REPORT = f"{AUXILIARY}/report.json"
+
+
+def fit_auxiliary(
+    config: AuxiliaryConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run
+) -> Path:
+    """The folder of the head; see `Auxiliary.fit`."""
+    folder = run.path / AUXILIARY
+    if (run.path / REPORT).is_file():
+        return folder
+    oracle, output = Oracle(config.conditions), output_layer(lm)
+    run.update(
+        method="auxiliary", base_model=base_ref(lm), base_model_id=lm.id, model=lm.fingerprint()
+    )
+    samples, unscored = _draw(config, lm, prompts, oracle, run)
+    train, held_out = _divided(config, prompts, samples)
+    acceptance = acceptance_rate(train)
+    head = new_head(config.head, output, acceptance, seed=config.seed)
+    length = config.draws.max_new_tokens
+    features = read_features(lm, output, train, length)
+    train = drawn_from(train, features, output, config.draws.temperature)
+    weights_N = importance_weights(log_weights(train, features))
+    log = TrainLog(run.path)
+    log.cut_after(-1)
+    with progress("fitting the auxiliary model", config.head.steps) as advance:
+
+        def record(row: Mapping[str, float]) -> None:
+            log.append(row)
+            advance(1)
+
+        Fit(head, output, features, weights_N, config.head, config.seed).run(record)
+    report = evaluate_head(head, output, read_features(lm, output, held_out, length))
+    publish_head(head, folder, facts(config, lm, acceptance))
+    run.update(acceptance=round(acceptance, 6), unscored=unscored, drawn=len(samples))
+    run.write_json(REPORT, report)
+    return folder
+
+
+def new_head(
+    settings: HeadSettings, output: OutputLayer, acceptance: float, *, seed: int
+) -> AuxiliaryHead:
+    """A head that knows nothing but the acceptance rate."""
+    vocabulary, width = output.weight_VD.shape
+    shape = HeadShape(width, vocabulary, settings.blocks, settings.tied)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = AuxiliaryHead(shape, output.weight_VD, acceptance=acceptance)
+    return head.to(output.weight_VD.device)
+
+
+def facts(config: Any, lm: LanguageModel, acceptance: float) -> dict[str, Any]:
+    """What stands beside a saved head: whose hidden states it reads, and what it is about."""
+    return {
+        "model": lm.id,
+        "conditions": [condition.model_dump() for condition in config.conditions],
+        "acceptance": acceptance,
+    }
+
+
+def publish_head(head: AuxiliaryHead, folder: Path, content: dict[str, Any]) -> None:
+    """Put the head into `folder` whole or not at all."""
+    draft = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    save_head(head, draft, content)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.replace(folder)
+
+
+def _draw(
+    config: AuxiliaryConfig,
+    lm: LanguageModel,
+    prompts: Sequence[Prompt],
+    oracle: Oracle,
+    run: Run,
+) -> tuple[list[Sample], float]:
+    """Labelled responses to all prompts, drawn into the run folder; and the unscored share."""
+    sampling = config.draws.sampling(config.seed)
+    engine = LocalEngine(
+        lm,
+        chat=config.chat,
+        batch_size=config.draws.batch_size,
+        iteration=TRAINING,
+        next_turn_markers=lm.next_turn_markers if config.chat else (),
+    )
+    run.write_once(PROMPTS, prompts)
+    run.update(drawn_with=dataclasses.asdict(sampling))
+    generate_into(run, engine, prompts, sampling)
+    prompts_ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
+    return labelled(oracle, run.read_all("generations", Generation), prompts_ids)
+
+
+def _divided(
+    config: AuxiliaryConfig, prompts: Sequence[Prompt], samples: Sequence[Sample]
+) -> tuple[list[Sample], list[Sample]]:
+    _, held_out = split_prompts(prompts, validation=config.validation, seed=config.seed)
+    aside = {prompt.id for prompt in held_out}
+    return (
+        [sample for sample in samples if sample.prompt_id not in aside],
+        [sample for sample in samples if sample.prompt_id in aside],
+    )
