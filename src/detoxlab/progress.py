@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from typing import Protocol
 
+from detoxlab import processes
+
 
 class Advance(Protocol):
     """Moves the bar on; `note` is a word beside it, such as the speed."""
@@ -16,8 +18,12 @@ class Advance(Protocol):
 def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """A bar for `total` steps of which `done` are behind us; yields `advance(steps, note)`.
 
-    Without a terminal it prints a plain line at the start and at the end only.
+    Without a terminal it prints a plain line at the start and at the end only; of several
+    processes only the main one shows anything.
     """
+    if not processes.is_main():
+        yield _unseen
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -58,6 +64,11 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
         yield advance
 
 
+def _unseen(_steps: int, /, note: str = "") -> None:
+    del note
+
+
 def say(line: str) -> None:
-    """One plain line on stderr: which stage begins."""
-    sys.stderr.write(f"{line}\n")
+    """One plain line on stderr, from the main process: which stage begins, how it went."""
+    if processes.is_main():
+        sys.stderr.write(f"{line}\n")

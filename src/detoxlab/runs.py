@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from detoxlab import provenance
+from detoxlab import processes, provenance
 from detoxlab.errors import (
     DataError,
     MissingFileError,
@@ -77,20 +77,13 @@ class Run:
         """A new run at `path`, or with `resume` the one that is there, if its config is the same.
 
         Raises `RunError` when something is there and `resume` is False, `RunMismatchError`
-        when what is there was made with another config.
+        when what is there was made with another config. Of several processes the main one makes
+        the folder; the others find it made.
         """
         run = cls(Path(path))
-        if (run.path / "run.json").exists():
-            run._check_same(kind, config, resume)
-            run.update(status="running", finished=None)
-            return run
-        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-            raise RunError(
-                f"{run.path}: exists and is not a run folder",
-                remedy="Choose another --out, or remove it.",
-            )
-        info = provenance.new_run(run.path.name, kind=kind, seed=seed, parent=parent)
-        run._create(info, config)
+        if processes.is_main():
+            run._begin(kind, config, seed, parent, resume)
+        processes.wait()
         return run
 
     @classmethod
@@ -135,7 +128,13 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for writing; a second process gets `RunLockedError` at once."""
+        """Hold the run for writing; a second process gets `RunLockedError` at once.
+
+        Of processes that joined, the main one holds it for all.
+        """
+        if not processes.is_main():
+            yield
+            return
         with (self.path / "run.lock").open("a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -254,6 +253,26 @@ class Run:
 
     # --- inside ---
 
+    def _begin(
+        self,
+        kind: str,
+        config: Mapping[str, Any],
+        seed: int,
+        parent: str | None,
+        resume: bool,
+    ) -> None:
+        if (self.path / "run.json").exists():
+            self._check_same(kind, config, resume)
+            self.update(status="running", finished=None)
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(
+                f"{self.path}: exists and is not a run folder",
+                remedy="Choose another --out, or remove it.",
+            )
+        info = provenance.new_run(self.path.name, kind=kind, seed=seed, parent=parent)
+        self._create(info, config)
+
     def _create(self, info: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """Make the folder with its first two files, whole or not at all."""
         draft = Run(self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp"))
@@ -310,7 +329,12 @@ def file_name(identifier: str) -> str:
 
 
 def append_rows(path: Path, rows: Sequence[Any]) -> None:
-    """Add records to a JSON Lines file in one write, and flush them to the disk."""
+    """Add records to a JSON Lines file in one write, and flush them to the disk.
+
+    Like all that writes here, it does nothing in a process that is not the main one.
+    """
+    if not processes.is_main():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(row if isinstance(row, str) else to_line(row) for row in rows).encode()
     with _naming(path), path.open("ab") as handle:
@@ -333,6 +357,8 @@ def complete_lines(path: Path) -> list[bytes]:
 
 def keep_lines(path: Path, count: int) -> None:
     """Cut a JSON Lines file back to its first `count` lines."""
+    if not processes.is_main():
+        return
     kept = path.read_bytes().split(b"\n")[:count]
     size = sum(len(line) + 1 for line in kept)
     if size != path.stat().st_size:
@@ -372,6 +398,8 @@ def _read_text(path: Path) -> str:
 
 
 def _write_atomically(path: Path, text: str) -> None:
+    if not processes.is_main():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _naming(path), draft.open("w", encoding="utf-8") as handle:

@@ -53,6 +53,7 @@ def train(
     dry_run: arg.DryRun = False,
 ) -> None:
     """Make an adapter from a model by one of the methods; the base model is never touched."""
+    from detoxlab import processes
     from detoxlab.pipeline import train_model
     from detoxlab.pipeline.learning import usual_source
     from detoxlab.pipeline.training import plan
@@ -94,8 +95,10 @@ def train(
     if dry_run:
         typer.echo(plan(settings))
         return
-    run = train_model(settings, out, resume=resume)
-    typer.echo(f"run: {run.path}\nmeasure it: detoxlab measure {run.path} --out NEW")
+    with processes.joined(device):
+        run = train_model(settings, out, resume=resume)
+        if processes.is_main():
+            typer.echo(f"run: {run.path}\nmeasure it: detoxlab measure {run.path} --out NEW")
 
 
 def export(

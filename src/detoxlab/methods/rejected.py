@@ -1,9 +1,10 @@
 """What a training left out: `rejected.jsonl`, one line per item with the reason."""
 
 import json
-import sys
 from collections.abc import Sequence
 
+from detoxlab import processes
+from detoxlab.progress import say
 from detoxlab.runs import Run
 
 REJECTED = "rejected.jsonl"
@@ -18,5 +19,6 @@ def write_rejected(run: Run, rejected: Sequence[tuple[str, str]], kind: str) -> 
         return
     path = run.path / REJECTED
     lines = [json.dumps({"id": name, "reason": why}) + "\n" for name, why in rejected]
-    path.write_text("".join(lines), encoding="utf-8")
-    sys.stderr.write(f"{len(rejected)} {kind} left out: see {path}\n")
+    if processes.is_main():
+        path.write_text("".join(lines), encoding="utf-8")
+    say(f"{len(rejected)} {kind} left out: see {path}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from detoxlab import processes
 from detoxlab.methods.pair_rows import PairRow, RejectedPair
 from detoxlab.methods.reward import Reward, RewardSettings
 from detoxlab.records import Generation, Prompt, Sampling
@@ -89,7 +90,9 @@ def draw_responses(
     )
     run.write_once(PROMPTS, prompts)
     run.update(drawn_with=dataclasses.asdict(sampling))
-    generate_into(run, engine, prompts, sampling)
+    if processes.is_main():
+        generate_into(run, engine, prompts, sampling)
+    processes.wait()
     ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
     grouped: dict[str, list[Response]] = {prompt.id: [] for prompt in prompts}
     for response in _rewarded(reward, prompts, run.read_all("generations", Generation), ids):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from detoxlab import processes
 from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
 from detoxlab.methods.export import DType as ExportDType
@@ -27,8 +28,14 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
     """The run at `out` with the adapter that the method made; the base model is untouched.
 
     Method and hyperparameters are checked before data and model are read. With `resume`,
-    training goes on from its last checkpoint, and a finished run is returned as it is.
+    training goes on from its last checkpoint, and a finished run is returned as it is. Under
+    `accelerate launch` every process calls this, and all work on the one run.
     """
+    with processes.joined(settings.device):
+        return _train(settings, out, resume)
+
+
+def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
     from detoxlab.models import Quantisation, load_model
 
     method = _method(settings)
@@ -47,6 +54,7 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         run.update(
+            processes=processes.count(),
             train_scorers=[load_scorer(name).id for name in training_scorers(settings, method)],
             **describe_data(settings),
         )

@@ -4,7 +4,6 @@ Imports transformers and peft, seconds: import it only to train.
 """
 
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback
 
+from detoxlab import processes
 from detoxlab.errors import TrainingError
 from detoxlab.methods.training import checkpoints
 from detoxlab.methods.training.adapters import ADAPTER, CHECKPOINTS, base_ref
@@ -55,12 +55,15 @@ def train_adapter(training: Training, run: Run) -> Path:
         quiet_libraries(),
         own_randomness(lm.device),
         borrowed_model(lm),
-        trackers(training.config.report_to, run.path) as send,
+        trackers(training.config.report_to if processes.is_main() else (), run.path) as send,
     ):
         state = _train(training, run, folder, TrainLog(run.path, send))
     history = state["log_history"]
     best = training.best(history) or state["global_step"]
-    checkpoints.publish_adapter(checkpoints.checkpoint_path(folder, best), adapter, base_ref(lm))
+    processes.wait()
+    if processes.is_main():
+        best_path = checkpoints.checkpoint_path(folder, best)
+        checkpoints.publish_adapter(best_path, adapter, base_ref(lm))
     run.update(
         steps=state["global_step"],
         planned_steps=training.steps,
@@ -69,7 +72,9 @@ def train_adapter(training: Training, run: Run) -> Path:
         stopped_early=state["global_step"] < training.steps,
         stopped_because=training.stops(history),
     )
-    shutil.rmtree(folder)
+    if processes.is_main():
+        shutil.rmtree(folder)
+    processes.wait()
     return adapter
 
 
@@ -83,7 +88,9 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
     untrained: dict[str, Any] = {"global_step": 0, "log_history": []}
     state = checkpoints.state_of(start) if start else untrained
     done = state["global_step"]
-    checkpoints.keep_only(folder, {done, training.best(state["log_history"]) or 0})
+    processes.wait()
+    if processes.is_main():
+        checkpoints.keep_only(folder, {done, training.best(state["log_history"]) or 0})
     log.cut_after(done if start else -1)
     if start and _is_over(training, state):
         return state
@@ -100,7 +107,8 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
         for callback in callbacks:
             trainer.add_callback(callback)
         if steps == 0:
-            trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
+            if processes.is_main():
+                trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
             return state
         _run_trainer(trainer, start, training.config)
     state = dict(vars(trainer.state))
@@ -129,9 +137,9 @@ def _is_over(training: Training, state: Mapping[str, Any]) -> bool:
 
 
 def _report_interruption(run: Run, step: int, steps: int) -> None:
-    sys.stderr.write(
+    say(
         f"{run.path}: stopped at step {step} of {steps}, the checkpoint is saved; "
-        "go on with --resume\n"
+        "go on with --resume"
     )
     raise KeyboardInterrupt
 

@@ -6,7 +6,6 @@ Imports transformers, several seconds: import it only to train.
 import contextlib
 import math
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +14,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
+from detoxlab import processes
 from detoxlab.errors import TrainingError
 from detoxlab.methods.training.checkpoints import keep_only
 from detoxlab.methods.training.config import TrainingConfig
 from detoxlab.methods.training.log import TrainLog, best_step
 from detoxlab.models import LanguageModel
+from detoxlab.progress import say
 
 
 class AdapterTrainer:
@@ -36,6 +38,8 @@ class AdapterTrainer:
     args: Any
     model: Any
     state: Any
+    eval_dataset: Any
+    data_collator: Any
     best: Callable[[Sequence[Mapping[str, Any]]], int | None] = staticmethod(best_step)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,8 +66,20 @@ class AdapterTrainer:
                 f"be written ({str(error).splitlines()[0][:120]})",
                 remedy="Make room on the disk; --resume goes on from the checkpoint before it.",
             ) from error
-        kept = {self.state.global_step, self.best(self.state.log_history) or 0}
-        keep_only(Path(self.args.output_dir), kept)
+        processes.wait()  # every process has written its random state
+        if processes.is_main():
+            kept = {self.state.global_step, self.best(self.state.log_history) or 0}
+            keep_only(Path(self.args.output_dir), kept)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """All validation rows in every process: shares are filled up with rows counted twice."""
+        if processes.count() == 1:
+            return super().get_eval_dataloader(eval_dataset)  # type: ignore[misc]
+        return DataLoader(
+            eval_dataset or self.eval_dataset,
+            batch_size=self.args.per_device_eval_batch_size,
+            collate_fn=self.data_collator,
+        )
 
 
 class LogCallback(TrainerCallback):  # type: ignore[misc]
@@ -139,7 +155,7 @@ class FlowCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_kwargs: Any) -> None:
         self.advance(1)
-        if self.interruption.requested:
+        if processes.any_of(self.interruption.requested):
             control.should_save = control.should_training_stop = True
 
     def on_log(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
@@ -164,7 +180,7 @@ class Interruption:
         def handle(_signal: int, _frame: Any) -> None:
             self.requested = True
             signal.signal(signal.SIGINT, previous)
-            sys.stderr.write("\nstopping after this step; Ctrl-C again stops at once\n")
+            say("\nstopping after this step; Ctrl-C again stops at once")
 
         signal.signal(signal.SIGINT, handle)
         try:
@@ -183,7 +199,7 @@ def trainer_arguments(
     return {
         "output_dir": str(folder),
         "max_steps": steps,
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": share_of_batch(config.batch_size),
         "per_device_eval_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
         "learning_rate": config.learning_rate,
@@ -207,6 +223,17 @@ def trainer_arguments(
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
     }
+
+
+def share_of_batch(batch_size: int) -> int:
+    """The rows of each process of a batch of `batch_size` rows; `TrainingError` if uneven."""
+    share, left = divmod(batch_size, processes.count())
+    if left:
+        raise TrainingError(
+            f"batch_size {batch_size} cannot be shared by {processes.count()} processes",
+            remedy="It counts the rows of all processes: choose a multiple of their number.",
+        )
+    return share
 
 
 def validating(config: TrainingConfig, *, validates: bool, resumes: bool) -> dict[str, Any]:
