@@ -21,8 +21,8 @@ END, LETTERS, LENGTH = 0, "abcde", 3
 PROMPT = Prompt("p", "a", "test")
 
 
-def enumerated_lm(seed: int = 0) -> LanguageModel:
-    """A random Llama of one layer over five letters and an end token."""
+def enumerated_lm(seed: int = 0, layers: int = 1) -> LanguageModel:
+    """A random Llama over five letters and an end token."""
     vocabulary = {"<|end|>": END, **{letter: i for i, letter in enumerate(LETTERS, start=1)}}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -33,7 +33,7 @@ def enumerated_lm(seed: int = 0) -> LanguageModel:
         vocab_size=len(vocabulary),
         hidden_size=32,
         intermediate_size=64,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=16,
