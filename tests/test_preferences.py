@@ -75,14 +75,14 @@ def test_the_prompt_is_what_the_model_is_asked_when_measured() -> None:
     assert row.rejected_ids == (*lm.tokenizer("c").input_ids, end)
 
 
-def test_a_long_prompt_is_cut_alike_for_both_responses() -> None:
-    lm = tiny_lm()
-    whole = pair_builder(lm, chat=True, max_length=256).build(pair(1, "a" * 20, "b"))
-    cut = pair_builder(lm, chat=True, max_length=30).build(pair(1, "a" * 20, "b"))
-    assert cut.length <= 30
+@pytest.mark.parametrize(("chosen", "rejected"), [("a" * 20, "b"), ("b", "a" * 20)])
+def test_a_long_prompt_is_cut_alike_for_both_responses(chosen: str, rejected: str) -> None:
+    lm, one = tiny_lm(), pair(1, chosen, rejected)
+    whole = pair_builder(lm, chat=True, max_length=256).build(one)
+    cut = pair_builder(lm, chat=True, max_length=30).build(one)
+    assert cut.length == 30
     assert (cut.chosen_ids, cut.rejected_ids) == (whole.chosen_ids, whole.rejected_ids)
-    assert cut.prompt_ids == whole.prompt_ids[-len(cut.prompt_ids) :]
-    assert len(cut.prompt_ids) == 9
+    assert cut.prompt_ids == whole.prompt_ids[-9:]
 
 
 def test_whole_texts_begin_where_a_document_begins() -> None:
