@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detoxlab.compare import Limits
-    from detoxlab.data import load_dialogues, load_prompts, load_responses_file
+    from detoxlab.data import (
+        load_dialogues,
+        load_preferences,
+        load_prompts,
+        load_responses_file,
+    )
     from detoxlab.encoders import load_encoder
     from detoxlab.errors import DetoxlabError
     from detoxlab.generate import HttpEngine, LocalEngine, generate_into
@@ -55,7 +60,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "detoxlab.compare": ("Limits",),
-    "detoxlab.data": ("load_dialogues", "load_prompts", "load_responses_file"),
+    "detoxlab.data": (
+        "load_dialogues",
+        "load_preferences",
+        "load_prompts",
+        "load_responses_file",
+    ),
     "detoxlab.encoders": ("load_encoder",),
     "detoxlab.errors": ("DetoxlabError",),
     "detoxlab.generate": ("HttpEngine", "LocalEngine", "generate_into"),
@@ -122,6 +132,7 @@ __all__ = [
     "generate_into",
     "get_protocol",
     "load_dialogues",
+    "load_preferences",
     "load_encoder",
     "load_method",
     "load_model",
