@@ -4,6 +4,7 @@ Heavy packages are imported inside the commands, so that `detoxlab --help` is im
 """
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -63,6 +64,7 @@ def _settle() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.showwarning = _one_line  # type: ignore[assignment]
 
 

@@ -188,8 +188,7 @@ def parameter_count(model: Any) -> int:
 
 def _quieten() -> None:
     """It warns of casts that LLM.int8() is made of, and of a faster kernel we do not use."""
-    for name in ("autograd._functions", "backends.cpu.ops"):
-        logging.getLogger(f"bitsandbytes.{name}").setLevel(logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _kept_layers(skeleton: Any) -> list[str]:

@@ -222,6 +222,7 @@ def trainer_arguments(
         "report_to": "none",  # `TrainLog` sends its rows to the trackers
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
+        "ddp_find_unused_parameters": False,  # every adapter weight is used in every step
     }
 
 
