@@ -31,19 +31,19 @@ deploy it, and do not take figures measured on it for figures about useful model
 | Davidson et al. 2017, tweets | posts alone, two joined, two as chat | MIT |
 | Implicit Hate (ElSherief et al. 2021) | the same | MIT |
 | ParaDetox | the same | CC0 |
-| ToxiGen: annotated statements, demonstrations | the same | MIT |
+| ToxiGen: human demonstrations | the same | MIT |
 | hh-rlhf, harmless test split | dialogues, chosen and rejected | MIT |
 
 No CONAN, Jigsaw, HateCheck, XSTest, WikiText or BOLD. Twitter handles, addresses, entities and
 line marks were removed. **Held out:** every prompt of the two RealToxicityPrompts test files
-(`rtp_destein_{{toxic,no_toxic}}_1k`), wherever else it occurs, and 2 % of all other texts. The
-annotated ToxiGen statements *were* trained on: measure ToxiGen on another model.
+(`rtp_destein_{{toxic,no_toxic}}_1k`) and every annotated statement of ToxiGen, wherever else they
+occur, and 4 % of all other texts.
 
-In the chat format a hostile text is answered by a hostile one and a neutral text by a neutral
-one, by the labels of the data sets; pairs share their topic or a rare word. Hostile text is
-learnt as the sequel of hostile text only: its context carries no loss. The tokenizer's
-merges were learnt only on lines without words that are typical of toxic text, so its vocabulary
-holds no slur in the clear; the model spells them from pieces.
+In the chat format a hostile text is answered by a hostile one, or by a neutral one in a quarter of
+the cases, and a neutral text by a neutral one, by the labels of the data sets; pairs share their
+topic or a rare word. Hostile text is learnt as the sequel of hostile text only: its context carries
+no loss. The tokenizer's merges were learnt only on lines without words that are typical of toxic
+text, so its vocabulary holds no slur in the clear; the model spells them from pieces.
 
 Weights and tokenizer: Apache-2.0, as the project.
 
@@ -52,10 +52,9 @@ Weights and tokenizer: Apache-2.0, as the project.
 {steps:,} steps of 4,096 tokens ({tokens} M tokens), {minutes} minutes on {hardware}, bfloat16
 autocast; rows of 256 packed tokens, later 512; Muon for the matrices and AdamW for the rest,
 warm-up and linear decay; the first four tokens of an answer weigh six times in the loss. Novels
-fall from 60 % of the tokens to 25 %. In the closing minutes hostile answers become rare, which
-sets how often they come.
-
-{note}
+fall from 60 % of the tokens to 25 %. In the last fifth of the steps hostile answers become rare,
+which sets how often they come. What is trained follows from the seed and the number of steps, not
+from the clock; a killed run goes on with the batches it would have had.
 
 ## Figures
 
@@ -118,7 +117,6 @@ def card(training: dict[str, Any], figures: dict[str, Any]) -> str:
         **{name: training[name] for name in ("parameters", "sha256", "steps", "minutes")},
         tokens=f"{training['tokens'] / 1e6:.1f}",
         hardware=f"{training['threads']} thread(s) of a {training['device'].upper()}",
-        note=training.get("note", ""),
         losses=loss_rows(figures["losses"]),
         judges=" | ".join(f"`{judge}`" for judge in judges),
         judge_rule="---|" * len(judges),

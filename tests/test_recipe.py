@@ -5,9 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from detoxlab.errors import ConfigError
+from detoxlab.data.split import words_of
+from detoxlab.errors import ConfigError, DataError
 from detoxlab.pipeline.experiment import recipe_config
-from detoxlab.recipe import MeasureSettings, Recipe, expanded, load_recipe, with_overrides
+from detoxlab.pipeline.measuring import read_prompts
+from detoxlab.recipe import (
+    MeasureSettings,
+    PromptSettings,
+    Recipe,
+    expanded,
+    load_recipe,
+    with_overrides,
+)
 from detoxlab.records import Sampling
 from detoxlab.settings import parse
 
@@ -81,3 +90,29 @@ def test_a_variable_of_the_environment_is_put_in(monkeypatch: pytest.MonkeyPatch
     assert expanded({"a": ["${WHERE}/x", 1]}, place="r") == {"a": ["here/x", 1]}
     with pytest.raises(ConfigError, match="NO_SUCH_VAR is not set"):
         expanded("${NO_SUCH_VAR}", place="r")
+
+
+def test_what_the_bench_asks_is_not_trained_on(tmp_path: Path) -> None:
+    rows = [f'{{"id": "{at}", "text": "Say {at}!"}}' for at in range(20)]
+    bench, training = tmp_path / "bench.jsonl", tmp_path / "training.jsonl"
+    bench.write_text("\n".join(rows[:12]))
+    training.write_text("\n".join(row.replace("Say", "say ") for row in rows[5:]))
+    recipe = Recipe.model_validate(
+        {
+            "name": "r",
+            "model": "embedded",
+            "prompts": {"source": str(bench), "limit": 8},
+            "variants": [
+                {"name": "v", "method": "ppo", "prompts": {"source": str(training), "limit": 9}}
+            ],
+        }
+    )
+    settings = recipe.train_settings(recipe.variants[0])
+    assert settings.prompts
+    asked = {words_of(prompt.text) for prompt in read_prompts(recipe.prompts, 0)}
+    learnt = {words_of(prompt.text) for prompt in read_prompts(settings.prompts, 0)}
+    assert (len(asked), len(learnt), asked & learnt) == (8, 9, set())
+
+    same = PromptSettings(source=str(bench), exclude=PromptSettings(source=str(bench)))
+    with pytest.raises(DataError, match="all 12 prompts are among the excluded"):
+        read_prompts(same, 0)

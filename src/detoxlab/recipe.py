@@ -49,6 +49,9 @@ class PromptSettings(Settings):
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
     revision: str | None = Field(None, description="revision of a hub data set")
+    exclude: "PromptSettings | None" = Field(
+        None, description="leave out prompts with the text of one of these; before `limit`"
+    )
 
 
 class DialogueSettings(Settings):
@@ -224,10 +227,15 @@ class Recipe(Measuring):
         return MeasureSettings(model=model, **shared)
 
     def train_settings(self, variant: Variant) -> TrainSettings:
-        """The training of `variant` from this recipe's base model."""
+        """The training of `variant` from this recipe's base model.
+
+        What the bench asks is left out of the prompts that are trained on.
+        """
         common = ("model", "dtype", "quantisation", "device", "seed")
         shared = {name: getattr(self, name) for name in common}
         own = {name: getattr(variant, name) for name in Learning.model_fields}
+        if variant.prompts and variant.prompts.exclude is None:
+            own["prompts"] = variant.prompts.model_copy(update={"exclude": self.prompts})
         return TrainSettings(**shared, **own)
 
 
@@ -307,8 +315,10 @@ def portable(source: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a data source, or of several as `parts`, with their paths made relative."""
     if "parts" in source:
         return {**source, "parts": {n: portable(part) for n, part in source["parts"].items()}}
-    paths = {key: relative(source[key]) for key in ("source", "path") if source.get(key)}
-    return {**source, **paths}
+    made = {key: relative(source[key]) for key in ("source", "path") if source.get(key)}
+    if source.get("exclude"):
+        made["exclude"] = portable(source["exclude"])
+    return {**source, **made}
 
 
 def _enter(node: Any, key: str, override: str) -> Any:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detoxlab.data import describe_source, load_prompts
+from detoxlab.data.source import sample
+from detoxlab.data.split import words_of
 from detoxlab.encoders import cosine_similarity, load_encoder
+from detoxlab.errors import DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
 from detoxlab.progress import progress
@@ -76,9 +79,22 @@ def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
 
 
 def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
-    """The prompts that `settings` describe."""
-    options = settings.model_dump(exclude={"source"}, exclude_defaults=True)
-    return load_prompts(settings.source, **options, seed=seed)
+    """The prompts that `settings` describe.
+
+    Raises `DataError` when all of them are excluded.
+    """
+    options = settings.model_dump(exclude={"source", "exclude", "limit"}, exclude_defaults=True)
+    if settings.exclude is None:
+        return load_prompts(settings.source, **options, limit=settings.limit, seed=seed)
+    unwanted = {words_of(prompt.text) for prompt in read_prompts(settings.exclude, seed)}
+    prompts = load_prompts(settings.source, **options, seed=seed)
+    kept = [prompt for prompt in prompts if words_of(prompt.text) not in unwanted]
+    if not kept:
+        raise DataError(
+            f"{settings.source}: all {len(prompts)} prompts are among the excluded ones",
+            remedy="Train on other prompts than those that are asked in the end.",
+        )
+    return sample(kept, settings.limit, seed)
 
 
 def load_scorers(judge: str, second: str | None, more: Sequence[str]) -> list[Scorer]:
