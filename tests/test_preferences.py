@@ -309,3 +309,32 @@ def test_no_pair_left_is_an_error_with_the_reason(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_named(name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_method(name, settings)
+
+
+# --- what must not change unnoticed ---
+
+
+GOLDEN = {
+    "dpo": "0.6931 0.6931 0.3729 0.1070 0.0398 0.0242 0.0119 0.0137 0.0066 0.0049 "
+    "0.0055 0.0046 0.0034 0.0026 0.0034 0.0026 0.0023 0.0024 0.0024 0.0020",
+    "kto": "0.5000 0.5000 0.3966 0.2882 0.2021 0.2468 0.1153 0.0945 0.0783 0.0809 "
+    "0.0555 0.0510 0.0469 0.1442 0.0435 0.0368 0.0366 0.0371 0.0345 0.0285",
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_twenty_losses_are_as_they_always_were(name: str, tmp_path: Path) -> None:
+    run = trained(name, tmp_path / "run", epochs=9, max_steps=20, save_steps=20, learning_rate=3e-3)
+    expected = [float(loss) for loss in GOLDEN[name].split()]
+    # Processors differ in the last bits, which twenty steps of Adam may widen.
+    assert list(logged(run).values()) == pytest.approx(expected, abs=5e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_zero_steps_change_nothing(name: str, tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base")
+    run = trained(name, tmp_path / "run", load_model(base), max_steps=0)
+    tuned, plain = load_model(run.path), load_model(base)
+    ids = torch.tensor([plain.prompt_ids("you fool", chat=True)])
+    assert torch.equal(tuned.model(ids).logits, plain.model(ids).logits)
+    assert (run.info["steps"], logged(run)) == (0, {})
