@@ -35,6 +35,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert in_a_new_process(code).endswith("heavy: []")
 
 
+def test_the_names_and_settings_of_all_methods_import_nothing_heavy() -> None:
+    code = (
+        "import sys, detoxlab.methods, detoxlab.recipe\n"
+        "print([name for name in ('torch', 'transformers', 'peft', 'trl') if name in sys.modules])"
+    )
+    assert in_a_new_process(code) == "[]"
+
+
 def test_imports_follow_the_layers() -> None:
     subprocess.run(
         [Path(sys.executable).parent / "lint-imports", "--no-cache"],

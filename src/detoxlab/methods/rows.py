@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 
 import jinja2
 
-from detoxlab.models.templates import render
 from detoxlab.records import Dialogue, Turn
 
 if TYPE_CHECKING:
@@ -165,6 +164,8 @@ def row_builder(
     With `chat` the turns stand in the model's chat template; without, they are lines of a
     plain text, and the line break before the target is learnt with it.
     """
+    from detoxlab.models.templates import render  # torch comes with it
+
     tokenizer = lm.tokenizer
 
     def tokenize(text: str, opens: bool) -> list[int]:
