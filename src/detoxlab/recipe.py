@@ -315,7 +315,9 @@ def portable(source: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a data source, or of several as `parts`, with their paths made relative."""
     if "parts" in source:
         return {**source, "parts": {n: portable(part) for n, part in source["parts"].items()}}
-    made = {key: relative(source[key]) for key in ("source", "path") if source.get(key)}
+    made: dict[str, Any] = {
+        key: relative(source[key]) for key in ("source", "path") if source.get(key)
+    }
     if source.get("exclude"):
         made["exclude"] = portable(source["exclude"])
     return {**source, **made}
