@@ -38,53 +38,43 @@ class QuantisationSettings(Settings):
         return {"kind": given} if isinstance(given, str) else given
 
 
-class PromptSettings(Settings):
-    """Which prompts to ask."""
+class DataSettings(Settings):
+    """Where data are, and how much of them."""
 
     source: str = Field(description="a known name, a local file, or a hub id")
     path: str | None = Field(None, description="where the named source lies on this machine")
     columns: dict[str, str] = Field({}, description="our field: column of the file")
-    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
     limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
+    revision: str | None = Field(None, description="revision of a hub data set")
+
+
+class PromptSettings(DataSettings):
+    """Which prompts to ask."""
+
+    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
-    revision: str | None = Field(None, description="revision of a hub data set")
     exclude: "PromptSettings | None" = Field(
         None, description="leave out prompts with the text of one of these; before `limit`"
     )
 
 
-class DialogueSettings(Settings):
+class DialogueSettings(DataSettings):
     """Which dialogues to learn from."""
 
-    source: str = Field(description="a known name, a local file, or a hub id")
-    path: str | None = Field(None, description="where the named source lies on this machine")
-    columns: dict[str, str] = Field({}, description="our field: column of the file")
-    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     validation: float = Field(0.1, gt=0, lt=1, description="share of dialogues held out")
-    revision: str | None = Field(None, description="revision of a hub data set")
 
 
-class PairSettings(Settings):
+class PairSettings(DataSettings):
     """Which preference pairs to learn from."""
 
-    source: str = Field(description="a known name, a local file, or a hub id")
-    path: str | None = Field(None, description="where the named source lies on this machine")
-    columns: dict[str, str] = Field({}, description="our field: column of the file")
-    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
-    revision: str | None = Field(None, description="revision of a hub data set")
 
 
-class TextPart(Settings):
-    """One part of a mixture of texts; its name is the domain its texts are tagged with."""
+class TextPart(DataSettings):
+    """One part of a mixture of texts, read as prompts are; its name is its texts' domain."""
 
-    source: str = Field(description="a known name of prompts, a local file, or a hub id")
-    path: str | None = Field(None, description="where the named source lies on this machine")
-    columns: dict[str, str] = Field({}, description="our field: column of the file")
     where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
-    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
-    revision: str | None = Field(None, description="revision of a hub data set")
     proportion: float = Field(1.0, gt=0, description="its share, relative to the other parts")
 
 
