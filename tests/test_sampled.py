@@ -14,7 +14,7 @@ from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import RejectionConfig
 from detoxlab.methods.pair_rows import RejectedPair
-from detoxlab.methods.rejection_training import as_row, chosen, outcome
+from detoxlab.methods.rejection_training import accept, as_row, best_of_each
 from detoxlab.methods.reward import RewardSettings
 from detoxlab.methods.rows import IGNORED
 from detoxlab.methods.sampled import (
@@ -155,7 +155,6 @@ def test_no_pair_at_all_is_an_error_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_response_is_accepted_when_no_gate_stops_it_and_it_is_harmless() -> None:
-    config = RejectionConfig(threshold=0.5)
     responses = [
         response(0, 0.9),
         response(1, 0.5),
@@ -163,11 +162,15 @@ def test_a_response_is_accepted_when_no_gate_stops_it_and_it_is_harmless() -> No
         response(3, 0.0, "unscored"),
         response(4, 0.9, "empty", "repetition"),
     ]
-    found = [outcome(config, one) for one in responses]
-    assert found == ["accepted", "toxic", "accepted", "unscored", "empty"]
-    assert chosen(config, responses) == [responses[0], responses[2]]
-    assert chosen(RejectionConfig(best_only=True), responses) == [responses[0]]
-    assert chosen(RejectionConfig(best_only=True), responses[3:]) == []
+    accepted, rejected = accept(RejectionConfig(threshold=0.5), responses)
+    assert accepted == [responses[0], responses[2]]
+    assert rejected == [
+        ("q/1", "toxic: 0.5 or above"),
+        ("q/3", "gate: unscored"),
+        ("q/4", "gate: empty"),
+    ]
+    assert best_of_each(accepted) == [responses[0]]
+    assert best_of_each([]) == []
 
 
 def test_an_accepted_response_is_learnt_token_for_token() -> None:
@@ -180,15 +183,23 @@ def test_an_accepted_response_is_learnt_token_for_token() -> None:
 def test_what_was_accepted_is_recorded_and_learnt(tmp_path: Path) -> None:
     settings = {"draws": DRAWS, "reward": UNGATED, "epochs": 4}
     run = fitted("rejection", tmp_path / "run", PROMPTS, **settings)
-    info, outcomes = run.info, run.info["drawn_responses"]
-    assert sum(outcomes.values()) == 48
-    assert info["acceptance"] == pytest.approx(outcomes["accepted"] / 48, abs=1e-6)
-    assert info["train_dialogues"] + info["validation_dialogues"] == outcomes["accepted"]
+    info = run.info
+    learnt = info["train_responses"] + info["validation_responses"]
+    assert learnt + info["rejected_responses"] == 48
+    assert info["acceptance"] == pytest.approx(learnt / 48, abs=1e-6)
+    assert sum(info["rejected_reasons"].values()) == info["rejected_responses"]
     losses = logged(run)
     assert losses[max(losses)] < losses[1]
 
 
+def test_only_the_best_of_each_prompt_is_learnt_when_asked(tmp_path: Path) -> None:
+    settings = {"draws": DRAWS, "reward": UNGATED, "max_steps": 1}
+    info = fitted("rejection", tmp_path / "run", PROMPTS, best_only=True, **settings).info
+    assert info["train_responses"] + info["validation_responses"] <= len(PROMPTS)
+    assert any("higher reward" in reason for reason in info["rejected_reasons"])
+
+
 def test_nothing_accepted_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"accepted 0 of 48.*raise threshold"):
+    with pytest.raises(TrainingError, match=r"0\.00% were accepted.*raise threshold"):
         fitted("rejection", tmp_path / "run", PROMPTS, draws=DRAWS, threshold=1e-9)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"

@@ -60,8 +60,8 @@ class Rejection:
     def fit(self, lm: "LanguageModel", data: "list[Prompt]", run: Run) -> Path:
         """The folder of the adapter that learnt the accepted responses to the prompts.
 
-        `run.json` has the share that was accepted (`acceptance`) and why others were not. The
-        rest is as in `SFT.fit`.
+        `run.json` has the share that was accepted (`acceptance`) and, with `rejected.jsonl`, why
+        others were not. The rest is as in `SFT.fit`.
         """
         from detoxlab.methods.rejection_training import fit_accepted
 

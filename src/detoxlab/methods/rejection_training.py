@@ -3,7 +3,6 @@
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from detoxlab.models import LanguageModel
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
-NONE_ACCEPTED = "none of its responses was accepted"
+ACCEPTED, NOT_BEST = "", "another response to its prompt has a higher reward"
 
 
 def fit_accepted(
@@ -31,46 +30,65 @@ def fit_accepted(
     drawn = draw_responses(
         lm, prompts, config.draws, config.reward, run, chat=config.chat, seed=config.seed
     )
-    accepted = {name: chosen(config, responses) for name, responses in drawn.items()}
+    accepted, rejected = accept(config, [one for several in drawn.values() for one in several])
+    share = len(accepted) / (len(accepted) + len(rejected))
+    run.update(acceptance=round(share, 6))
+    kept = best_of_each(accepted) if config.best_only else accepted
+    names = set(map(name_of, kept))
+    rejected += [(name, NOT_BEST) for one in accepted if (name := name_of(one)) not in names]
     _, held_out = split_prompts(prompts, validation=config.validation, seed=config.seed)
     aside = {prompt.id for prompt in held_out}
     rows = Rows(
-        [as_row(one) for name, kept in accepted.items() if name not in aside for one in kept],
-        [as_row(one) for name, kept in accepted.items() if name in aside for one in kept],
-        [(name, NONE_ACCEPTED) for name, kept in accepted.items() if not kept],
+        [as_row(one) for one in kept if one.generation.prompt_id not in aside],
+        [as_row(one) for one in kept if one.generation.prompt_id in aside],
+        rejected,
         lm.context_length,
+        "responses",
     )
-    outcomes = Counter(outcome(config, one) for responses in drawn.values() for one in responses)
-    share = outcomes["accepted"] / outcomes.total()
     if not rows.train:
         raise TrainingError(
-            f"no response to learn from: accepted {outcomes['accepted']} of {outcomes.total()}",
+            f"no response to learn from: {share:.2%} were accepted",
             remedy="Give more prompts, raise draws.k, or raise threshold.",
         )
-    run.update(acceptance=round(share, 6), drawn_responses=dict(outcomes))
     return fit_rows(config, lm, rows, run, "rejection")
 
 
-def outcome(config: RejectionConfig, response: Response) -> str:
-    """What becomes of a response: "accepted", "toxic", or the gate that stopped it first."""
+def accept(
+    config: RejectionConfig, responses: Sequence[Response]
+) -> tuple[list[Response], list[tuple[str, str]]]:
+    """The accepted responses, and the names of the others with the reason."""
+    reasons = [refusal(config, one) for one in responses]
+    accepted = [one for one, why in zip(responses, reasons, strict=True) if why == ACCEPTED]
+    named = zip(map(name_of, responses), reasons, strict=True)
+    return accepted, [(name, why) for name, why in named if why != ACCEPTED]
+
+
+def refusal(config: RejectionConfig, response: Response) -> str:
+    """Why a response is not accepted: the first gate that stopped it, or its toxicity; or ""."""
     if response.gates:
-        return response.gates[0]
-    return "toxic" if response.toxicity >= config.threshold else "accepted"
+        return f"gate: {response.gates[0]}"
+    return f"toxic: {config.threshold:g} or above" if response.toxicity >= config.threshold else ""
 
 
-def chosen(config: RejectionConfig, responses: Sequence[Response]) -> list[Response]:
-    """The accepted responses to one prompt; with `best_only` the first of the best."""
-    accepted = [one for one in responses if outcome(config, one) == "accepted"]
-    if config.best_only and accepted:
-        return [max(accepted, key=lambda one: one.reward)]
-    return accepted
+def best_of_each(responses: Sequence[Response]) -> list[Response]:
+    """The first of those with the highest reward for each prompt."""
+    best: dict[str, Response] = {}
+    for one in responses:
+        so_far = best.setdefault(one.generation.prompt_id, one)
+        if one.reward > so_far.reward:
+            best[one.generation.prompt_id] = one
+    return list(best.values())
+
+
+def name_of(response: Response) -> str:
+    """The prompt's id and the sample's number."""
+    return f"{response.generation.prompt_id}/{response.generation.sample}"
 
 
 def as_row(response: Response) -> Row:
     """The row whose context is what the model read, and whose target is what it drew."""
-    generation = response.generation
     return Row(
-        f"{generation.prompt_id}/{generation.sample}",
+        name_of(response),
         (*response.prompt_ids, *response.ids),
         (*[IGNORED] * len(response.prompt_ids), *response.ids),
     )
