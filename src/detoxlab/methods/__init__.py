@@ -12,12 +12,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from detoxlab.methods.auxiliary import Auxiliary, AuxiliaryConfig
-from detoxlab.methods.base import DialogueSplit, Method, MethodConfig, MethodSpec, PairSplit
+from detoxlab.methods.base import (
+    DialogueSplit,
+    Method,
+    MethodConfig,
+    MethodSpec,
+    PairSplit,
+    TextSplit,
+)
 from detoxlab.methods.dpo import DPO, DPOConfig
 from detoxlab.methods.filtering import Filter, FilterConfig
 from detoxlab.methods.grpo import GRPO, GRPOConfig
 from detoxlab.methods.kto import KTO, KTOConfig
 from detoxlab.methods.ppo import PPO, PPOConfig
+from detoxlab.methods.regularised import Regularised, RegularisedConfig
 from detoxlab.methods.rejection import Rejection, RejectionConfig
 from detoxlab.methods.rloo import RLOO, RLOOConfig
 from detoxlab.methods.sft import SFT, SFTConfig
@@ -33,6 +41,7 @@ METHODS: dict[str, MethodSpec] = with_entry_points(
         "grpo": MethodSpec(GRPOConfig, GRPO, ("prompts",)),
         "kto": MethodSpec(KTOConfig, KTO, ("prompts", "pairs")),
         "ppo": MethodSpec(PPOConfig, PPO, ("prompts",)),
+        "regularised": MethodSpec(RegularisedConfig, Regularised, ("texts", "dialogues")),
         "rejection": MethodSpec(RejectionConfig, Rejection, ("prompts",)),
         "rloo": MethodSpec(RLOOConfig, RLOO, ("prompts",)),
         "sft": MethodSpec(SFTConfig, SFT, ("dialogues", "texts")),
@@ -61,9 +70,12 @@ __all__ = [
     "PPOConfig",
     "PairSplit",
     "RLOOConfig",
+    "Regularised",
+    "RegularisedConfig",
     "Rejection",
     "RejectionConfig",
     "SFTConfig",
+    "TextSplit",
     "load_method",
 ]
 

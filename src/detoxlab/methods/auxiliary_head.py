@@ -136,6 +136,7 @@ def load_head(folder: Path, embeddings_VD: Tensor) -> AuxiliaryHead:
             f"{shape.width}, the model has {vocabulary} and {width}",
             remedy="Give the model that the head was trained on.",
         )
-    head = AuxiliaryHead(shape, embeddings_VD)
+    with torch.random.fork_rng(devices=[]):  # the initial weights are replaced
+        head = AuxiliaryHead(shape, embeddings_VD)
     head.load_state_dict(weights)
     return head.to(embeddings_VD.device).eval()

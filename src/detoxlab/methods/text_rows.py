@@ -1,6 +1,5 @@
 """Whole texts as token ids and labels: every token is learnt, and the end token after them."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -31,12 +30,3 @@ def build_text_rows(
     kept = [row for row in rows if len(row.input_ids) > 1]
     rejected = [(row.dialogue_id, TOO_SHORT) for row in rows if len(row.input_ids) <= 1]
     return kept, rejected
-
-
-def opening(text: str, words: int) -> str:
-    """The first words of a text, without the space after them; all when it has no more.
-
-    >>> opening("you fool of a man", 2)
-    'you fool'
-    """
-    return "".join(re.findall(r"\s*\S+", text)[:words])

@@ -1,0 +1,225 @@
+"""The constraint on one domain over the iterations: buffer, head, acceptance, weight."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detoxlab.generate import LocalEngine
+from detoxlab.methods.auxiliary_fitting import Fit, evaluate_head
+from detoxlab.methods.auxiliary_head import AuxiliaryHead, load_head, save_head
+from detoxlab.methods.auxiliary_samples import (
+    Sample,
+    acceptance_rate,
+    drawn_from,
+    labelled,
+    log_weights,
+    read_features,
+)
+from detoxlab.methods.auxiliary_training import new_head
+from detoxlab.methods.constraints import Oracle
+from detoxlab.methods.regularised import DomainSettings, RegularisedConfig
+from detoxlab.methods.regularised_losses import (
+    Tilt,
+    constraint_kl,
+    dual_step,
+    importance_weights,
+)
+from detoxlab.models import LanguageModel
+from detoxlab.models.hidden import OutputLayer
+from detoxlab.records import Generation, Prompt, Sampling
+
+STATE = "state.json"
+USED, FITTED = "used", "fitted"
+
+Opening = tuple[str, tuple[int, ...]]
+"""Id and token ids of a beginning that the anchor is asked to go on with."""
+
+
+class OpeningEngine(LocalEngine):
+    """Draws responses to beginnings that are token ids already; a prompt only names its own."""
+
+    def __init__(self, lm: LanguageModel, openings: dict[str, tuple[int, ...]], **options: Any):
+        super().__init__(lm, **options)
+        self.openings = openings
+
+    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
+        return self.openings[prompt.id]
+
+    def draw(self, sampling: Sampling) -> list[Generation]:
+        """Responses to all beginnings, in the order of their ids."""
+        prompts = [Prompt(name, "", "opening") for name in self.openings]
+        drawn = [
+            generation
+            for batch in self.batches(prompts, sampling)
+            for generation in self.generate(batch, sampling)
+        ]
+        return sorted(drawn, key=lambda one: (one.prompt_id, one.sample))
+
+
+@dataclass
+class DomainState:
+    """What an iteration leaves behind for the next one; all of it is in a checkpoint.
+
+    `used` is the head that the regulariser reads, `fitted` the newest one: the same but for
+    the schedule `parallel`, where `used` was fitted an iteration earlier.
+    """
+
+    weight: float
+    acceptance: float = 0.0
+    met: bool = False
+    samples: list[Sample] = field(default_factory=list)
+    used: AuxiliaryHead | None = None
+    fitted: AuxiliaryHead | None = None
+
+    @property
+    def fresh(self) -> list[Sample]:
+        """The samples of the newest draw."""
+        newest = max((sample.iteration for sample in self.samples), default=0)
+        return [sample for sample in self.samples if sample.iteration == newest]
+
+    def save(self, folder: Path) -> None:
+        """Write the state into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, head in ((USED, self.used), (FITTED, self.fitted)):
+            if head is not None:
+                save_head(head, folder / name)
+        plain = {"weight": self.weight, "acceptance": self.acceptance, "met": self.met}
+        rows = [dataclasses.asdict(sample) for sample in self.samples]
+        content = json.dumps({**plain, "samples": rows})
+        (folder / STATE).write_text(content, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, output: OutputLayer) -> "DomainState":
+        """The state that `save` wrote."""
+        content = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        samples = [Sample.from_json(row) for row in content.pop("samples")]
+        heads = {
+            name: load_head(folder / name, output.weight_VD)
+            for name in (USED, FITTED)
+            if (folder / name).is_dir()
+        }
+        return cls(**content, samples=samples, used=heads.get(USED), fitted=heads.get(FITTED))
+
+
+class ConstrainedDomain:
+    """One domain under a constraint: draws, labels and fits at the start of each iteration."""
+
+    def __init__(
+        self,
+        name: str,
+        config: RegularisedConfig,
+        settings: DomainSettings,
+        openings: Sequence[Opening],
+        *,
+        chat: bool,
+    ) -> None:
+        self.name, self.config, self.settings = name, config, settings
+        self.openings = list(openings)
+        self.chat = chat
+        self.oracle = Oracle(settings.conditions or config.conditions)
+        self.state = DomainState(settings.weight)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the regulariser has something to ask for: the constraint is not met yet."""
+        return not self.state.met and self.state.used is not None and self.state.weight > 0
+
+    @property
+    def tilt(self) -> Tilt:
+        """The factor of the constraint, at the acceptance that was measured last."""
+        if self.settings.required is None:
+            return Tilt(self.settings.strength)
+        return Tilt(required=self.settings.required, acceptance=self.state.acceptance)
+
+    def begin(self, lm: LanguageModel, output: OutputLayer, iteration: int) -> dict[str, Any]:
+        """Draw from `lm`, the anchor as it stands, label, fit; what the iteration's record holds.
+
+        Raises `TrainingError` when nothing of what was drawn is accepted.
+        """
+        config, state = self.config, self.state
+        fresh, unscored = self._draw(lm, iteration)
+        measured = sum(sample.accepted for sample in fresh) / len(fresh)
+        state.acceptance = acceptance_rate(fresh)
+        required = self.settings.required
+        state.met = measured >= (1.0 if required is None else required)
+        oldest = iteration - config.age_limit
+        state.samples = [s for s in state.samples if s.iteration > oldest] + fresh
+        if self.settings.dual_rate and required is not None:
+            state.weight = dual_step(
+                state.weight,
+                measured,
+                required,
+                rate=self.settings.dual_rate,
+                limits=self.settings.weight_limits,
+            )
+        report = {} if state.met else self._fit(lm, output, iteration)
+        return {
+            "iteration": iteration,
+            "domain": self.name,
+            "drawn": len(fresh),
+            "acceptance": measured,
+            "unscored": unscored,
+            "met": state.met,
+            "weight": state.weight,
+            "least_kl": constraint_kl(state.acceptance, required),
+            "buffer": len(state.samples),
+            **report,
+        }
+
+    def _draw(self, lm: LanguageModel, iteration: int) -> tuple[list[Sample], float]:
+        config = self.config
+        order = np.random.default_rng([config.seed, iteration]).permutation(len(self.openings))
+        chosen = dict(sorted(self.openings[i] for i in order[: config.prompts]))
+        engine = OpeningEngine(
+            lm,
+            chosen,
+            chat=self.chat,
+            batch_size=config.draws.batch_size,
+            iteration=iteration,
+            next_turn_markers=lm.next_turn_markers if self.chat else (),
+        )
+        return labelled(
+            self.oracle, engine.draw(config.draws.sampling(config.seed)), chosen, iteration
+        )
+
+    def _fit(self, lm: LanguageModel, output: OutputLayer, iteration: int) -> dict[str, Any]:
+        """Fit a copy of the newest head on the buffer; the head in use is left as it is."""
+        config, state = self.config, self.state
+        features = read_features(lm, output, state.samples, config.draws.max_new_tokens)
+        state.samples = drawn_from(state.samples, features, output, config.draws.temperature)
+        weights_N = importance_weights(log_weights(state.samples, features))
+        before = state.fitted
+        head = new_head(config.head, output, state.acceptance, seed=config.seed)
+        if before is not None:
+            head.load_state_dict(before.state_dict())
+        seed = config.seed + iteration
+        Fit(head, output, features, weights_N, config.head, seed).run()
+        stale = config.schedule == "parallel" and before is not None
+        state.used, state.fitted = (before if stale else head), head
+        report = evaluate_head(head, output, features)
+        kept = ("auroc", "prompt_auroc", "prompt_r", "calibration_error", "consistency_gap")
+        return {f"fit_{key}": report[key] for key in kept}
+
+
+Domains = dict[str, ConstrainedDomain]
+
+
+def constrained(
+    config: RegularisedConfig,
+    openings: dict[str, list[Opening]],
+    *,
+    chat: bool,
+    make: Callable[..., ConstrainedDomain] = ConstrainedDomain,
+) -> Domains:
+    """The domains of the data whose settings ask for a constraint, by name."""
+    found = {}
+    for name, some in openings.items():
+        settings = config.of_domain(name)
+        if settings is not None and settings.weight > 0 and some:
+            found[name] = make(name, config, settings, some, chat=chat)
+    return found

@@ -1,0 +1,205 @@
+"""Laws of regularised fine-tuning: idle it is SFT, cut off it goes on, at work it accepts more."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shouting import shouting, texts
+from tiny import dialogues, save_tiny, tiny_lm
+
+from detoxlab.errors import ConfigError, TrainingError
+from detoxlab.generate import LocalEngine
+from detoxlab.methods import SFT, DialogueSplit, Regularised, SFTConfig, load_method
+from detoxlab.methods.base import MethodConfig
+from detoxlab.methods.regularised import RegularisedConfig
+from detoxlab.methods.training.log import TrainLog
+from detoxlab.models import LanguageModel, load_model
+from detoxlab.records import Prompt, Sampling
+from detoxlab.runs import Run
+
+__all__ = ["shouting"]
+pytestmark = pytest.mark.usefixtures("shouting")
+
+FAST: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-2, "save_steps": 3, "lora_r": 4}
+DATA = texts(24)
+SETTINGS: dict[str, Any] = FAST | {
+    "conditions": [{"scorer": "shouting"}],
+    "domains": {"loud": {"weight": 5.0}},
+    "draws": {"k": 2, "max_new_tokens": 8},
+    "prompts": 24,
+    "head": {"steps": 12, "batch_size": 16, "learning_rate": 1e-2},
+    "iterations": 2,
+    "max_steps": 8,
+    "top_k": 40,
+}
+
+
+def fitted(folder: Path, method: Any, data: Any = DATA, lm: LanguageModel | None = None) -> Run:
+    config: MethodConfig = method.config
+    run = Run.start(folder, kind="train", config=config.model_dump(mode="json"), resume=True)
+    with run.writing():
+        method.fit(lm or tiny_lm(), data, run)
+    return run
+
+
+def regularised(folder: Path, data: Any = DATA, **settings: Any) -> Run:
+    return fitted(folder, Regularised(RegularisedConfig(**(SETTINGS | settings))), data)
+
+
+def log(run: Run, *keys: str) -> list[tuple[Any, ...]]:
+    return [tuple(row.get(k) for k in ("step", *keys)) for row in TrainLog(run.path).rows()]
+
+
+def adapter_bytes(run: Run) -> bytes:
+    return (run.path / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def iterations(run: Run) -> list[dict[str, Any]]:
+    lines = (run.path / "iterations.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+# --- idle ---
+
+
+def test_a_constraint_that_is_met_changes_nothing(tmp_path: Path) -> None:
+    plain = fitted(tmp_path / "sft", SFT(SFTConfig(**FAST, max_steps=8)))
+    idle = regularised(tmp_path / "idle", domains={"loud": {"required": 0.05}})
+    assert all(row["met"] for row in iterations(idle))
+    assert log(idle, "loss", "eval_loss") == log(plain, "loss", "eval_loss")
+    assert adapter_bytes(idle) == adapter_bytes(plain)
+
+
+def test_one_that_cannot_be_met_says_so(tmp_path: Path) -> None:
+    never = [{"scorer": "shouting", "threshold": 0.05}]
+    with pytest.raises(TrainingError, match=r"none of 48 responses.*acceptance 0.*threshold"):
+        regularised(tmp_path / "run", conditions=never)
+
+
+# --- at work ---
+
+
+def test_the_first_step_is_at_the_anchor_and_then_it_moves(tmp_path: Path) -> None:
+    run = regularised(tmp_path / "run", lora_dropout=0.0)
+    rows = [row for row in TrainLog(run.path).rows() if "loss" in row]
+    assert rows[0]["kl_to_anchor"] == pytest.approx(0, abs=1e-5)
+    assert rows[0]["kl_to_target"] > 1e-3  # the head asks for something
+    assert rows[3]["kl_to_anchor"] > 1e-4
+    assert [row["iteration"] for row in rows] == [1] * 4 + [2] * 4
+    assert rows[4]["kl_to_anchor"] == pytest.approx(0, abs=1e-5)  # a new snapshot
+    first, second = iterations(run)
+    assert (first["domain"], first["drawn"], first["buffer"]) == ("loud", 48, 48)
+    assert second["buffer"] == 96
+    assert 0 < first["acceptance"] < 1
+    assert (run.path / "auxiliary" / "loud" / "head.safetensors").is_file()
+
+
+def acceptance(lm: LanguageModel) -> float:
+    beginnings = [Prompt(f"p{i}", "you fo", "test") for i in range(40)]
+    drawn = LocalEngine(lm, chat=False).generate(beginnings, Sampling(4, 8))
+    return sum(not any("A" <= c <= "Z" for c in one.text) for one in drawn) / len(drawn)
+
+
+def test_it_learns_loud_texts_and_speaks_less_loudly(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base")
+    common = {"epochs": 3, "max_steps": None, "patience": 0}
+    plain = fitted(tmp_path / "sft", SFT(SFTConfig(**(FAST | common))), lm=load_model(base))
+    config = RegularisedConfig(**(SETTINGS | common | {"head": {"steps": 60}}))
+    treated = fitted(tmp_path / "run", Regularised(config), lm=load_model(base))
+    rates = [acceptance(load_model(run.path)) for run in (plain, treated)]
+    assert rates[1] > rates[0] + 0.2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"anchor": "reference"},
+        {"anchor": "reference", "top_k": None, "sampled_rows": 0},
+        {"anchor": "current", "schedule": "parallel", "top_k": None},
+        {"schedule": "parallel", "gradient_accumulation": 2},
+        {"domains": {"*": {"required": 0.97, "dual_rate": 2.0, "retention": 0.5}}},
+        {"kl_budget": 1e-9, "max_steps": 12, "iterations": 1},
+        {"draws": {"k": 2, "max_new_tokens": 8, "temperature": 1.3}},
+    ],
+    ids=str,
+)
+def test_every_setting_trains(tmp_path: Path, settings: dict[str, Any]) -> None:
+    run = regularised(tmp_path / "run", **({"max_steps": 4} | settings))
+    rows = [row for row in TrainLog(run.path).rows() if "loss" in row]
+    assert all(math.isfinite(row["loss"]) and row["kl_to_target"] >= -1e-6 for row in rows)
+    seen = {row["iteration"] for row in iterations(run)}
+    if settings.get("anchor") == "reference":
+        assert seen == {1}
+        assert (run.path / "targets-loud.safetensors").is_file() == ("top_k" not in settings)
+    else:
+        assert seen == {1, 2}
+    if "domains" in settings:
+        weights = [r["weight"] for r in iterations(run) if r["domain"] == "loud"]
+        assert weights[1] > weights[0] > 3.0
+
+
+def test_cached_targets_are_those_made_afresh(tmp_path: Path) -> None:
+    """Anchor reference from the disk; a vocabulary of all tokens is never cached."""
+    common = {"anchor": "reference", "sampled_rows": 0, "lora_dropout": 0.0, "max_steps": 4}
+    cached = regularised(tmp_path / "cached", top_k=259, **common)
+    afresh = regularised(tmp_path / "afresh", top_k=None, **common)
+    one, two = ([row[1] for row in log(run, "loss")] for run in (cached, afresh))
+    assert [x for x in one if x] == pytest.approx([x for x in two if x], abs=2e-4)
+
+
+def test_dialogues_can_be_regularised_too(tmp_path: Path) -> None:
+    data = DialogueSplit(dialogues(16))
+    run = regularised(tmp_path / "run", data, domains={"*": {}}, max_steps=2, prompts=16)
+    assert {row["domain"] for row in iterations(run)} == {"dialogues"}
+
+
+# --- cut off ---
+
+
+def test_an_interrupted_run_goes_on_as_if_never_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"schedule": "parallel", "iterations": 3, "max_steps": 9}
+    whole = regularised(tmp_path / "whole", **settings)
+    append = TrainLog.append
+
+    def fail_at_eight(self: TrainLog, row: Any) -> None:
+        append(self, row)
+        if row["step"] == 8:
+            raise OSError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainLog, "append", fail_at_eight)
+        with pytest.raises(OSError, match="gone"):
+            regularised(tmp_path / "run", **settings)
+    run = regularised(tmp_path / "run", **settings)
+    assert log(run, "loss", "kl_to_target") == log(whole, "loss", "kl_to_target")
+    assert iterations(run) == iterations(whole)
+    assert adapter_bytes(run) == adapter_bytes(whole)
+
+
+# --- refusing ---
+
+
+def test_wrong_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"domains\.lout: the data have no such.*general, loud"):
+        regularised(tmp_path / "a", domains={"lout": {}})
+    with pytest.raises(TrainingError, match=r"anchor current over 12 steps.*would drift"):
+        regularised(tmp_path / "b", anchor="current", max_steps=None, epochs=50, iterations=2)
+    with pytest.raises(ConfigError, match="dual_rate without required"):
+        load_method("regularised", {"domains": {"*": {"dual_rate": 1.0}}})
+    with pytest.raises(ConfigError, match=r"top_p is 0\.9"):
+        load_method("regularised", {"draws": {"top_p": 0.9}})
+    assert load_method("regularised").config.training_scorers == ("rtp-linear",)
+
+
+def test_the_base_is_given_back(tmp_path: Path) -> None:
+    lm = tiny_lm()
+    before = {name: value.clone() for name, value in lm.model.state_dict().items()}
+    fitted(tmp_path / "run", Regularised(RegularisedConfig(**SETTINGS)), lm=lm)
+    after = lm.model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
