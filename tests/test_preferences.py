@@ -19,6 +19,16 @@ from detoxlab.methods import PairSplit, load_method
 from detoxlab.methods.pair_rows import PairRow, RejectedPair, pair_builder
 from detoxlab.methods.training.log import TrainLog
 from detoxlab.models import LanguageModel, load_model, token_log_probs
+from detoxlab.pipeline import train_model
+from detoxlab.pipeline.learning import training_scorers
+from detoxlab.pipeline.training import plan
+from detoxlab.recipe import (
+    DialogueSettings,
+    Learning,
+    PairSettings,
+    PromptSettings,
+    TrainSettings,
+)
 from detoxlab.records import Preference, Turn
 from detoxlab.runs import Run
 
@@ -338,3 +348,32 @@ def test_zero_steps_change_nothing(name: str, tmp_path: Path) -> None:
     ids = torch.tensor([plain.prompt_ids("you fool", chat=True)])
     assert torch.equal(tuned.model(ids).logits, plain.model(ids).logits)
     assert (run.info["steps"], logged(run)) == (0, {})
+
+
+# --- from the command line's settings ---
+
+
+def test_given_pairs_train_on_no_scorer_and_are_described(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"you fool {i}", "chosen": "kind", "rejected": "no"} for i in range(10)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = TrainSettings(
+        method="dpo",
+        model=str(save_tiny(tmp_path / "base")),
+        pairs=PairSettings(source=str(file), validation=0.2),
+        config={"max_steps": 1, "lora_r": 4},
+    )
+    assert "8 pairs, 2 for validation, 0 left out" in plan(settings)
+    info = train_model(settings, tmp_path / "run").info
+    assert (info["train_pairs"], info["validation_pairs"], info["train_scorers"]) == (8, 2, [])
+    assert info["pairs"]["files"][0]["name"] == "pairs.jsonl"
+
+
+def test_who_ranks_own_responses_does_not_judge_and_pairs_need_no_one() -> None:
+    dpo = load_method("dpo", {"reward": {"scorers": {"rtp-neural": 1}}})
+    sampled = Learning(method="dpo", prompts=PromptSettings(source="embedded"))
+    given = Learning(method="dpo", pairs=PairSettings(source="hh-rlhf"))
+    assert training_scorers(sampled, dpo) == ("rtp-neural",)
+    assert training_scorers(given, dpo) == ()
+    with pytest.raises(ConfigError, match="dpo learns from prompts or pairs; given: dialogues"):
+        training_scorers(Learning(method="dpo", dialogues=DialogueSettings(source="embedded")), dpo)
