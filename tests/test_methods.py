@@ -30,13 +30,16 @@ OWN: dict[str, Any] = {
     "draws": {"k": 4, "max_new_tokens": 8},
     "reward": {"gates": {"other_language": False, "repeated_unit": False}},
 }
+GROUPS: dict[str, Any] = {"rollout": {"prompts": 2, "k": 4, "max_new_tokens": 8}}
 
 # What a method of this project learns from, and the settings of a run of three steps.
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpo": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
     "filter": (DIALOGUES, SMALL),
+    "grpo": (PROMPTS, SMALL | GROUPS),
     "kto": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
     "rejection": (PROMPTS, SMALL | OWN),
+    "rloo": (PROMPTS, SMALL | GROUPS),
     "sft": (DIALOGUES, SMALL),
 }
 
