@@ -29,6 +29,7 @@ from detoxlab.methods.ppo_training import fit_adapter, ppo_losses
 from detoxlab.methods.reward import Rewards
 from detoxlab.methods.training.borrowed import borrowed_model
 from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.training.samples import SampleLog
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
@@ -226,7 +227,7 @@ def test_it_learns_and_its_record_is_complete(whole: Run) -> None:
     info = whole.info
     assert (info["method"], info["train_prompts"], info["steps"]) == ("ppo", 10, 6)
     assert not (whole.path / "checkpoints").exists()
-    samples = [json.loads(line) for line in (whole.path / "samples.jsonl").open()]
+    samples = SampleLog(whole.path).rows()
     assert {row["step"] for row in samples} == {1, 3, 5}
     files = sorted(path.name for path in (whole.path / "adapter").iterdir())
     assert files == ["adapter_config.json", "adapter_model.safetensors"]
