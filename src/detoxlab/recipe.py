@@ -138,11 +138,22 @@ class MeasureSettings(Measuring):
     """One `measure` command: a model and how to measure it."""
 
     model: str
+    steer: str | None = Field(None, description="a change of decoding, such as nado:RUN")
+    strength: float = Field(1.0, ge=0, description="of the steering; 0 changes nothing")
+
+    @model_validator(mode="after")
+    def _steers_here(self) -> "MeasureSettings":
+        if self.steer and self.endpoint:
+            raise ValueError("steer works on a model in this process, not on an endpoint")
+        return self
 
     def run_config(self) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative, sampling resolved."""
         plain = self.model_dump(mode="json")
         plain["model"] = relative(self.model)
+        if self.steer:
+            kind, _, where = self.steer.partition(":")
+            plain["steer"] = f"{kind}:{relative(where)}"
         plain["prompts"] = portable(plain["prompts"])
         plain["sampling"] = {
             **dataclasses.asdict(self.resolved_sampling()),

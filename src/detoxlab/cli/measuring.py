@@ -68,6 +68,10 @@ def measure(
     ] = None,
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
+    steer: Annotated[
+        str | None, typer.Option(help="Change decoding: nado:RUN, with a run of auxiliary.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")] = 1.0,
     device: arg.Device = "auto",
     batch_size: Annotated[
         int | None, typer.Option(help="Prompts per batch; else automatic.")
@@ -115,6 +119,8 @@ def measure(
             "api_key_env": api_key_env,
             "dtype": dtype,
             "quantisation": arg.quantisation(quantisation),
+            "steer": steer,
+            "strength": strength,
             "device": device,
             "batch_size": batch_size,
             "revision": revision,

@@ -20,6 +20,10 @@ class Steering(Protocol):
     def id(self) -> str:
         """Its name in results, with all that it depends on."""
 
+    @property
+    def training_scorers(self) -> tuple[str, ...]:
+        """Names of the scorers whose judgement it was made from; they must not judge it."""
+
     def steering(self, lm: LanguageModel) -> AbstractContextManager[Reweight]:
         """What to do with the logits of each forward pass that `lm` makes within."""
 

@@ -21,7 +21,7 @@ from detoxlab.runs import Run, canonical, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
 
 if TYPE_CHECKING:
-    from detoxlab.generate import Engine
+    from detoxlab.generate import Engine, Steering
     from detoxlab.models import LanguageModel
 
 BATCH = 64
@@ -47,8 +47,8 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     with run.writing():
         run.write_once("prompts.jsonl", prompts)
         run.update(
-            model=lm.fingerprint() if lm else {"id": engine.id},
-            train_scorers=lm.facts.get("train_scorers", []) if lm else [],
+            model=_fingerprint(engine, lm),
+            train_scorers=_train_scorers(engine, lm),
             prompts=describe_source(
                 settings.prompts.source,
                 path=settings.prompts.path,
@@ -133,8 +133,9 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
         )
         return server, None
     chosen = settings.quantisation
+    model, steering = _steered(settings)
     lm = load_model(
-        settings.model,
+        model,
         dtype=settings.dtype,
         device=settings.device,
         revision=settings.revision,
@@ -143,9 +144,45 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
     )
     markers = lm.next_turn_markers if protocol.chat else ()
     engine = LocalEngine(
-        lm, chat=protocol.chat, batch_size=settings.batch_size, next_turn_markers=markers
+        lm,
+        chat=protocol.chat,
+        batch_size=settings.batch_size,
+        next_turn_markers=markers,
+        steering=steering,
     )
     return engine, lm
+
+
+def _steered(settings: MeasureSettings) -> "tuple[str, Steering | None]":
+    """The model to load, and how its decoding is changed.
+
+    A run of `auxiliary` holds no adapter: measured, it is its base with NADO decoding.
+    """
+    from detoxlab.steering import load_steering
+
+    if settings.steer:
+        return settings.model, load_steering(settings.steer, strength=settings.strength)
+    run = Run(Path(settings.model))
+    if (run.path / "run.json").is_file() and run.info.get("method") == "auxiliary":
+        steering = load_steering(f"nado:{settings.model}", strength=settings.strength)
+        return str(run.info["base_model"]), steering
+    return settings.model, None
+
+
+def _fingerprint(engine: "Engine", lm: "LanguageModel | None") -> dict[str, Any]:
+    """What the run records of the model; a steered one has the steering in its id."""
+    if lm is None:
+        return {"id": engine.id}
+    steering = engine.facts().get("steering")
+    facts = lm.fingerprint()
+    return facts | {"id": f"{lm.id}+{steering}", "steering": steering} if steering else facts
+
+
+def _train_scorers(engine: "Engine", lm: "LanguageModel | None") -> list[str]:
+    """Names of the scorers that made the model or its steering; they must not judge it."""
+    steering = getattr(engine, "steering", None)
+    own = lm.facts.get("train_scorers", []) if lm else []
+    return list(dict.fromkeys([*own, *(steering.training_scorers if steering else ())]))
 
 
 def _similarity(

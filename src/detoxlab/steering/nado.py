@@ -1,0 +1,83 @@
+"""NADO decoding: the next token is drawn from p times R to a power, and no weight changes.
+
+    q(v | x, y_<i)  ~  p(v | x, y_<i) * R(x, y_<i v) ** strength
+
+With R of the model itself, strength 1 samples from p given that the response is accepted (Meng
+et al. 2022, arXiv 2205.14219, eq. 3). The head reads the hidden states that the model computes
+anyway, so a step costs one product with the vocabulary more. On top of an adapter that the head
+was not fitted with, q is an approximation: R is that of the model it was fitted on.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.generate import Reweight
+from detoxlab.methods.auxiliary import AUXILIARY
+from detoxlab.methods.auxiliary_head import SHAPE, WEIGHTS, load_head
+from detoxlab.models import LanguageModel
+from detoxlab.models.hidden import output_layer, watching_hidden_states
+from detoxlab.provenance import file_sha256
+
+REMEDY = "Give a finished run of auxiliary or regularised, or the folder of one of its heads."
+
+
+@dataclass(frozen=True)
+class Nado:
+    """The head in `folder`, as a `Steering` of any model with its vocabulary and width."""
+
+    folder: Path
+    strength: float = 1.0
+
+    @classmethod
+    def load(cls, where: str | Path, *, strength: float = 1.0) -> "Nado":
+        """The head that a run left.
+
+        Raises `ModelError` when there is none, or several and none is named; `ConfigError` for
+        a strength below 0.
+        """
+        if strength < 0:
+            raise ConfigError(f"strength is {strength:g}", remedy="It must be 0 or above.")
+        return cls(find_head(Path(where)), strength)
+
+    @property
+    def id(self) -> str:
+        """nado@HASH*STRENGTH, with the hash of the head's weights."""
+        return f"nado@{file_sha256(self.folder / WEIGHTS)[:8]}*{self.strength:g}"
+
+    @property
+    def training_scorers(self) -> tuple[str, ...]:
+        """The scorers of the conditions that the head was fitted on."""
+        content = json.loads((self.folder / SHAPE).read_text(encoding="utf-8"))
+        conditions = content.get("conditions", [])
+        return tuple(dict.fromkeys(condition["scorer"] for condition in conditions))
+
+    @contextlib.contextmanager
+    def steering(self, lm: LanguageModel) -> Iterator[Reweight]:
+        """Adds strength * log R to the logits. Raises `ModelError` for a model of other shape."""
+        head = load_head(self.folder, output_layer(lm).weight_VD)
+        with watching_hidden_states(lm) as watched:
+
+            def reweighted(logits_BV: Tensor) -> Tensor:
+                r_BV = head(watched.take()[:, -1])
+                return logits_BV + self.strength * logsigmoid(r_BV)
+
+            yield reweighted
+
+
+def find_head(where: Path) -> Path:
+    """The folder of the head that `where` means: that folder, or a run that has one head."""
+    folders = [where, where / AUXILIARY, *sorted((where / AUXILIARY).glob("*/"))]
+    found = [folder for folder in folders if (folder / SHAPE).is_file()]
+    if not found:
+        raise ModelError(f"{where}: holds no auxiliary head", remedy=REMEDY)
+    if len(found) > 1:
+        names = ", ".join(str(folder) for folder in found)
+        raise ModelError(f"{where}: holds {len(found)} heads", remedy=f"Name one: {names}.")
+    return found[0]

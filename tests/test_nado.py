@@ -1,0 +1,206 @@
+"""The auxiliary model and NADO decoding: it learns what it can, and decoding follows it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shouting import NAME, Shouting, prompts, shouting
+from tiny import save_tiny, tiny_lm, tiny_model, tiny_tokenizer
+
+from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
+from detoxlab.generate import LocalEngine
+from detoxlab.methods import Auxiliary, AuxiliaryConfig, load_method
+from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
+from detoxlab.methods.auxiliary_samples import (
+    Sample,
+    acceptance_rate,
+    read_features,
+    sequence_log_probs,
+)
+from detoxlab.methods.constraints import Condition, Oracle
+from detoxlab.methods.training.log import TrainLog
+from detoxlab.models import LanguageModel, load_model, token_log_probs
+from detoxlab.models.hidden import output_layer
+from detoxlab.pipeline import measure_model
+from detoxlab.recipe import MeasureSettings, PromptSettings
+from detoxlab.records import Sampling
+from detoxlab.runs import Run
+from detoxlab.scorers.loading import SCORERS
+from detoxlab.steering import load_steering
+from detoxlab.steering.nado import Nado
+
+__all__ = ["shouting"]
+pytestmark = pytest.mark.usefixtures("shouting")
+
+LOUD = {"scorer": "shouting"}
+SETTINGS: dict[str, Any] = {
+    "conditions": [LOUD],
+    "draws": {"k": 8, "max_new_tokens": 6},
+    "head": {"steps": 150, "batch_size": 64, "learning_rate": 5e-3},
+    "chat": False,
+    "validation": 0.25,
+}
+
+
+def fitted(folder: Path, lm: LanguageModel | None = None, count: int = 48, **settings: Any) -> Run:
+    config = AuxiliaryConfig(**(SETTINGS | settings))
+    run = Run.start(folder, kind="train", config=config.model_dump(mode="json"), resume=True)
+    with run.writing():
+        assert Auxiliary(config).fit(lm or tiny_lm(), prompts(count), run) == folder / "auxiliary"
+    return run
+
+
+def quiet_share(lm: LanguageModel, steering: Nado | None = None) -> float:
+    engine = LocalEngine(lm, chat=False, steering=steering)
+    drawn = engine.generate(prompts(60), Sampling(4, 6))
+    return sum(not any("A" <= c <= "Z" for c in one.text) for one in drawn) / len(drawn)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(SCORERS, NAME, Shouting)
+        base = save_tiny(tmp_path_factory.mktemp("nado") / "base")
+        return fitted(base.parent / "run", load_model(base))
+
+
+# --- the auxiliary model ---
+
+
+def test_it_orders_and_is_calibrated_on_prompts_it_has_not_seen(run: Run) -> None:
+    report = json.loads((run.path / "auxiliary" / "report.json").read_text())
+    assert report["responses"] == 12 * 8
+    assert report["positions"][-1]["auroc"] > 0.8
+    assert report["positions"][-1]["position"] == 6
+    assert report["prompt_r"] == pytest.approx(report["acceptance"], abs=0.12)
+    assert report["calibration_error"] < 0.15
+    assert report["consistency_gap"] < 0.1
+    assert (run.info["method"], run.info["drawn"]) == ("auxiliary", 48 * 8)
+    rows = TrainLog(run.path).rows()
+    assert [row["step"] for row in rows] == list(range(1, 151))
+    assert rows[-1]["acceptance_loss"] < rows[0]["acceptance_loss"]
+
+
+def test_the_same_seed_gives_the_same_head_and_a_done_run_is_left_alone(
+    tmp_path: Path, run: Run
+) -> None:
+    again = fitted(tmp_path / "run", load_model(run.path.parent / "base"))
+    head = "auxiliary/head.safetensors"
+    assert (again.path / head).read_bytes() == (run.path / head).read_bytes()
+    before = (again.path / head).stat().st_mtime_ns
+    fitted(again.path, load_model(run.path.parent / "base"))
+    assert (again.path / head).stat().st_mtime_ns == before
+
+
+def test_a_constraint_that_is_never_met_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"none of 24 responses.*acceptance 0"):
+        fitted(tmp_path / "run", count=4, conditions=[LOUD | {"threshold": 0.05}])
+
+
+def test_several_conditions_hold_at_once_and_the_unread_is_not_accepted() -> None:
+    both = Oracle([Condition(**LOUD), Condition(**LOUD, attribute="digits")])
+    verdicts = both(["so what", "SO", "so 3", ""])
+    assert verdicts.accepted_N.tolist() == [True, False, False, False]
+    assert verdicts.unscored_N.tolist() == [False, False, False, True]
+    with pytest.raises(ConfigError, match=r"no attribute 'threats'.*digits"):
+        Oracle([Condition(**LOUD, attribute="threats")])
+
+
+def test_the_acceptance_rate_is_smoothed_and_never_0() -> None:
+    samples = [Sample("p", (1,), (2,), accepted) for accepted in (True, False, False)]
+    assert acceptance_rate(samples) == pytest.approx(1.5 / 4)
+
+
+def test_features_are_the_models_own_log_probabilities() -> None:
+    lm = tiny_lm()
+    samples = [Sample("a", (5, 6, 7), (8, 9, 0), True), Sample("b", (30,), (31,), False)]
+    output = output_layer(lm)
+    features = read_features(lm, output, samples, 3)
+    expected = token_log_probs(lm, [s.prompt_ids for s in samples], [s.ids for s in samples])
+    sums = [float(values.sum()) for values in expected]
+    assert features.log_p_N.tolist() == pytest.approx(sums, abs=1e-4)
+    assert features.mask_NL.tolist() == [[True] * 3, [True, False, False]]
+    tempered = sequence_log_probs(
+        output, features.hidden_NLD, features.ids_NL, features.mask_NL, temperature=2.0
+    )
+    logits = lm.model(torch.tensor([[30, 31]])).logits[0, 0] / 2
+    assert float(tempered[1]) == pytest.approx(float(torch.log_softmax(logits, -1)[31]), abs=1e-4)
+
+
+# --- decoding ---
+
+
+def test_decoding_follows_the_head_and_strength_0_changes_nothing(run: Run) -> None:
+    lm = load_model(run.path.parent / "base")
+    plain, steered, pushed = (
+        quiet_share(lm, Nado.load(run.path, strength=s)) for s in (0.0, 1.0, 3.0)
+    )
+    assert plain == quiet_share(lm)
+    assert pushed >= steered > plain + 0.1
+
+
+def test_a_step_is_the_formula(tmp_path: Path) -> None:
+    """log p + strength * log R, at every prompt of a padded batch."""
+    lm = tiny_lm()
+    table = output_layer(lm).weight_VD
+    torch.manual_seed(0)
+    head = AuxiliaryHead(HeadShape(table.shape[1], table.shape[0]), table)
+    torch.nn.init.normal_(head.out.weight)
+    save_head(head, tmp_path)
+    with Nado.load(tmp_path, strength=2.0).steering(lm) as reweighted, torch.no_grad():
+        outputs = lm.model(torch.tensor([[5, 6, 7]]), output_hidden_states=True)
+        logits = reweighted(outputs.logits[:, -1])
+    r = head(outputs.hidden_states[-1][:, -1])
+    expected = outputs.logits[:, -1] + 2 * torch.nn.functional.logsigmoid(r)
+    assert torch.allclose(logits, expected, atol=1e-5)
+
+
+def test_batches_do_not_change_what_is_drawn(run: Run) -> None:
+    lm, steering = load_model(run.path.parent / "base"), Nado.load(run.path)
+    whole = LocalEngine(lm, chat=False, steering=steering).generate(prompts(6), Sampling(3, 6))
+    single = LocalEngine(lm, chat=False, steering=steering)
+    parts = [single.generate([prompt], Sampling(3, 6)) for prompt in prompts(6)]
+    assert [one for part in parts for one in part] == whole
+
+
+def test_a_measured_run_says_what_steered_it(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("".join(json.dumps({"text": p.text}) + "\n" for p in prompts(4)))
+    common: dict[str, Any] = {
+        "prompts": PromptSettings(source=str(file)),
+        "sampling": {"k": 1, "max_new_tokens": 4},
+        "resamples": 100,
+    }
+    base = str(run.path.parent / "base")
+    named = MeasureSettings(model=base, steer=f"nado:{run.path}", **common)
+    measured = measure_model(named, tmp_path / "named")
+    own = measure_model(MeasureSettings(model=str(run.path), **common), tmp_path / "own")
+    assert measured.info["model"]["steering"].endswith("*1")
+    assert measured.info["engine"]["steering"] == measured.info["model"]["steering"]
+    assert measured.info["train_scorers"] == ["shouting"]
+    files = [r.path / "generations" / "worker-0.jsonl" for r in (measured, own)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+# --- refusing ---
+
+
+def test_wrong_names_are_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="KIND:WHAT"):
+        load_steering("nado")
+    with pytest.raises(UnknownNameError, match="Did you mean 'nado'"):
+        load_steering("nada:x")
+    with pytest.raises(ModelError, match="holds no auxiliary head"):
+        load_steering(f"nado:{tmp_path}")
+    with pytest.raises(ConfigError, match="strength is -1"):
+        load_steering(f"nado:{run.path}", strength=-1)
+    with pytest.raises(ConfigError, match=r"draws\.top_p is 0\.9"):
+        load_method("auxiliary", {"draws": {"top_p": 0.9}})
+
+
+def test_a_head_of_another_model_is_refused(run: Run) -> None:
+    other = LanguageModel("tiny", "tiny@1", tiny_model(hidden=64), tiny_tokenizer())
+    with pytest.raises(ModelError, match=r"width of 32, the model has 260 and 64"):
+        quiet_share(other, Nado.load(run.path))
