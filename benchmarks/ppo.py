@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 
 from detoxlab.data import load_prompts
-from detoxlab.methods.ppo import PPOConfig, Rollout
-from detoxlab.methods.ppo_rollout import chunks, prompts_of_step
+from detoxlab.methods.ppo import PPOConfig
+from detoxlab.methods.ppo_rollout import chunks
 from detoxlab.methods.ppo_training import PPOTrainer
 from detoxlab.methods.reward import Reward
+from detoxlab.methods.rollout import Rollout, prompts_of_step
 from detoxlab.methods.training.borrowed import borrowed_model, quiet_libraries
 from detoxlab.methods.training.samples import SampleLog
 from detoxlab.models import LanguageModel, load_model
