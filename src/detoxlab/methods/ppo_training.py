@@ -50,6 +50,7 @@ from detoxlab.methods.training.run import Training, train_adapter
 from detoxlab.methods.training.samples import SampleLog
 from detoxlab.methods.training.trainer import LogCallback
 from detoxlab.models import LanguageModel
+from detoxlab.processes import check_alone
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
@@ -66,6 +67,7 @@ def fit_adapter(
     """The adapter of `PPO.fit`; `reward` takes the place of the one in `config`."""
     if done := finished_adapter(run):
         return done
+    check_alone("ppo")
     check_can_train(config, lm)
     record_start(run, lm, "ppo", _record(prompts))
     judge = reward or Reward(config.reward, asked=prompts)
