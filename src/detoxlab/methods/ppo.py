@@ -33,7 +33,7 @@ class PPOConfig(TrainingConfig):
     """Hyperparameters of PPO. A step draws, rewards and learns one batch of responses."""
 
     max_steps: int | None = Field(
-        default=60,
+        default=30,
         ge=0,
         description="steps of drawing and learning; none: one pass over the prompts",
     )
@@ -48,8 +48,8 @@ class PPOConfig(TrainingConfig):
     kl_horizon: int = Field(
         default=10_000, ge=1, description="responses over which beta is adapted; Ziegler et al."
     )
-    ppo_epochs: int = Field(default=4, ge=1, description="passes over a batch; Huang et al.: 4")
-    batch_size: int = Field(default=16, ge=1, description="responses per forward pass")
+    ppo_epochs: int = Field(default=2, ge=1, description="passes over a batch; Huang et al.: 4")
+    batch_size: int = Field(default=32, ge=1, description="responses per forward pass")
     gamma: float = Field(default=1.0, ge=0, le=1, description="discount; Ziegler et al.: 1")
     gae_lambda: float = Field(default=0.95, ge=0, le=1, description="Ziegler et al.: .95")
     clip_range: float = Field(default=0.2, gt=0, description="of the ratio; PPO paper: .2")
