@@ -301,6 +301,11 @@ def test_left_out_pairs_are_counted_and_listed(tmp_path: Path) -> None:
     assert "xxx" not in lines[2]
 
 
+def test_an_adapter_on_the_head_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"lm_head cannot have an adapter.*Leave it out"):
+        trained("dpo", tmp_path / "run", target_modules=("q_proj", "lm_head"))
+
+
 def test_no_pair_left_is_an_error_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no pair to learn from: 1 .*the same tokens"):
         fitted("dpo", tmp_path / "run", PairSplit([pair(1, "a", "a")]))

@@ -174,6 +174,7 @@ def fit_pairs(
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
+    check_head(config, lm)
     if isinstance(data, PairSplit):
         pairs, source = given_pairs(config, lm, data), "pairs"
     else:
@@ -203,6 +204,19 @@ def fit_pairs(
     stops = out_of_patience(config.patience)
     training = Training(config, lm, steps, make, stops=stops, log_callback=PreferenceLog)
     return train_adapter(training, run)
+
+
+def check_head(config: PreferenceConfig, lm: LanguageModel) -> None:
+    """Raises `TrainingError` when the head gets an adapter: TRL's trainers would not see it."""
+    head = lm.model.get_output_embeddings()
+    name = next(name for name, module in lm.model.named_modules() if module is head)
+    named = () if config.target_modules == "all-linear" else config.target_modules
+    if name.rpartition(".")[2] in named:
+        raise TrainingError(
+            f"target_modules: {name} cannot have an adapter, the log-probabilities of DPO and KTO "
+            "are computed from its own weights",
+            remedy="Leave it out, or take all-linear, which does.",
+        )
 
 
 def given_pairs(config: PreferenceConfig, lm: LanguageModel, data: PairSplit) -> Pairs:
