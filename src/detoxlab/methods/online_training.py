@@ -42,6 +42,7 @@ from detoxlab.methods.training.trainer import (
     AdapterTrainer,
     LogCallback,
     one_gpu,
+    share_of_batch,
     trainer_arguments,
 )
 from detoxlab.models import LanguageModel
@@ -274,7 +275,7 @@ def _arguments(
     batch = min(config.batch_size, responses)
     arguments = trainer_arguments(config, lm, folder, steps=steps)
     return arguments | {
-        "per_device_train_batch_size": batch,
+        "per_device_train_batch_size": share_of_batch(batch),
         "gradient_accumulation_steps": responses // batch,
         "num_generations": config.rollout.k,
         "max_completion_length": config.rollout.max_new_tokens,

@@ -112,7 +112,7 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
             return state
         _run_trainer(trainer, start, training.config)
     state = dict(vars(trainer.state))
-    if interruption.requested and not _is_over(training, state):
+    if processes.any_of(interruption.requested) and not _is_over(training, state):
         _report_interruption(run, state["global_step"], steps)
     if reason := training.stops(state["log_history"]):
         say(f"{run.path}: stopped at step {state['global_step']} of {steps}: {reason}")

@@ -159,7 +159,7 @@ class FlowCallback(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
     def on_log(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        if self.stops(state.log_history):
+        if processes.any_of(self.stops(state.log_history) is not None):
             control.should_save = control.should_training_stop = True
 
 

@@ -1,0 +1,206 @@
+"""Two processes under `accelerate launch` do what one does, and leave one run folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from tiny import dialogues, save_tiny
+
+from detoxlab import processes
+from detoxlab.errors import TrainingError
+from detoxlab.methods.training.trainer import share_of_batch
+from detoxlab.runs import Run
+
+DRIVER = Path(__file__).parent / "parallel_driver.py"
+BIN = Path(sys.executable).parent
+LAUNCH = [
+    str(BIN / "accelerate"),
+    *("launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--main_process_port=0"),
+    *("--mixed_precision=no", "--dynamo_backend=no"),
+]
+SETTINGS = {
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "lora_dropout": 0,  # each process draws its own
+    "save_steps": 3,
+    "max_steps": 6,
+    "lora_r": 4,
+}
+TOLERANCE = 1e-4  # relative; sums in another order move a loss by 1e-6
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, and data for each method: 32 training rows, four whole batches."""
+    folder = tmp_path_factory.mktemp("parallel")
+    save_tiny(folder / "base")
+    talks = [
+        {"messages": [{"role": turn.role, "content": turn.text} for turn in one.turns]}
+        for one in dialogues(36)
+    ]
+    pairs = [
+        {"prompt": f"you fool {i}", "chosen": "let us talk" * (1 + i % 3), "rejected": "fool!"}
+        for i in range(36)
+    ]
+    prompts = [{"id": f"p{i}", "text": f"you fool {i}"} for i in range(8)]
+    for name, rows in {"talks": talks, "pairs": pairs, "prompts": prompts}.items():
+        lines = [json.dumps({"id": f"{name}{i}"} | row) + "\n" for i, row in enumerate(rows)]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    return folder
+
+
+SOURCES: dict[str, Any] = {
+    "sft": {"dialogues": {"source": "talks.jsonl", "validation": 0.12}},
+    "dpo": {"pairs": {"source": "pairs.jsonl", "validation": 0.12}},
+    "kto": {"pairs": {"source": "pairs.jsonl", "validation": 0.12}},
+    "grpo": {"prompts": {"source": "prompts.jsonl"}},
+    "rloo": {"prompts": {"source": "prompts.jsonl"}},
+}
+GROUPS = {"rollout": {"prompts": 4, "k": 2, "max_new_tokens": 8}}
+
+
+def command(out: str, **changes: Any) -> list[str]:
+    """The arguments of `detoxlab` for fine-tuning into `out`."""
+    options = [f"--set={key}={value}" for key, value in {**SETTINGS, **changes}.items()]
+    data = ["--dialogues=talks.jsonl", "--validation=0.12"]
+    return ["train", "sft", "base", *data, "--out", out, *options]
+
+
+def start(
+    arguments: list[str], here: Path, program: Sequence[str] = (*LAUNCH, "--module", "detoxlab")
+) -> "subprocess.Popen[str]":
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        [*program, *arguments],
+        cwd=here,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return out, errors
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "train.jsonl").read_text().splitlines()]
+
+
+def check_alike(one: Path, two: Path, keys: tuple[str, ...]) -> None:
+    """The same rows, the same adapter, to rounding."""
+    alone, shared = log(one), log(two)
+    assert [row["step"] for row in shared] == [row["step"] for row in alone]
+    for mine, theirs in zip(shared, alone, strict=True):
+        for key in keys:
+            assert (key in mine) == (key in theirs)
+            assert mine.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=TOLERANCE, abs=1e-6)
+    weights = [load_file(run / "adapter" / "adapter_model.safetensors") for run in (one, two)]
+    for name, weight in weights[0].items():
+        assert (weights[1][name] - weight).abs().max() < 1e-3, name
+
+
+# --- the rules ---
+
+
+def test_a_process_that_did_not_join_is_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A leftover RANK in the environment must not keep a run from being written."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert (processes.launched(), processes.count(), processes.is_main()) == (2, 1, True)
+    assert processes.any_of(True)
+    assert not processes.any_of(False)
+    processes.check_alone("ppo")
+    assert Run.start(tmp_path / "run", kind="train", config={}).info["status"] == "running"
+
+
+def test_a_batch_is_shared_evenly_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert share_of_batch(8) == 8
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    assert share_of_batch(8) == 4
+    with pytest.raises(TrainingError, match="batch_size 7 cannot be shared by 2 processes"):
+        share_of_batch(7)
+    with pytest.raises(TrainingError, match="ppo runs in one process"):
+        processes.check_alone("ppo")
+
+
+# --- trainings ---
+
+
+@pytest.fixture(scope="module")
+def trained(here: Path) -> Path:
+    """All methods trained in one process, then in two."""
+    plans = [
+        {"method": method, "model": "base", "device": "cpu", **SOURCES[method]}
+        | {"config": SETTINGS | GROUPS if "prompts" in SOURCES[method] else SETTINGS}
+        for method in SOURCES
+    ]
+    (here / "plans.json").write_text(json.dumps(plans))
+    finish(start(["one"], here, [sys.executable, str(DRIVER)]))
+    _, errors = finish(start(["two"], here, [*LAUNCH, str(DRIVER)]))
+    assert errors.count("training: done") == len(plans)
+    return here
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("method", SOURCES)
+def test_two_processes_train_as_one(method: str, trained: Path) -> None:
+    one, two = Run.open(trained / f"{method}-one"), Run.open(trained / f"{method}-two")
+    keys = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens", "reward", "kl")
+    check_alike(one.path, two.path, keys)
+    assert (two.info["status"], two.info["processes"]) == ("finished", 2)
+    assert {path.name for path in two.path.iterdir()} == {path.name for path in one.path.iterdir()}
+
+
+@pytest.mark.e2e
+def test_one_killed_process_ends_all_and_the_run_goes_on(here: Path) -> None:
+    said, errors = finish(start(command("whole", max_steps=40), here))
+    assert (said.count("run: "), errors.count("training: done")) == (1, 1)
+    process, victim = start(command("victim", max_steps=40), here), here / "victim"
+    while process.poll() is None and not list(victim.glob("checkpoints/*/trainer_state.json")):
+        time.sleep(0.02)
+    os.kill(second_worker(process.pid), signal.SIGKILL)
+    process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert not (victim / "adapter").exists()
+    finish(start([*command("victim", max_steps=40), "--resume"], here))
+    check_alike(here / "whole", victim, ("loss", "eval_loss", "learning_rate", "tokens"))
+
+
+@pytest.mark.e2e
+def test_a_refusal_is_one_line_and_every_process_fails(here: Path) -> None:
+    process = start(command("uneven", batch_size=7), here)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "error: batch_size 7 cannot be shared by 2 processes." in errors
+    assert Run.open(here / "uneven").info["status"] == "failed"
+
+
+def second_worker(launcher: int) -> int:
+    """The process id of the worker with rank 1 that a launcher started."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and _parent(folder) == launcher:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            if b"RANK=1" in environment:
+                return int(folder.name)
+    raise AssertionError("no second worker")
+
+
+def _parent(folder: Path) -> int:
+    try:
+        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return -1
