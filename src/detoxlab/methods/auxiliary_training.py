@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from detoxlab import processes
 from detoxlab.data import split_prompts
 from detoxlab.generate import LocalEngine, generate_into
 from detoxlab.methods.auxiliary import AUXILIARY, AuxiliaryConfig, HeadSettings
@@ -42,6 +43,7 @@ def fit_auxiliary(
     folder = run.path / AUXILIARY
     if (run.path / REPORT).is_file():
         return folder
+    processes.check_alone("auxiliary")
     oracle, output = Oracle(config.conditions), output_layer(lm)
     run.update(
         method="auxiliary", base_model=base_ref(lm), base_model_id=lm.id, model=lm.fingerprint()
