@@ -37,8 +37,8 @@ pytestmark = pytest.mark.usefixtures("shouting")
 LOUD = {"scorer": "shouting"}
 SETTINGS: dict[str, Any] = {
     "conditions": [LOUD],
-    "draws": {"k": 8, "max_new_tokens": 6},
-    "head": {"steps": 150, "batch_size": 64, "learning_rate": 5e-3},
+    "draws": {"k": 40, "max_new_tokens": 6},
+    "head": {"steps": 150, "learning_rate": 1e-2, "blocks": 0},
     "chat": False,
     "validation": 0.25,
 }
@@ -70,14 +70,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_it_orders_and_is_calibrated_on_prompts_it_has_not_seen(run: Run) -> None:
+    """As far as a random model allows, whose hidden states forget all but the newest token."""
     report = json.loads((run.path / "auxiliary" / "report.json").read_text())
-    assert report["responses"] == 12 * 8
-    assert report["positions"][-1]["auroc"] > 0.8
+    assert report["responses"] == 12 * 40
+    assert min(row["auroc"] for row in report["positions"]) > 0.54
     assert report["positions"][-1]["position"] == 6
-    assert report["prompt_r"] == pytest.approx(report["acceptance"], abs=0.12)
+    assert report["prompt_r"] == pytest.approx(report["acceptance"], abs=0.06)
     assert report["calibration_error"] < 0.15
-    assert report["consistency_gap"] < 0.1
-    assert (run.info["method"], run.info["drawn"]) == ("auxiliary", 48 * 8)
+    assert report["consistency_gap"] < 0.2
+    assert (run.info["method"], run.info["drawn"]) == ("auxiliary", 48 * 40)
     rows = TrainLog(run.path).rows()
     assert [row["step"] for row in rows] == list(range(1, 151))
     assert rows[-1]["acceptance_loss"] < rows[0]["acceptance_loss"]
@@ -95,7 +96,7 @@ def test_the_same_seed_gives_the_same_head_and_a_done_run_is_left_alone(
 
 
 def test_a_constraint_that_is_never_met_says_so(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"none of 24 responses.*acceptance 0"):
+    with pytest.raises(TrainingError, match=r"none of 120 responses.*acceptance 0"):
         fitted(tmp_path / "run", count=4, conditions=[LOUD | {"threshold": 0.05}])
 
 
@@ -125,7 +126,8 @@ def test_features_are_the_models_own_log_probabilities() -> None:
     tempered = sequence_log_probs(
         output, features.hidden_NLD, features.ids_NL, features.mask_NL, temperature=2.0
     )
-    logits = lm.model(torch.tensor([[30, 31]])).logits[0, 0] / 2
+    with torch.no_grad():
+        logits = lm.model(torch.tensor([[30, 31]])).logits[0, 0] / 2
     assert float(tempered[1]) == pytest.approx(float(torch.log_softmax(logits, -1)[31]), abs=1e-4)
 
 
