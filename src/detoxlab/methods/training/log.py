@@ -22,6 +22,10 @@ Keys shared by all methods; a row holds those that apply to it:
                       rejected_reward
     preference_accuracy  share of pairs whose chosen response has the higher one
     kl_per_response   KTO's estimate of the divergence from the reference, nats per response
+    iteration         refreshes of a regulariser's anchor and head so far; in it the mean KL per
+                      prefix, nats: kl_to_target (projected anchor to policy), kl_to_anchor
+                      (policy to anchor)
+    acceptance_loss, consistency_loss  of an auxiliary head's fit, nats per prefix
     tokens            tokens read so far, padding excluded
     tokens_per_second in this step
     seconds           training time so far, over all resumptions
