@@ -10,11 +10,15 @@ import contextlib
 import datetime
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from detoxlab.errors import TrainingError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Item = TypeVar("Item")
 PATIENCE = datetime.timedelta(days=1)  # others wait while the main process draws or publishes
 
 
@@ -78,6 +82,37 @@ def any_of(flag: bool) -> bool:
     flags: list[bool] = [False] * count()
     group.all_gather_object(flags, flag)
     return any(flags)
+
+
+def share(items: Sequence[Item]) -> Sequence[Item]:
+    """This process's part of the items, in order and as even as can be; all when it is alone.
+
+    >>> share([1, 2, 3])
+    [1, 2, 3]
+    """
+    group = _group()
+    rank = 0 if group is None else group.get_rank()
+    return items[len(items) * rank // count() : len(items) * (rank + 1) // count()]
+
+
+def gathered(part: list[Item]) -> list[Item]:
+    """The parts of all processes behind one another, as `share` took them apart; all must ask.
+
+    What is gathered is pickled: tensors must be on the CPU.
+    """
+    group = _group()
+    if group is None:
+        return part
+    parts: list[list[Item]] = [[]] * count()
+    group.all_gather_object(parts, part)
+    return [item for one in parts for item in one]
+
+
+def add_up(tensors: "Sequence[Tensor]") -> None:
+    """Put into every tensor the sum of all processes' tensors; all must ask."""
+    if group := _group():
+        for tensor in tensors:
+            group.all_reduce(tensor)
 
 
 def _group() -> Any:

@@ -3,6 +3,7 @@
 Imports torch and peft, seconds: import it only to train.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from detoxlab import processes
 from detoxlab.generate import LocalEngine
 from detoxlab.methods.losses import (
     entropy,
@@ -79,8 +81,9 @@ class Sampler:
         asked = prompts_of_step(self.prompts, step, self.count, self.sampling.seed)
         self.engine.iteration = step
         generations: list[Generation] = []
-        for batch in chunks(asked, self.engine.batch_size or len(asked)):
+        for batch in chunks(processes.share(asked), self.engine.batch_size or len(asked)):
             generations += self.engine.generate(batch, self.sampling)
+        generations = processes.gathered(generations)
         repeated = [prompt for prompt in asked for _ in range(self.sampling.k)]
         contexts = [self.engine.context_ids(prompt, self.sampling) for prompt in repeated]
         drawn = [one.token_ids for one in generations]
@@ -156,22 +159,30 @@ def gather_experience(
 
 
 def _seen(policy: Policy, responses: list[Response], size: int) -> dict[str, Tensor]:
-    """All responses through policy and reference, `size` at a time; tensors (N, T) by name."""
+    """All responses through policy and reference, `size` at a time; tensors (N, T) by name.
+
+    Several processes look at a share each.
+    """
     width = max(len(one.drawn) for one in responses)
-    parts = [_seen_at_once(policy, rows) for rows in chunks(responses, size)]
-    return {name: torch.cat([_padded(part[name], width) for part in parts]) for name in parts[0]}
+    size = math.ceil(size / processes.count())
+    parts = [_seen_at_once(policy, rows) for rows in chunks(processes.share(responses), size)]
+    parts = processes.gathered(parts)
+    whole = {name: torch.cat([_padded(part[name], width) for part in parts]) for name in parts[0]}
+    return {name: values_NT.to(policy.lm.device) for name, values_NT in whole.items()}
 
 
 def _seen_at_once(policy: Policy, responses: Sequence[Response]) -> dict[str, Tensor]:
+    """A few responses; on the CPU, where processes can exchange them."""
     batch = policy.batch(responses)
     outputs = policy.forward(batch)
-    return {
+    seen = {
         "mask_NT": batch.mask_BT,
         "log_probs_NT": log_probs_of(outputs.logits_BTV, batch.tokens_BT),
         "reference_NT": log_probs_of(policy.reference_logits(batch), batch.tokens_BT),
         "values_NT": outputs.values_BT,
         "entropy_NT": entropy(outputs.logits_BTV),
     }
+    return {name: values.cpu() for name, values in seen.items()}
 
 
 def _padded(values_BT: Tensor, width: int) -> Tensor:

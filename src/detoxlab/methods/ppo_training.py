@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, get_scheduler
 
+from detoxlab import processes
 from detoxlab.errors import TrainingError
 from detoxlab.methods.losses import (
     adapted_coefficient,
@@ -50,7 +51,6 @@ from detoxlab.methods.training.run import Training, train_adapter
 from detoxlab.methods.training.samples import SampleLog
 from detoxlab.methods.training.trainer import LogCallback
 from detoxlab.models import LanguageModel
-from detoxlab.processes import check_alone
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
@@ -67,7 +67,6 @@ def fit_adapter(
     """The adapter of `PPO.fit`; `reward` takes the place of the one in `config`."""
     if done := finished_adapter(run):
         return done
-    check_alone("ppo")
     check_can_train(config, lm)
     record_start(run, lm, "ppo", _record(prompts))
     judge = reward or Reward(config.reward, asked=prompts)
@@ -113,6 +112,8 @@ class PPOTrainer:
     """PPO on one model, with the face that `train_adapter` knows of transformers' trainers.
 
     `folder` is where checkpoints go: the newest, and the one that `best(log history)` names.
+    Several processes draw, look at and learn from a share of the responses each, and have the
+    same weights after every update; each scores all of them.
     """
 
     best: Callable[[Sequence[Mapping[str, Any]]], int | None]
@@ -233,16 +234,31 @@ class PPOTrainer:
         return {key: float(np.mean([one[key] for one in updates])) for key in updates[0]}
 
     def _update(self, experience: Experience, rows: Sequence[int]) -> Figures:
-        """One gradient step; its loss is a mean over all tokens of all its forward passes."""
+        """One gradient step; its loss is a mean over all tokens of all its forward passes.
+
+        Each process adds the gradient of its share of the rows.
+        """
         tokens = experience.mask_NT[list(rows)].sum()
-        figures: Figures = {}
-        for part in chunks(rows, self.config.batch_size):
-            for key, value in self._backward(experience.rows(part), tokens).items():
-                figures[key] = figures.get(key, 0.0) + value
+        size = math.ceil(self.config.batch_size / processes.count())
+        parts = [
+            self._backward(experience.rows(part), tokens)
+            for part in chunks(processes.share(rows), size)
+        ]
+        self._exchange_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.policy.weights, self.config.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return {**figures, "grad_norm": norm.item()}
+        parts = processes.gathered(parts)
+        return {key: sum(one[key] for one in parts) for key in parts[0]} | {
+            "grad_norm": norm.item()
+        }
+
+    def _exchange_gradients(self) -> None:
+        """Sum them over the processes; one whose share was empty has none of its own."""
+        for weight in self.policy.weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        processes.add_up([weight.grad for weight in self.policy.weights if weight.grad is not None])
 
     def _backward(self, part: Experience, tokens: Tensor) -> Figures:
         """Add the gradient of this part's share in the loss; that share, and its parts'."""
@@ -268,6 +284,12 @@ class PPOTrainer:
         return step % self.config.save_steps == 0 or step == self.steps or self.control.should_save
 
     def _save_checkpoint(self) -> None:
+        if processes.is_main():
+            self._write_checkpoint()
+        processes.wait()
+        self.control.should_save = False
+
+    def _write_checkpoint(self) -> None:
         step = self.state.global_step
         try:
             save_checkpoint(self.folder, self.state, self.policy, self.optimizer, self.scheduler)
@@ -277,7 +299,6 @@ class PPOTrainer:
                 f"({str(error).splitlines()[0][:120]})",
                 remedy="Make room on the disk; --resume goes on from the checkpoint before it.",
             ) from error
-        self.control.should_save = False
         keep_only(self.folder, {step, self.best(self.state.log_history) or 0})
 
 
