@@ -105,12 +105,17 @@ def acceptance(lm: LanguageModel) -> float:
 
 def test_it_learns_loud_texts_and_speaks_less_loudly(tmp_path: Path) -> None:
     base = save_tiny(tmp_path / "base")
-    common = {"epochs": 3, "max_steps": None, "patience": 0}
+    common = {"epochs": 8, "max_steps": None, "patience": 0, "lora_r": 16}
     plain = fitted(tmp_path / "sft", SFT(SFTConfig(**(FAST | common))), lm=load_model(base))
-    config = RegularisedConfig(**(SETTINGS | common | {"head": {"steps": 60}}))
+    strong = {
+        "domains": {"loud": {"weight": 10.0}},
+        "draws": {"k": 12, "max_new_tokens": 8},
+        "head": {"steps": 150, "learning_rate": 1e-2, "blocks": 0, "tied": False},
+    }
+    config = RegularisedConfig(**(SETTINGS | common | strong))
     treated = fitted(tmp_path / "run", Regularised(config), lm=load_model(base))
     rates = [acceptance(load_model(run.path)) for run in (plain, treated)]
-    assert rates[1] > rates[0] + 0.2
+    assert rates[1] > rates[0] + 0.1
 
 
 @pytest.mark.parametrize(
@@ -187,7 +192,7 @@ def test_an_interrupted_run_goes_on_as_if_never_interrupted(
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"domains\.lout: the data have no such.*general, loud"):
         regularised(tmp_path / "a", domains={"lout": {}})
-    with pytest.raises(TrainingError, match=r"anchor current over 12 steps.*would drift"):
+    with pytest.raises(TrainingError, match=r"anchor current over 600 steps.*would drift"):
         regularised(tmp_path / "b", anchor="current", max_steps=None, epochs=50, iterations=2)
     with pytest.raises(ConfigError, match="dual_rate without required"):
         load_method("regularised", {"domains": {"*": {"dual_rate": 1.0}}})

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,20 +206,16 @@ class ConstrainedDomain:
         return {f"fit_{key}": report[key] for key in kept}
 
 
-Domains = dict[str, ConstrainedDomain]
-
-
 def constrained(
     config: RegularisedConfig,
     openings: dict[str, list[Opening]],
     *,
     chat: bool,
-    make: Callable[..., ConstrainedDomain] = ConstrainedDomain,
-) -> Domains:
+) -> dict[str, ConstrainedDomain]:
     """The domains of the data whose settings ask for a constraint, by name."""
     found = {}
     for name, some in openings.items():
         settings = config.of_domain(name)
         if settings is not None and settings.weight > 0 and some:
-            found[name] = make(name, config, settings, some, chat=chat)
+            found[name] = ConstrainedDomain(name, config, settings, some, chat=chat)
     return found
