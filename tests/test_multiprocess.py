@@ -61,6 +61,7 @@ SOURCES: dict[str, Any] = {
     "sft": {"dialogues": {"source": "talks.jsonl", "validation": 0.12}},
     "dpo": {"pairs": {"source": "pairs.jsonl", "validation": 0.12}},
     "kto": {"pairs": {"source": "pairs.jsonl", "validation": 0.12}},
+    "ppo": {"prompts": {"source": "prompts.jsonl"}},
     "grpo": {"prompts": {"source": "prompts.jsonl"}},
     "rloo": {"prompts": {"source": "prompts.jsonl"}},
 }
@@ -98,17 +99,17 @@ def log(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "train.jsonl").read_text().splitlines()]
 
 
-def check_alike(one: Path, two: Path, keys: tuple[str, ...]) -> None:
+def check_alike(one: Path, two: Path, keys: tuple[str, ...], tolerance: float = TOLERANCE) -> None:
     """The same rows, the same adapter, to rounding."""
     alone, shared = log(one), log(two)
     assert [row["step"] for row in shared] == [row["step"] for row in alone]
     for mine, theirs in zip(shared, alone, strict=True):
         for key in keys:
             assert (key in mine) == (key in theirs)
-            assert mine.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=TOLERANCE, abs=1e-6)
+            assert mine.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=tolerance, abs=1e-6)
     weights = [load_file(run / "adapter" / "adapter_model.safetensors") for run in (one, two)]
     for name, weight in weights[0].items():
-        assert (weights[1][name] - weight).abs().max() < 1e-3, name
+        assert (weights[1][name] - weight).abs().max() < 10 * tolerance, name
 
 
 # --- the rules ---
@@ -123,7 +124,7 @@ def test_a_process_that_did_not_join_is_alone(
     assert (processes.launched(), processes.count(), processes.is_main()) == (2, 1, True)
     assert processes.any_of(True)
     assert not processes.any_of(False)
-    processes.check_alone("ppo")
+    processes.check_alone("auxiliary")
     assert Run.start(tmp_path / "run", kind="train", config={}).info["status"] == "running"
 
 
@@ -133,8 +134,8 @@ def test_a_batch_is_shared_evenly_or_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert share_of_batch(8) == 4
     with pytest.raises(TrainingError, match="batch_size 7 cannot be shared by 2 processes"):
         share_of_batch(7)
-    with pytest.raises(TrainingError, match="ppo runs in one process"):
-        processes.check_alone("ppo")
+    with pytest.raises(TrainingError, match="auxiliary runs in one process"):
+        processes.check_alone("auxiliary")
 
 
 # --- trainings ---
@@ -160,7 +161,8 @@ def trained(here: Path) -> Path:
 def test_two_processes_train_as_one(method: str, trained: Path) -> None:
     one, two = Run.open(trained / f"{method}-one"), Run.open(trained / f"{method}-two")
     keys = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens", "reward", "kl")
-    check_alike(one.path, two.path, keys)
+    # several gradient steps per row: what the first does to rounding, the last has enlarged
+    check_alike(one.path, two.path, keys, 1e-3 if method == "ppo" else TOLERANCE)
     assert (two.info["status"], two.info["processes"]) == ("finished", 2)
     assert {path.name for path in two.path.iterdir()} == {path.name for path in one.path.iterdir()}
 
