@@ -7,9 +7,10 @@ import pytest
 from tiny import dialogue, dialogues, tiny_lm
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import SFT, DialogueSplit, Filter, FilterConfig, SFTConfig
+from detoxlab.methods import SFT, DialogueSplit, Filter, FilterConfig, SFTConfig, TextSplit
 from detoxlab.methods.filtering import filtered
 from detoxlab.methods.training.log import TrainLog
+from detoxlab.records import Text
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
 
@@ -29,6 +30,14 @@ def test_the_stand_ins_are_on_either_side_of_the_threshold() -> None:
     column = scorer.attributes.index("toxicity")
     kind, unkind = scorer([KIND, UNKIND])[:, column]
     assert kind < 0.5 < unkind
+
+
+def test_whole_texts_are_filtered_alike() -> None:
+    texts = [Text(name, text, "s", "d") for name, text in (("kind", KIND), ("unkind", UNKIND))]
+    split = filtered(FilterConfig(), TextSplit(texts, texts[1:]))
+    assert [text.id for text in split.train] == ["kind"]
+    assert not split.validation
+    assert [name for name, _ in split.rejected] == ["unkind", "unkind"]
 
 
 @pytest.mark.parametrize(

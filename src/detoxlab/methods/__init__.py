@@ -37,7 +37,7 @@ METHODS: dict[str, MethodSpec] = with_entry_points(
     {
         "auxiliary": MethodSpec(AuxiliaryConfig, Auxiliary, ("prompts",)),
         "dpo": MethodSpec(DPOConfig, DPO, ("prompts", "pairs")),
-        "filter": MethodSpec(FilterConfig, Filter),
+        "filter": MethodSpec(FilterConfig, Filter, ("dialogues", "texts")),
         "grpo": MethodSpec(GRPOConfig, GRPO, ("prompts",)),
         "kto": MethodSpec(KTOConfig, KTO, ("prompts", "pairs")),
         "ppo": MethodSpec(PPOConfig, PPO, ("prompts",)),

@@ -1,26 +1,32 @@
 """Filtering: leave out what a scorer calls toxic, then fine-tune on the rest as `sft` does.
 
 The oldest way to detoxify by data: Gehman et al. 2020, RealToxicityPrompts, section 6.1,
-continue the pretraining on the least toxic documents; here it is the responses of dialogues.
+continue the pretraining on the least toxic documents; here it is the responses of dialogues,
+or whole texts.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from detoxlab.methods.base import DialogueSplit
+from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.reward import scorer_with
 from detoxlab.methods.sft import SFTConfig
-from detoxlab.records import Dialogue
+from detoxlab.records import Dialogue, Text
 from detoxlab.runs import Run
 from detoxlab.scorers import FloatArray
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
+
+
+Split = TypeVar("Split", bound=DialogueSplit | TextSplit)
+Item = TypeVar("Item", bound=Dialogue | Text)
 
 
 class FilterConfig(SFTConfig):
@@ -44,7 +50,7 @@ class Filter:
 
     config: FilterConfig = field(default_factory=FilterConfig)
 
-    def fit(self, lm: "LanguageModel", data: DialogueSplit, run: Run) -> Path:
+    def fit(self, lm: "LanguageModel", data: DialogueSplit | TextSplit, run: Run) -> Path:
         """The folder of the adapter that learnt the harmless responses of `data.train`.
 
         Validation dialogues are filtered alike. A response that cannot be scored is left out
@@ -56,32 +62,36 @@ class Filter:
         return fit_adapter(self.config, lm, filtered(self.config, data), run, "filter")
 
 
-def filtered(config: FilterConfig, data: DialogueSplit) -> DialogueSplit:
-    """The dialogues of which every response to learn is scored and below the threshold."""
+def filtered(config: FilterConfig, data: Split) -> Split:
+    """The dialogues or texts of which all that is learnt is scored and below the threshold."""
     train, not_train = _sifted(config, data.train)
     validation, not_validation = _sifted(config, data.validation)
-    return DialogueSplit(train, validation, [*data.rejected, *not_train, *not_validation])
+    rejected = [*data.rejected, *not_train, *not_validation]
+    kept: dict[str, Any] = {"train": train, "validation": validation, "rejected": rejected}
+    return dataclasses.replace(data, **kept)
 
 
 def _sifted(
-    config: FilterConfig, dialogues: Sequence[Dialogue]
-) -> tuple[list[Dialogue], list[tuple[str, str]]]:
-    responses = [learnt_responses(dialogue, config.targets) for dialogue in dialogues]
+    config: FilterConfig, items: Sequence[Item]
+) -> tuple[list[Item], list[tuple[str, str]]]:
+    responses = [learnt_responses(item, config.targets) for item in items]
     scores_N = _scores(config, [text for texts in responses for text in texts])
     ends = np.cumsum([len(texts) for texts in responses])
-    kept, rejected = list[Dialogue](), list[tuple[str, str]]()
-    for dialogue, end, texts in zip(dialogues, ends, responses, strict=True):
+    kept, rejected = list[Item](), list[tuple[str, str]]()
+    for item, end, texts in zip(items, ends, responses, strict=True):
         reason = _reason(config, scores_N[end - len(texts) : end])
         if reason:
-            rejected.append((dialogue.id, reason))
+            rejected.append((item.id, reason))
         else:
-            kept.append(dialogue)
+            kept.append(item)
     return kept, rejected
 
 
-def learnt_responses(dialogue: Dialogue, targets: str) -> list[str]:
-    """The assistant's turns that SFT would learn: all, or the last."""
-    texts = [turn.text for turn in dialogue.turns if turn.role == "assistant"]
+def learnt_responses(item: Dialogue | Text, targets: str) -> list[str]:
+    """What SFT would learn: the assistant's turns, all or the last, or the whole text."""
+    if isinstance(item, Text):
+        return [item.text]
+    texts = [turn.text for turn in item.turns if turn.role == "assistant"]
     return texts if targets == "all" else texts[-1:]
 
 
