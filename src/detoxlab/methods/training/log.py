@@ -16,7 +16,10 @@ Keys shared by all methods; a row holds those that apply to it:
     kl_coefficient    weight of the KL in what is maximised
     gate_NAME         share of responses that this gate stopped
     response_length   mean, in tokens; capped: share that hit the token limit
-    seconds_generate, seconds_score  of this step
+    seconds_generate, seconds_score  of this step; PPO's seconds_forward, seconds_update as well
+    policy_loss, value_loss  the parts of PPO's loss, per token; clipped: share of tokens whose
+                      ratio of policies left the clip range. Means over the step's updates, of
+                      which PPO makes several
     margin            reward of the chosen minus the rejected response, preference methods; these
                       rewards are beta times the log-ratio to the reference: chosen_reward,
                       rejected_reward
