@@ -2,7 +2,7 @@
 
     python benchmarks/quantisation.py [--hidden 768] [--layers 12] [--tokens 128]
 
-A Llama with random weights of that shape (162M parameters by default) is saved to a temporary
+A Llama with random weights of that shape (138M parameters by default) is saved to a temporary
 folder; each precision then has a process of its own. Printed are the bytes of the weights, the
 peak of anonymous memory (RssAnon) above that of a process which only imported everything, while
 loading and in two training steps of a LoRA adapter with AdamW, the second step's seconds, all of
