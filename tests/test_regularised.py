@@ -105,7 +105,7 @@ def acceptance(lm: LanguageModel) -> float:
 
 def test_it_learns_loud_texts_and_speaks_less_loudly(tmp_path: Path) -> None:
     base = save_tiny(tmp_path / "base")
-    common = {"epochs": 8, "max_steps": None, "patience": 0, "lora_r": 16}
+    common = {"epochs": 8, "max_steps": None, "patience": 0, "lora_r": 16, "save_steps": 1000}
     plain = fitted(tmp_path / "sft", SFT(SFTConfig(**(FAST | common))), lm=load_model(base))
     strong = {
         "domains": {"loud": {"weight": 10.0}},
