@@ -22,7 +22,7 @@ from detoxlab.methods.auxiliary_samples import (
     log_weights,
     read_features,
 )
-from detoxlab.methods.constraints import Oracle
+from detoxlab.methods.constraints import Condition, Oracle
 from detoxlab.methods.regularised_losses import importance_weights
 from detoxlab.methods.sampled import PROMPTS, TRAINING
 from detoxlab.methods.training.adapters import base_ref
@@ -66,7 +66,7 @@ def fit_auxiliary(
 
         Fit(head, output, features, weights_N, config.head, config.seed).run(record)
     report = evaluate_head(head, output, read_features(lm, output, held_out, length))
-    publish_head(head, folder, facts(config, lm, acceptance))
+    publish_head(head, folder, facts(config.conditions, lm, acceptance))
     run.update(acceptance=round(acceptance, 6), unscored=unscored, drawn=len(samples))
     run.write_json(REPORT, report)
     return folder
@@ -84,11 +84,11 @@ def new_head(
     return head.to(output.weight_VD.device)
 
 
-def facts(config: Any, lm: LanguageModel, acceptance: float) -> dict[str, Any]:
+def facts(conditions: Sequence[Condition], lm: LanguageModel, acceptance: float) -> dict[str, Any]:
     """What stands beside a saved head: whose hidden states it reads, and what it is about."""
     return {
         "model": lm.id,
-        "conditions": [condition.model_dump() for condition in config.conditions],
+        "conditions": [condition.model_dump() for condition in conditions],
         "acceptance": acceptance,
     }
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from detoxlab.methods.auxiliary import AUXILIARY
 from detoxlab.methods.auxiliary_samples import Sample
-from detoxlab.methods.auxiliary_training import publish_head
+from detoxlab.methods.auxiliary_training import facts, publish_head
 from detoxlab.methods.regularised import RegularisedConfig
 from detoxlab.methods.regularised_anchor import Snapshot, hidden_states, untouched
 from detoxlab.methods.regularised_domain import (
@@ -365,9 +365,8 @@ class Regulariser:
         for name, domain in self.domains.items():
             if domain.state.fitted is not None:
                 conditions = domain.settings.conditions or self.config.conditions
-                facts = {
-                    "model": self.lm.id,
-                    "conditions": [condition.model_dump() for condition in conditions],
-                    "acceptance": domain.state.acceptance,
-                }
-                publish_head(domain.state.fitted, self.run.path / AUXILIARY / name, facts)
+                publish_head(
+                    domain.state.fitted,
+                    self.run.path / AUXILIARY / name,
+                    facts(conditions, self.lm, domain.state.acceptance),
+                )

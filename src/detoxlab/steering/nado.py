@@ -11,8 +11,10 @@ was not fitted with, q is an approximation: R is that of the model it was fitted
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -20,7 +22,7 @@ from torch.nn.functional import logsigmoid
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.generate import Reweight
 from detoxlab.methods.auxiliary import AUXILIARY
-from detoxlab.methods.auxiliary_head import SHAPE, WEIGHTS, load_head
+from detoxlab.methods.auxiliary_head import SHAPE, WEIGHTS, AuxiliaryHead, load_head
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer, watching_hidden_states
 from detoxlab.provenance import file_sha256
@@ -34,6 +36,9 @@ class Nado:
 
     folder: Path
     strength: float = 1.0
+    _heads: WeakKeyDictionary[Any, AuxiliaryHead] = field(
+        default_factory=WeakKeyDictionary, compare=False, repr=False
+    )
 
     @classmethod
     def load(cls, where: str | Path, *, strength: float = 1.0) -> "Nado":
@@ -61,7 +66,7 @@ class Nado:
     @contextlib.contextmanager
     def steering(self, lm: LanguageModel) -> Iterator[Reweight]:
         """Adds strength * log R to the logits. Raises `ModelError` for a model of other shape."""
-        head = load_head(self.folder, output_layer(lm).weight_VD)
+        head = self._head(lm)
         with watching_hidden_states(lm) as watched:
 
             def reweighted(logits_BV: Tensor) -> Tensor:
@@ -69,6 +74,12 @@ class Nado:
                 return logits_BV + self.strength * logsigmoid(r_BV)
 
             yield reweighted
+
+    def _head(self, lm: LanguageModel) -> AuxiliaryHead:
+        """The head tied to the model's embeddings, read once per model."""
+        if lm.model not in self._heads:
+            self._heads[lm.model] = load_head(self.folder, output_layer(lm).weight_VD)
+        return self._heads[lm.model]
 
 
 def find_head(where: Path) -> Path:
