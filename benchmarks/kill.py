@@ -95,7 +95,8 @@ def _same_bytes(one: Path, two: Path) -> bool:
 def _train_rows(run: Path) -> list[dict[str, object]]:
     path = run / "train.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [{k: v for k, v in json.loads(line).items() if not k.startswith(TIMES)} for line in lines]
+    rows = map(json.loads, lines)
+    return [{k: v for k, v in row.items() if not k.startswith(TIMES)} for row in rows]
 
 
 def _arguments(command: list[str], run: Path) -> list[str]:
