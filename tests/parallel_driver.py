@@ -11,6 +11,7 @@ from detoxlab.pipeline import train_model
 from detoxlab.processes import joined
 from detoxlab.recipe import TrainSettings
 
-with joined("cpu"):
-    for plan in json.loads(Path("plans.json").read_text()):
-        train_model(TrainSettings(**plan), f"{plan['method']}-{sys.argv[1]}")
+if __name__ == "__main__":
+    with joined("cpu"):
+        for plan in json.loads(Path("plans.json").read_text()):
+            train_model(TrainSettings(**plan), f"{plan['method']}-{sys.argv[1]}")

@@ -172,7 +172,7 @@ SETTINGS: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
     "variant called base": (lambda: recipe(RECIPE.replace("name: ft", "name: base")), ["'base'"]),
     "variant without data": (
         lambda: recipe(RECIPE.replace(", dialogues: {source: embedded}", "")),
-        ["variants.0.dialogues"],
+        ["variants.ft", "sft learns from dialogues", "none"],
     ),
     "variant of unknown method": (lambda: recipe(RECIPE.replace("sft", "sfd")), ["sfd", "'sft'"]),
     "unset variable": (

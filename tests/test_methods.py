@@ -38,6 +38,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "filter": (DIALOGUES, SMALL),
     "grpo": (PROMPTS, SMALL | GROUPS),
     "kto": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
+    "ppo": (PROMPTS, SMALL | {"rollout": {"prompts": 4, "max_new_tokens": 8}}),
     "regularised": (
         DIALOGUES,
         SMALL | {"draws": {"k": 4, "max_new_tokens": 8}, "head": {"steps": 3}},

@@ -29,9 +29,11 @@ class GroupRollout(Rollout):
 class OnlineConfig(TrainingConfig):
     """Hyperparameters of methods that draw, reward and learn one batch of responses per step."""
 
-    rollout: GroupRollout = GroupRollout()
-    reward: RewardSettings = RewardSettings()
-    stop: StopRules = StopRules()
+    rollout: GroupRollout = Field(default=GroupRollout(), description="how responses are drawn")
+    reward: RewardSettings = Field(
+        default=RewardSettings(), description="what is paid for, and what is gated"
+    )
+    stop: StopRules = Field(default=StopRules(), description="when it has gone wrong")
     max_steps: int | None = Field(default=60, ge=0, description="none: one pass over the prompts")
     batch_size: int = Field(default=32, ge=1, description="responses per forward pass")
     gradient_accumulation: int = Field(

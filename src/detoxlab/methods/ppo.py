@@ -37,8 +37,10 @@ class PPOConfig(TrainingConfig):
         ge=0,
         description="steps of drawing and learning; none: one pass over the prompts",
     )
-    rollout: Rollout = Rollout()
-    reward: RewardSettings = RewardSettings()
+    rollout: Rollout = Field(default=Rollout(), description="how responses are drawn")
+    reward: RewardSettings = Field(
+        default=RewardSettings(), description="what is paid for, and what is gated"
+    )
     kl_coefficient: float = Field(default=0.05, ge=0, description="beta; Huang et al.: .05")
     kl_target: float | None = Field(
         default=None,
@@ -77,7 +79,7 @@ class PPOConfig(TrainingConfig):
     samples_every: int = Field(
         default=10, ge=1, description="keep a few responses to read every so many steps"
     )
-    stop: StopRules = StopRules()
+    stop: StopRules = Field(default=StopRules(), description="when it has gone wrong")
 
     @property
     def training_scorers(self) -> tuple[str, ...]:

@@ -72,7 +72,9 @@ class RewardSettings(Settings):
     clip: tuple[float, float] | None = Field(
         default=None, description="limits of the final reward, after whitening"
     )
-    gates: GateSettings = GateSettings()
+    gates: GateSettings = Field(
+        default=GateSettings(), description="what gets the minimum whatever its score"
+    )
     unsafe: bool = Field(
         default=False,
         description="for experiments only: no gates, and what cannot be scored counts as harmless",

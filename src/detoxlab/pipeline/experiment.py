@@ -8,7 +8,7 @@ from detoxlab.compare import compare, holm_across
 from detoxlab.errors import ConfigError
 from detoxlab.measure.presets import get_protocol
 from detoxlab.methods import load_method
-from detoxlab.pipeline.learning import training_scorers
+from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.measuring import measure_model, read_prompts
 from detoxlab.pipeline.training import train_model
 from detoxlab.progress import say
@@ -77,6 +77,7 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
 def _check_variants(recipe: Recipe) -> None:
     for variant in recipe.variants:
         method = load_method(variant.method, variant.config)
+        source_kind(variant, f"variants.{variant.name}")
         learnt = map(single_scorers, training_scorers(variant, method))
         if single_scorers(recipe.judge) & frozenset().union(*learnt):
             raise ConfigError(

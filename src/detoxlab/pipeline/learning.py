@@ -33,7 +33,7 @@ def usual_source(method: str) -> Source:
     return look_up("method", method, METHODS).learns_from[0]
 
 
-def source_kind(settings: Learning) -> Source:
+def source_kind(settings: Learning, place: str = "train") -> Source:
     """The kind of data that was given; `ConfigError` unless it is one that the method takes."""
     takes = look_up("method", settings.method, METHODS).learns_from
     given = list(settings.sources())
@@ -41,7 +41,8 @@ def source_kind(settings: Learning) -> Source:
         kind: Source = given[0]
         return kind
     raise ConfigError(
-        f"{settings.method} learns from {' or '.join(takes)}; given: {', '.join(given) or 'none'}",
+        f"{place}: {settings.method} learns from {' or '.join(takes)}; "
+        f"given: {', '.join(given) or 'none'}",
         remedy=f"Give {' or '.join(takes)} and nothing else.",
     )
 
