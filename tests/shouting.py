@@ -32,11 +32,17 @@ class Shouting:
         return "" if text else "empty"
 
 
+def register(patched: pytest.MonkeyPatch) -> str:
+    """Let `load_scorer` know the scorer, without keeping its scores in the user's cache."""
+    patched.setitem(loading.SCORERS, NAME, Shouting)
+    patched.setattr(loading, "UNCACHED", loading.UNCACHED | {NAME})
+    return NAME
+
+
 @pytest.fixture
 def shouting(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name by which `load_scorer` knows the scorer while a test lasts."""
-    monkeypatch.setitem(loading.SCORERS, NAME, Shouting)
-    return NAME
+    return register(monkeypatch)
 
 
 def prompts(count: int) -> list[Prompt]:

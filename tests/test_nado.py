@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from shouting import NAME, Shouting, prompts, shouting
+from shouting import prompts, register, shouting
 from tiny import save_tiny, tiny_lm, tiny_model, tiny_tokenizer
 
 from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
@@ -27,7 +27,6 @@ from detoxlab.pipeline import measure_model
 from detoxlab.recipe import MeasureSettings, PromptSettings
 from detoxlab.records import Sampling
 from detoxlab.runs import Run
-from detoxlab.scorers.loading import SCORERS
 from detoxlab.steering import load_steering
 from detoxlab.steering.nado import Nado
 
@@ -37,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("shouting")
 LOUD = {"scorer": "shouting"}
 SETTINGS: dict[str, Any] = {
     "conditions": [LOUD],
-    "draws": {"k": 40, "max_new_tokens": 6},
+    "draws": {"k": 24, "max_new_tokens": 6},
     "head": {"steps": 150, "learning_rate": 1e-2, "blocks": 0},
     "chat": False,
     "validation": 0.25,
@@ -61,7 +60,7 @@ def quiet_share(lm: LanguageModel, steering: Nado | None = None) -> float:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(SCORERS, NAME, Shouting)
+        register(patched)
         base = save_tiny(tmp_path_factory.mktemp("nado") / "base")
         return fitted(base.parent / "run", load_model(base))
 
@@ -72,13 +71,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_it_orders_and_is_calibrated_on_prompts_it_has_not_seen(run: Run) -> None:
     """As far as a random model allows, whose hidden states forget all but the newest token."""
     report = json.loads((run.path / "auxiliary" / "report.json").read_text())
-    assert report["responses"] == 12 * 40
+    assert report["responses"] == 12 * 24
     assert min(row["auroc"] for row in report["positions"]) > 0.54
     assert report["positions"][-1]["position"] == 6
     assert report["prompt_r"] == pytest.approx(report["acceptance"], abs=0.06)
     assert report["calibration_error"] < 0.15
     assert report["consistency_gap"] < 0.2
-    assert (run.info["method"], run.info["drawn"]) == ("auxiliary", 48 * 40)
+    assert (run.info["method"], run.info["drawn"]) == ("auxiliary", 48 * 24)
     rows = TrainLog(run.path).rows()
     assert [row["step"] for row in rows] == list(range(1, 151))
     assert rows[-1]["acceptance_loss"] < rows[0]["acceptance_loss"]
@@ -96,7 +95,7 @@ def test_the_same_seed_gives_the_same_head_and_a_done_run_is_left_alone(
 
 
 def test_a_constraint_that_is_never_met_says_so(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"none of 120 responses.*acceptance 0"):
+    with pytest.raises(TrainingError, match=r"none of 72 responses.*acceptance 0"):
         fitted(tmp_path / "run", count=4, conditions=[LOUD | {"threshold": 0.05}])
 
 
