@@ -27,7 +27,7 @@ AUXILIARY = "auxiliary"
 
 
 class HeadSettings(Settings):
-    """The auxiliary head and how it is fitted. Defaults: coarsely tuned on the embedded model."""
+    """The auxiliary head and how it is fitted. The defaults have not been tuned."""
 
     blocks: int = Field(default=1, ge=0, le=4, description="residual layers before the output")
     tied: bool = Field(
