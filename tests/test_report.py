@@ -85,6 +85,12 @@ def test_the_bench_says_what_each_variant_gained_and_paid(tmp_path: Path) -> Non
     assert bench_row(shown, "dpo")["Training time"] == "–"
 
 
+def test_no_two_parts_of_the_page_share_an_id(tmp_path: Path) -> None:
+    page = read_page(as_html(study(tmp_path, variants=3, prompts=8, k=2)))
+    ids = [given["id"] for _, given in page.tags if "id" in given]
+    assert len(ids) == len(set(ids))
+
+
 def test_one_variant_needs_no_bench(small: Study) -> None:
     assert bench_table(small) is None
 

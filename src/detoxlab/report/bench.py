@@ -36,7 +36,7 @@ def bench_table(study: Study) -> Table | None:
         return None
     trained = {run.name: run for run in study.trained}
     rows = tuple(_row(one, trained.get(one.treated)) for one in study.comparisons)
-    return Table("bench", "All variants on one bench", COLUMNS, rows, NOTE)
+    return Table("variants", "All variants on one bench", COLUMNS, rows, NOTE)
 
 
 def _row(comparison: Comparison, trained: Trained | None) -> tuple[Cell, ...]:
