@@ -185,6 +185,7 @@ def test_accumulated_gradients_are_those_of_one_pass(tmp_path: Path) -> None:
 def test_there_is_one_base_one_adapter_and_one_value_head() -> None:
     lm, config = tiny_lm(), PPOConfig(**FAST)
     base = {p.data_ptr() for p in lm.model.parameters()}
+    before = _parameters_alive()  # those of this base, and what other tests still hold
     with borrowed_model(lm):
         policy, seen = experience_of(lm, config)
         ppo_losses(policy, seen, config)["loss"].backward()
@@ -194,18 +195,18 @@ def test_there_is_one_base_one_adapter_and_one_value_head() -> None:
         assert not base & learnt
         assert all(p.grad is None for p in held if p.data_ptr() in base)
         assert sum(p.numel() for p in policy.value_head.parameters()) == 32 + 1
-        storages = _parameter_storages()
-    assert base <= storages
-    copies = [ptr for ptr in storages - base - learnt if ptr]
-    assert not copies, "another copy of weights is alive"
+        now = _parameters_alive()
+    assert base <= now
+    assert now - before == learnt, "another copy of weights is alive"
 
 
-def _parameter_storages() -> set[int]:
-    """Addresses of all parameters alive in this process that no earlier test holds."""
+def _parameters_alive() -> set[int]:
+    """Where all parameters of this process lie."""
     import gc
 
     gc.collect()
-    return {p.data_ptr() for p in gc.get_objects() if isinstance(p, torch.nn.Parameter)}
+    found = [p for p in gc.get_objects() if isinstance(p, torch.nn.Parameter)]
+    return {p.data_ptr() for p in found if p.numel()}
 
 
 # --- a run ---
