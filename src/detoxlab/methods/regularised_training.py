@@ -3,7 +3,6 @@
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from detoxlab.methods.regularised import EVERY, RegularisedConfig
 from detoxlab.methods.regularised_targets import Stretch
 from detoxlab.methods.regulariser import Regulariser, Tagged, Terms
 from detoxlab.methods.rejected import write_rejected
-from detoxlab.methods.rows import IGNORED
+from detoxlab.methods.rows import IGNORED, row_columns
 from detoxlab.methods.sft_training import Rows, Trainer, dialogue_rows, text_rows
 from detoxlab.methods.training.adapters import (
     check_can_train,
@@ -77,8 +76,8 @@ def fit_regularised(
             args=one_gpu(arguments),
             processing_class=lm.tokenizer,
             data_collator=NumberedCollator(pad_token_id=lm.pad_id),
-            train_dataset=_dataset(rows.train),
-            eval_dataset=_dataset(rows.validation) if validates else None,
+            train_dataset=Dataset.from_dict(row_columns(rows.train)),
+            eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
             peft_config=lora_config(config, lm.model),
         )
         chat = config.chat and isinstance(data, DialogueSplit)
@@ -146,16 +145,6 @@ class NumberedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]
         if "number" in examples[0]:
             batch["number"] = torch.tensor([example["number"] for example in examples])
         return batch
-
-
-def _dataset(rows: Sequence[Any]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "input_ids": [list(row.input_ids) for row in rows],
-            "labels": [list(row.labels) for row in rows],
-            "number": list(range(len(rows))),
-        }
-    )
 
 
 # --- the trainer ---

@@ -6,7 +6,7 @@ asked to answer; learnt are the tokens of the target and the end token after it,
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jinja2
 
@@ -203,3 +203,16 @@ def build_rows(
         except RejectedDialogue as reason:
             rejected.append((dialogue.id, str(reason)))
     return rows, rejected
+
+
+def row_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """What the trainers of rows read: ids, labels, and the place of each row among these.
+
+    >>> row_columns([Row("d", (7, 8), (-100, 8)), Row("e", (9,), (9,))])
+    {'input_ids': [[7, 8], [9]], 'labels': [[-100, 8], [9]], 'number': [0, 1]}
+    """
+    return {
+        "input_ids": [list(row.input_ids) for row in rows],
+        "labels": [list(row.labels) for row in rows],
+        "number": list(range(len(rows))),
+    }

@@ -19,7 +19,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from detoxlab.errors import TrainingError
 from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.rejected import write_rejected
-from detoxlab.methods.rows import IGNORED, Row, build_rows, row_builder
+from detoxlab.methods.rows import IGNORED, Row, build_rows, row_builder, row_columns
 from detoxlab.methods.sft import SFTConfig
 from detoxlab.methods.text_rows import build_text_rows
 from detoxlab.methods.training.adapters import (
@@ -124,8 +124,8 @@ def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, meth
             args=one_gpu(arguments),
             processing_class=lm.tokenizer,
             data_collator=DataCollatorForLanguageModeling(pad_token_id=lm.pad_id),
-            train_dataset=_dataset(rows.train),
-            eval_dataset=_dataset(rows.validation) if validates else None,
+            train_dataset=Dataset.from_dict(row_columns(rows.train)),
+            eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
             peft_config=lora_config(config, lm.model),
         )
 
@@ -158,12 +158,3 @@ def text_rows(config: SFTConfig, lm: LanguageModel, data: TextSplit) -> Rows:
         raise TrainingError("no text to learn from", remedy="Give texts of at least two tokens.")
     rejected = [*data.rejected, *not_train, *not_validation]
     return Rows(train, validation, rejected, max_length, "texts")
-
-
-def _dataset(rows: Sequence[Row]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "input_ids": [list(row.input_ids) for row in rows],
-            "labels": [list(row.labels) for row in rows],
-        }
-    )
