@@ -1,6 +1,5 @@
 """How the method `auxiliary` goes: draw, label, fit, report. Imports torch."""
 
-import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ import torch
 
 from detoxlab import processes
 from detoxlab.data import split_prompts
-from detoxlab.generate import LocalEngine, generate_into
 from detoxlab.methods.auxiliary import AUXILIARY, AuxiliaryConfig, HeadSettings
 from detoxlab.methods.auxiliary_fitting import Fit, evaluate_head
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
@@ -24,13 +22,13 @@ from detoxlab.methods.auxiliary_samples import (
 )
 from detoxlab.methods.constraints import Condition, Oracle
 from detoxlab.methods.regularised_losses import importance_weights
-from detoxlab.methods.sampled import PROMPTS, TRAINING
+from detoxlab.methods.sampled import draw_generations
 from detoxlab.methods.training.adapters import base_ref
 from detoxlab.methods.training.log import TrainLog
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer, output_layer
 from detoxlab.progress import progress
-from detoxlab.records import Generation, Prompt
+from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
 REPORT = f"{AUXILIARY}/report.json"
@@ -48,7 +46,8 @@ def fit_auxiliary(
     run.update(
         method="auxiliary", base_model=base_ref(lm), base_model_id=lm.id, model=lm.fingerprint()
     )
-    samples, unscored = _draw(config, lm, prompts, oracle, run)
+    drawn = draw_generations(lm, prompts, config.draws, run, chat=config.chat, seed=config.seed)
+    samples, unscored = labelled(oracle, *drawn)
     train, held_out = _divided(config, prompts, samples)
     acceptance = acceptance_rate(train)
     head = new_head(config.head, output, acceptance, seed=config.seed)
@@ -100,29 +99,6 @@ def publish_head(head: AuxiliaryHead, folder: Path, content: dict[str, Any]) -> 
     save_head(head, draft, content)
     shutil.rmtree(folder, ignore_errors=True)
     draft.replace(folder)
-
-
-def _draw(
-    config: AuxiliaryConfig,
-    lm: LanguageModel,
-    prompts: Sequence[Prompt],
-    oracle: Oracle,
-    run: Run,
-) -> tuple[list[Sample], float]:
-    """Labelled responses to all prompts, drawn into the run folder; and the unscored share."""
-    sampling = config.draws.sampling(config.seed)
-    engine = LocalEngine(
-        lm,
-        chat=config.chat,
-        batch_size=config.draws.batch_size,
-        iteration=TRAINING,
-        next_turn_markers=lm.next_turn_markers if config.chat else (),
-    )
-    run.write_once(PROMPTS, prompts)
-    run.update(drawn_with=dataclasses.asdict(sampling))
-    generate_into(run, engine, prompts, sampling)
-    prompts_ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
-    return labelled(oracle, run.read_all("generations", Generation), prompts_ids)
 
 
 def _divided(

@@ -77,16 +77,37 @@ def draw_responses(
     Raises `RunMismatchError` when the run was begun with other prompts, and the errors of
     `Reward`, before anything is drawn.
     """
+    reward = Reward(settings, asked=prompts)
+    generations, ids = draw_generations(lm, prompts, draws, run, chat=chat, seed=seed)
+    grouped: dict[str, list[Response]] = {prompt.id: [] for prompt in prompts}
+    for response in _rewarded(reward, prompts, generations, ids):
+        grouped[response.generation.prompt_id].append(response)
+    return grouped
+
+
+def draw_generations(
+    lm: "LanguageModel",
+    prompts: Sequence[Prompt],
+    draws: DrawSettings,
+    run: Run,
+    *,
+    chat: bool,
+    seed: int,
+) -> tuple[list[Generation], dict[str, tuple[int, ...]]]:
+    """`draws.k` responses of `lm` per prompt, and by prompt id the tokens that it read.
+
+    The main process draws while the others wait; all read what it wrote. Raises
+    `RunMismatchError` when the run was begun with other prompts.
+    """
     from detoxlab.generate import LocalEngine, generate_into
 
-    reward, sampling = Reward(settings, asked=prompts), draws.sampling(seed)
-    markers = lm.next_turn_markers if chat else ()
+    sampling = draws.sampling(seed)
     engine = LocalEngine(
         lm,
         chat=chat,
         batch_size=draws.batch_size,
         iteration=TRAINING,
-        next_turn_markers=markers,
+        next_turn_markers=lm.next_turn_markers if chat else (),
     )
     run.write_once(PROMPTS, prompts)
     run.update(drawn_with=dataclasses.asdict(sampling))
@@ -94,10 +115,7 @@ def draw_responses(
         generate_into(run, engine, prompts, sampling)
     processes.wait()
     ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
-    grouped: dict[str, list[Response]] = {prompt.id: [] for prompt in prompts}
-    for response in _rewarded(reward, prompts, run.read_all("generations", Generation), ids):
-        grouped[response.generation.prompt_id].append(response)
-    return grouped
+    return run.read_all("generations", Generation), ids
 
 
 def best_against_worst(responses: Sequence[Response], margin: float) -> PairRow:
