@@ -1,6 +1,8 @@
 """The auxiliary model and NADO decoding: it learns what it can, and decoding follows it."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from detoxlab.methods.auxiliary_samples import (
 )
 from detoxlab.methods.constraints import Condition, Oracle
 from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.training.trackers import TRACKERS
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.models.hidden import output_layer
 from detoxlab.pipeline import measure_model
@@ -92,6 +95,20 @@ def test_the_same_seed_gives_the_same_head_and_a_done_run_is_left_alone(
     before = (again.path / head).stat().st_mtime_ns
     fitted(again.path, load_model(run.path.parent / "base"))
     assert (again.path / head).stat().st_mtime_ns == before
+
+
+def test_trackers_get_the_rows_of_the_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, dict[str, float]]] = []
+
+    @contextlib.contextmanager
+    def listening(_run: Path) -> Iterator[Any]:
+        yield lambda row, step: sent.append((step, dict(row)))
+
+    monkeypatch.setitem(TRACKERS, "tensorboard", listening)
+    run = fitted(tmp_path / "run", count=8, head={"steps": 3}, report_to=("tensorboard",))
+    rows = TrainLog(run.path).rows()
+    assert [{"step": step, **row} for step, row in sent] == rows
+    assert len(rows) == 3
 
 
 def test_a_constraint_that_is_never_met_says_so(tmp_path: Path) -> None:

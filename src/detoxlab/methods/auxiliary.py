@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from detoxlab.methods.base import MethodConfig
 from detoxlab.methods.constraints import Condition
 from detoxlab.methods.sampled import DrawSettings
+from detoxlab.methods.training.trackers import TrackerName
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
@@ -63,6 +64,9 @@ class AuxiliaryConfig(MethodConfig):
     )
     validation: float = Field(
         default=0.1, gt=0, lt=1, description="share of prompts held out for the report"
+    )
+    report_to: tuple[TrackerName, ...] = Field(
+        default=(), description="trackers, which get numbers only"
     )
     seed: int = Field(default=0, ge=0, description="of responses, order and initial weights")
 

@@ -25,6 +25,7 @@ from detoxlab.methods.regularised_losses import importance_weights
 from detoxlab.methods.sampled import draw_generations
 from detoxlab.methods.training.adapters import base_ref
 from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.training.trackers import check_installed, trackers
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer, output_layer
 from detoxlab.progress import progress
@@ -42,6 +43,7 @@ def fit_auxiliary(
     if (run.path / REPORT).is_file():
         return folder
     processes.check_alone("auxiliary")
+    check_installed(config.report_to)
     oracle, output = Oracle(config.conditions), output_layer(lm)
     run.update(
         method="auxiliary", base_model=base_ref(lm), base_model_id=lm.id, model=lm.fingerprint()
@@ -55,9 +57,12 @@ def fit_auxiliary(
     features = read_features(lm, output, train, length)
     train = drawn_from(train, features, output, config.draws.temperature)
     weights_N = importance_weights(log_weights(train, features))
-    log = TrainLog(run.path)
-    log.cut_after(-1)
-    with progress("fitting the auxiliary model", config.head.steps) as advance:
+    with (
+        progress("fitting the auxiliary model", config.head.steps) as advance,
+        trackers(config.report_to, run.path) as send,
+    ):
+        log = TrainLog(run.path, send)
+        log.cut_after(-1)
 
         def record(row: Mapping[str, float]) -> None:
             log.append(row)
