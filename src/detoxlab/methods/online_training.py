@@ -8,8 +8,6 @@ adapter switched off: no second copy of the weights), is TRL's.
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +26,7 @@ from detoxlab.methods.grpo import GRPOConfig
 from detoxlab.methods.online import OnlineConfig
 from detoxlab.methods.reward import Reward, Rewards
 from detoxlab.methods.rloo import RLOOConfig
-from detoxlab.methods.rollout import prompts_of_step, steps_per_pass
+from detoxlab.methods.rollout import prompts_of_step, prompts_record, steps_per_pass
 from detoxlab.methods.stop_rules import GATE, best_step, stop_reason
 from detoxlab.methods.training.adapters import (
     check_can_train,
@@ -190,7 +188,7 @@ def fit_adapter(
         return done
     check_can_train(config, lm)
     count = config.prompts_per_step(prompts)
-    record_start(run, lm, method, _record(prompts))
+    record_start(run, lm, method, prompts_record(prompts))
     reward = reward or Reward(config.reward, asked=prompts)
     samples = SampleLog(run.path, every=config.samples_every)
     steps = steps_per_pass(len(prompts), count) if config.max_steps is None else config.max_steps
@@ -297,11 +295,3 @@ def _count_positions(_model: Any, args: Any, kwargs: dict[str, Any]) -> tuple[An
     if mask_BT is not None and "position_ids" not in kwargs:
         kwargs["position_ids"] = (mask_BT.cumsum(dim=-1) - 1).clamp(min=0)
     return args, kwargs
-
-
-def _record(prompts: Sequence[Prompt]) -> dict[str, Any]:
-    content = json.dumps([(prompt.id, prompt.text) for prompt in prompts])
-    return {
-        "train_prompts": len(prompts),
-        "rows_sha256": hashlib.sha256(content.encode()).hexdigest(),
-    }

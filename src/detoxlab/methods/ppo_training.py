@@ -6,8 +6,6 @@ seconds: import it only to train.
 """
 
 import contextlib
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +41,7 @@ from detoxlab.methods.ppo_rollout import (
 )
 from detoxlab.methods.ppo_state import PPOState, load_checkpoint, save_adapter, save_checkpoint
 from detoxlab.methods.reward import Reward
-from detoxlab.methods.rollout import steps_per_pass
+from detoxlab.methods.rollout import prompts_record, steps_per_pass
 from detoxlab.methods.stop_rules import best_step, stop_reason
 from detoxlab.methods.training.adapters import check_can_train, finished_adapter, record_start
 from detoxlab.methods.training.checkpoints import keep_only
@@ -68,7 +66,7 @@ def fit_adapter(
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
-    record_start(run, lm, "ppo", _record(prompts))
+    record_start(run, lm, "ppo", prompts_record(prompts))
     judge = reward or Reward(config.reward, asked=prompts)
     steps = total_steps(config, len(prompts))
     samples = SampleLog(run.path, every=config.samples_every)
@@ -357,14 +355,3 @@ def _optimizer(policy: Policy, config: PPOConfig) -> torch.optim.AdamW:
         ],
         weight_decay=config.weight_decay,
     )
-
-
-def _record(prompts: Sequence[Prompt]) -> dict[str, Any]:
-    """What `run.json` holds of the data."""
-    if not prompts:
-        raise TrainingError("no prompt to learn from", remedy="Give prompts, or another filter.")
-    content = json.dumps([(prompt.id, prompt.text) for prompt in prompts])
-    return {
-        "train_prompts": len(prompts),
-        "rows_sha256": hashlib.sha256(content.encode()).hexdigest(),
-    }

@@ -1,10 +1,14 @@
-"""How the responses of a step are drawn, and which prompts it asks: shared by PPO, GRPO, RLOO."""
+"""What PPO, GRPO and RLOO share: how the responses of a step are drawn, which prompts it asks."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from detoxlab.errors import TrainingError
 from detoxlab.records import Prompt, Sampling
 from detoxlab.settings import Settings
 
@@ -59,3 +63,18 @@ def prompts_of_step(prompts: Sequence[Prompt], step: int, count: int, seed: int)
     epoch, place = divmod(step, steps_per_pass(len(prompts), count))
     order = np.random.default_rng([seed, epoch]).permutation(len(prompts))
     return [prompts[i] for i in order[place * count : (place + 1) * count]]
+
+
+def prompts_record(prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """What `run.json` holds of the prompts; `TrainingError` when there are none.
+
+    >>> prompts_record([Prompt("p", "hello", "test")])["train_prompts"]
+    1
+    """
+    if not prompts:
+        raise TrainingError("no prompt to learn from", remedy="Give prompts, or another filter.")
+    content = json.dumps([(prompt.id, prompt.text) for prompt in prompts])
+    return {
+        "train_prompts": len(prompts),
+        "rows_sha256": hashlib.sha256(content.encode()).hexdigest(),
+    }
