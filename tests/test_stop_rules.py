@@ -50,6 +50,23 @@ def test_a_loss_that_is_not_finite_ends_at_once(loss: float | None) -> None:
     assert stop_reason([{"step": 1, **CALM, "loss": loss}], RULES) == "the loss is not finite"
 
 
+@pytest.mark.parametrize(
+    ("drop", "reason"), [(0.7, "reward fell from 0.900 to 0.500"), (0.9, None)]
+)
+def test_a_fall_is_measured_in_the_spread_of_the_best_window(
+    drop: float, reason: str | None
+) -> None:
+    """The fall of 0.4 is 0.8 of the spread at that time, and 4 of the spread before and after."""
+    rewards, spreads = [0.1, 0.1, 0.9, 0.9, 0.5, 0.5], [0.1, 0.1, 0.5, 0.5, 0.1, 0.1]
+    history = [
+        {"step": step, "reward": reward, "reward_std": spread}
+        for step, (reward, spread) in enumerate(zip(rewards, spreads, strict=True), start=1)
+    ]
+    rules = StopRules(window=2, reward_drop=drop)
+    assert stop_reason(history, rules) == reason
+    assert best_step(history, rules, 2) == 4
+
+
 def test_nothing_ends_a_calm_training_or_one_that_has_not_begun() -> None:
     assert stop_reason([], RULES) is None
     assert stop_reason(rows("kl", [0.4] * 20), RULES) is None

@@ -75,7 +75,7 @@ def best_step(
             continue
         if stop_reason(rewarded[:count], rules):
             break
-        reward = _mean(rewarded[:count], "reward", rules.window)
+        reward = _mean(rewarded, "reward", rules.window, end=count)
         if reward is not None and reward > best_reward:
             best, best_reward = int(row["step"]), reward
     return best
@@ -122,9 +122,9 @@ def _reward(rows: Sequence[Row], rules: StopRules) -> str | None:
     if rules.reward_drop is None:
         return None
     ends = range(rules.window, len(rows) + 1)
-    means = {end: _mean(rows[:end], "reward", rules.window) or 0.0 for end in ends}
+    means = {end: _mean(rows, "reward", rules.window, end=end) or 0.0 for end in ends}
     best, now = max(means, key=means.__getitem__), means[len(rows)]
-    spread = _mean(rows[:best], "reward_std", rules.window)
+    spread = _mean(rows, "reward_std", rules.window, end=best)
     if not spread or means[best] - now <= rules.reward_drop * spread:
         return None
     return f"reward fell from {means[best]:.3f} to {now:.3f}"
@@ -145,9 +145,10 @@ def _values(rows: Sequence[Row], key: str) -> list[float]:
     return [row[key] for row in rows if row.get(key) is not None]
 
 
-def _mean(rows: Sequence[Row], key: str, window: int) -> float | None:
-    """Over the last `window` rows that have the number; None without any."""
-    values = _values(rows[-window:], key)
+def _mean(rows: Sequence[Row], key: str, window: int, *, end: int | None = None) -> float | None:
+    """Over the `window` rows before row `end` that have the number; None without any."""
+    end = len(rows) if end is None else end
+    values = _values(rows[max(0, end - window) : end], key)
     return sum(values) / len(values) if values else None
 
 
