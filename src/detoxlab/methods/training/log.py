@@ -40,21 +40,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.runs import append_rows, complete_lines, keep_lines
+from detoxlab.methods.training.step_rows import StepRows
+from detoxlab.runs import append_rows
 
 TRAIN_LOG = "train.jsonl"
 
 
-class TrainLog:
+class TrainLog(StepRows):
     """Appends rows to the `train.jsonl` of a run folder and reads them back.
 
     `send` gets every row as well: the trackers.
     """
 
+    name = TRAIN_LOG
+
     def __init__(
         self, folder: Path, send: Callable[[Mapping[str, float | None]], None] | None = None
     ) -> None:
-        self.path = folder / TRAIN_LOG
+        self.folder = folder
         self.send = send
 
     def append(self, row: Mapping[str, float]) -> None:
@@ -63,18 +66,6 @@ class TrainLog:
         append_rows(self.path, [json.dumps(plain, allow_nan=False) + "\n"])
         if self.send:
             self.send(plain)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """All complete rows, oldest first; an absent log is empty."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in complete_lines(self.path)]
-
-    def cut_after(self, step: int) -> None:
-        """Drop the rows past `step`, and a half-written last one: training resumes there."""
-        if self.path.exists():
-            kept = sum(row["step"] <= step for row in self.rows())
-            keep_lines(self.path, kept)
 
 
 def validations(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:

@@ -8,10 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from detoxlab.methods.training.step_rows import StepRows
 from detoxlab.records import Generation, Prompt
-from detoxlab.runs import append_rows, complete_lines, keep_lines
+from detoxlab.runs import append_rows
 
 if TYPE_CHECKING:
     from detoxlab.methods.reward import Rewards
@@ -20,17 +21,13 @@ SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
-class SampleLog:
+class SampleLog(StepRows):
     """Appends `count` responses of every `every`-th step, from the first, to `folder`."""
 
+    name = SAMPLES
     folder: Path
     every: int = 10
     count: int = 4
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.folder / SAMPLES
 
     def add(
         self,
@@ -59,14 +56,3 @@ class SampleLog:
             for i in (place * len(generations) // count for place in range(count))
         ]
         append_rows(self.path, [json.dumps(row, ensure_ascii=False) + "\n" for row in rows])
-
-    def rows(self) -> list[dict[str, Any]]:
-        """All complete rows, oldest first; an absent file is empty."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in complete_lines(self.path)]
-
-    def cut_after(self, step: int) -> None:
-        """Drop the rows past `step`, and a half-written last one: training resumes there."""
-        if self.path.exists():
-            keep_lines(self.path, sum(row["step"] <= step for row in self.rows()))
