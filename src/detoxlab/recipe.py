@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from detoxlab.compare import Limits
+from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling

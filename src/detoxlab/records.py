@@ -81,12 +81,17 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to learn from as it stands; `domain` tags the part of a mixture that it came from."""
+    """A text to learn from as it stands; `domain` tags the part of a mixture that it came from.
+
+    A text to classify is followed by a question about it and the answer, otherwise empty.
+    """
 
     id: str
     text: str
     source: str
     domain: str
+    question: str = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

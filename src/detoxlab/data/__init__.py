@@ -17,6 +17,7 @@ from detoxlab.data import (
     embedded,
     files,
     hub,
+    jigsaw,
     mapped,
     preferences,
     rtp,
@@ -40,6 +41,7 @@ from detoxlab.data.source import (
 )
 from detoxlab.data.split import split_dialogues, split_pairs, split_prompts, split_texts
 from detoxlab.data.tabular import Row
+from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.data.where import Condition, choose
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.provenance import file_sha256
@@ -57,6 +59,7 @@ __all__ = [
     "Part",
     "PreferenceSet",
     "Source",
+    "Verbaliser",
     "describe_dialogues",
     "describe_preferences",
     "describe_source",
@@ -78,6 +81,7 @@ PROMPT_SOURCES: dict[str, PromptSource] = {
     "toxigen-annotated": toxigen.ANNOTATED,
     "bold": bold.SOURCE,
     "xstest": xstest.SOURCE,
+    "jigsaw": jigsaw.SOURCE,
 }
 
 DIALOGUE_SOURCES: dict[str, DialogueSource] = {

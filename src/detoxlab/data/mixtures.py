@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detoxlab.data.source import sample
+from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt, Text
 
@@ -16,13 +17,20 @@ class Part:
     proportion: float = 1.0
 
 
-def mix(parts: Mapping[str, Part], *, limit: int | None = None, seed: int = 0) -> list[Text]:
+def mix(
+    parts: Mapping[str, Part],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    verbaliser: Verbaliser | None = None,
+) -> list[Text]:
     """As many texts as the proportions allow, `limit` at most, part after part.
 
     Of each part a seeded sample, in its order; no text is taken twice. Ids begin with the
-    part's name, which is the texts' domain.
+    part's name, which is the texts' domain. With a `verbaliser`, its question and the words of
+    a text's label follow the text.
 
-    Raises `DataError` when a part would not give a single text.
+    Raises `DataError` when a part would not give a single text, or a label has no words.
 
     >>> toxic, general = [[Prompt(str(i), f"text {i}", "s") for i in range(n)] for n in (10, 90)]
     >>> mixed = mix({"toxic": Part(toxic), "general": Part(general, 3.0)})
@@ -43,5 +51,10 @@ def mix(parts: Mapping[str, Part], *, limit: int | None = None, seed: int = 0) -
                 remedy="Give more texts, another proportion or a higher limit.",
             )
         chosen = sample(part.texts, count, seed)
-        mixed += [Text(f"{name}/{one.id}", one.text, one.source, name) for one in chosen]
+        mixed += [_tagged(name, one, verbaliser) for one in chosen]
     return mixed
+
+
+def _tagged(domain: str, one: Prompt, verbaliser: Verbaliser | None) -> Text:
+    asked = (verbaliser.question, verbaliser.answer(one)) if verbaliser else ()
+    return Text(f"{domain}/{one.id}", one.text, one.source, domain, *asked)

@@ -189,16 +189,20 @@ def _read_json(path: Path) -> list[Row]:
     return [Row(f"{path}, item {number}", item) for number, item in enumerate(items, start=1)]
 
 
-def _read_separated(path: Path, separator: str) -> list[Row]:
+def read_separated(path: Path, separator: str, header: Sequence[str] | None = None) -> list[Row]:
+    """The rows of a CSV or TSV file; `header` names the columns of a file that does not.
+
+    Raises as `read_rows` does.
+    """
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=separator, strict=True)
     rows: list[Row] = []
     try:
-        header = _header(path, next(cells for cells in reader if cells), separator)
+        names = header or _header(path, next(cells for cells in reader if cells), separator)
         start = reader.line_num + 1
         for cells in reader:
             if cells:
-                rows.append(_separated_row(f"{path}:{start}", header, cells))
+                rows.append(_separated_row(f"{path}:{start}", names, cells))
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
@@ -221,7 +225,7 @@ def _header(path: Path, header: list[str], separator: str) -> list[str]:
     return names
 
 
-def _separated_row(place: str, header: list[str], cells: list[str]) -> Row:
+def _separated_row(place: str, header: Sequence[str], cells: list[str]) -> Row:
     if len(cells) != len(header):
         raise DataError(
             f"{place}: has {len(cells)} cells, the header has {len(header)}",
@@ -272,8 +276,8 @@ READERS: dict[str, Callable[[Path], list[Row]]] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".json": _read_json,
-    ".csv": lambda path: _read_separated(path, ","),
-    ".tsv": lambda path: _read_separated(path, "\t"),
+    ".csv": lambda path: read_separated(path, ","),
+    ".tsv": lambda path: read_separated(path, "\t"),
     ".parquet": _read_parquet,
     ".txt": _read_lines,
 }

@@ -8,7 +8,7 @@ multinomial counts, and counts times columns gives the resampled sums of all sta
 once. Prompts are the unit because the samples of one prompt are not independent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,14 +117,16 @@ def resampled_sums(columns_PS: FloatArray, *, seed: int, resamples: int) -> Floa
 
     Memory stays bounded: the counts are drawn and multiplied in chunks of resamples.
     """
+    chunks = resampled_counts(len(columns_PS), seed=seed, resamples=resamples)
+    return np.concatenate([counts_RP @ columns_PS for counts_RP in chunks])
+
+
+def resampled_counts(prompts: int, *, seed: int, resamples: int) -> Iterator[FloatArray]:
+    """How often each prompt was drawn per resample, in chunks of resamples: (rows, prompts)."""
     rng = np.random.default_rng(seed)
-    prompts = len(columns_PS)
     rows = max(1, min(resamples, CELLS_PER_CHUNK // prompts))
-    sums_RS = np.empty((resamples, columns_PS.shape[1]))
     for start in range(0, resamples, rows):
-        chunk = sums_RS[start : start + rows]
-        np.matmul(_counts(rng, len(chunk), prompts), columns_PS, out=chunk)
-    return sums_RS
+        yield _counts(rng, min(rows, resamples - start), prompts)
 
 
 def _counts(rng: np.random.Generator, rows: int, prompts: int) -> FloatArray:
@@ -138,8 +140,17 @@ def _counts(rng: np.random.Generator, rows: int, prompts: int) -> FloatArray:
 def _interval(quantity: Quantity, sums_RS: FloatArray, confidence: float) -> Interval | None:
     total_S = quantity.columns_PS.sum(axis=0)
     value = float(quantity.statistic(total_S))
-    resampled_R = quantity.statistic(sums_RS)
     without_P = quantity.statistic(total_S - quantity.columns_PS)
+    return interval_from(value, quantity.statistic(sums_RS), without_P, confidence)
+
+
+def interval_from(
+    value: float, resampled_R: FloatArray, without_P: FloatArray, confidence: float = 0.95
+) -> Interval | None:
+    """The intervals of an estimate from its resamples and from the jackknife (see `bca_levels`).
+
+    None where one of the numbers is not finite.
+    """
     if not (np.isfinite(value) and np.isfinite(resampled_R).all() and np.isfinite(without_P).all()):
         return None
     if float(np.ptp(resampled_R)) <= SAME * max(1.0, abs(value)):

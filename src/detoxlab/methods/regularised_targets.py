@@ -32,9 +32,12 @@ class Stretch:
 
     @classmethod
     def of_row(cls, row: Row, start: int, length: int) -> "Stretch | None":
-        """The first `length` tokens that are learnt from `start` on; None where there are none."""
-        stop = start
-        while stop < min(start + length, len(row.labels)) and row.labels[stop] != IGNORED:
+        """The first `length` tokens that are learnt from `start` on; None where there are none.
+
+        A question about a text, and its answer, are not among them.
+        """
+        stop, end = start, len(row.labels) - row.closing
+        while stop < min(start + length, end) and row.labels[stop] != IGNORED:
             stop += 1
         return cls(row.input_ids, start, stop) if stop > start else None
 

@@ -21,12 +21,17 @@ Targets = Literal["last", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One dialogue for training. `labels[t]` is `input_ids[t]` where learnt, -100 elsewhere."""
+    """One dialogue for training. `labels[t]` is `input_ids[t]` where learnt, -100 elsewhere.
+
+    `closing` counts the tokens at the end that are no speech of the data: a question about
+    the text and its answer.
+    """
 
     dialogue_id: str
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
     cut: bool = False
+    closing: int = 0
 
     @property
     def learnt(self) -> int:

@@ -152,9 +152,13 @@ def dialogue_rows(config: SFTConfig, lm: LanguageModel, data: DialogueSplit) -> 
 def text_rows(config: SFTConfig, lm: LanguageModel, data: TextSplit) -> Rows:
     """The rows of the texts; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
-    train, not_train = build_text_rows(lm, data.train, max_length)
-    validation, not_validation = build_text_rows(lm, data.validation, max_length)
+    whole = config.targets == "all"
+    train, not_train = build_text_rows(lm, data.train, max_length, whole=whole)
+    validation, not_validation = build_text_rows(lm, data.validation, max_length, whole=whole)
     if not train:
-        raise TrainingError("no text to learn from", remedy="Give texts of at least two tokens.")
+        raise TrainingError(
+            "no text to learn from",
+            remedy="Give texts of at least two tokens, and a max_length with room for a question.",
+        )
     rejected = [*data.rejected, *not_train, *not_validation]
     return Rows(train, validation, rejected, max_length, "texts")

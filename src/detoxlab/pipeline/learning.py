@@ -112,7 +112,7 @@ def read_texts(settings: TextSettings, seed: int) -> TextSplit:
     parts = {
         name: Part(_read_part(part, seed), part.proportion) for name, part in settings.parts.items()
     }
-    texts = mix(parts, limit=settings.limit, seed=seed)
+    texts = mix(parts, limit=settings.limit, seed=seed, verbaliser=settings.verbaliser)
     training, validation = split_texts(texts, validation=settings.validation, seed=seed)
     return TextSplit(training, validation)
 
