@@ -85,6 +85,9 @@ class TextSettings(Settings):
     parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
     limit: int | None = Field(None, ge=1, description="so many texts in all; none: what there is")
     validation: float = Field(0.1, gt=0, lt=1, description="share of texts held out")
+    verbaliser: Verbaliser | None = Field(
+        None, description="a question after each text, answered by the words of its label"
+    )
 
 
 class SamplingSettings(Settings):
