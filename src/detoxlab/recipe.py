@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from detoxlab.compare import Limits
+from detoxlab.data.settings import DataSettings, portable, relative
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.measure.presets import get_protocol
@@ -37,16 +38,6 @@ class QuantisationSettings(Settings):
     @classmethod
     def _bare_kind(cls, given: Any) -> Any:
         return {"kind": given} if isinstance(given, str) else given
-
-
-class DataSettings(Settings):
-    """Where data are, and how much of them."""
-
-    source: str = Field(description="a known name, a local file, or a hub id")
-    path: str | None = Field(None, description="where the named source lies on this machine")
-    columns: dict[str, str] = Field({}, description="our field: column of the file")
-    limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
-    revision: str | None = Field(None, description="revision of a hub data set")
 
 
 class PromptSettings(DataSettings):
@@ -309,23 +300,6 @@ def expanded(value: Any, *, place: str) -> Any:
             )
         value = value.replace(f"${{{name}}}", os.environ[name])
     return value
-
-
-def relative(path: str) -> str:
-    """An absolute path relative to the working folder; anything else as it is."""
-    return os.path.relpath(path) if os.path.isabs(path) else path  # noqa: PTH117
-
-
-def portable(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a data source, or of several as `parts`, with their paths made relative."""
-    if "parts" in source:
-        return {**source, "parts": {n: portable(part) for n, part in source["parts"].items()}}
-    made: dict[str, Any] = {
-        key: relative(source[key]) for key in ("source", "path") if source.get(key)
-    }
-    if source.get("exclude"):
-        made["exclude"] = portable(source["exclude"])
-    return {**source, **made}
 
 
 def _enter(node: Any, key: str, override: str) -> Any:

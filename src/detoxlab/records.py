@@ -158,6 +158,24 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What an evaluation found on one item: its numbers by name, or the reason why there are none.
+
+    What the names mean is the evaluation's business; see `detoxlab.evaluate`.
+    """
+
+    item: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.values) == (self.error is not None):
+            raise DataError(
+                f"result of item {self.item!r}: needs values or an error, not both and not neither"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One measured number with all that is needed to read it; `value` None means unknown.
 
@@ -187,7 +205,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Treated minus baseline for one measure, paired by prompt; the interval is BCa, 95 %."""
+    """Treated minus baseline for one measure, paired by prompt; the interval is BCa, 95 %.
+
+    `ratio` is treated over baseline, where that is asked for, with an interval of the same kind.
+    """
 
     name: str
     baseline: float | None
@@ -209,6 +230,9 @@ class Difference:
     group: str | None = None
     subset: str | None = None
     note: str | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

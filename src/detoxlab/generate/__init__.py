@@ -6,7 +6,7 @@ Importing this package imports torch.
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
 from detoxlab.generate.http import HttpEngine, Retries
 from detoxlab.generate.into import generate_into
-from detoxlab.generate.steering import Reweight, Steering
+from detoxlab.generate.steering import Steering
 
 __all__ = [
     "Engine",
@@ -14,7 +14,6 @@ __all__ = [
     "LocalEngine",
     "PromptTruncatedWarning",
     "Retries",
-    "Reweight",
     "Steering",
     "generate_into",
 ]

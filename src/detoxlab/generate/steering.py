@@ -1,16 +1,11 @@
 """The seam for methods that change how a model decodes and leave its weights alone."""
 
 import contextlib
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from torch import Tensor
-
 from detoxlab.models import LanguageModel
-
-Reweight = Callable[[Tensor], Tensor]
-"""Logits (B, V) of the forward pass just made to those that are drawn from, before warping."""
+from detoxlab.models.likelihood import Reweight
 
 
 class Steering(Protocol):

@@ -1,17 +1,23 @@
 """Log-probabilities that a model gives to responses it or another model wrote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from detoxlab.errors import DataError
 from detoxlab.models.language_model import LanguageModel, evaluating
 
 Ids = Sequence[int]
+Reweight = Callable[[Tensor], Tensor]
+"""Logits of the forward pass just made to those of another distribution, before any warping.
+
+Logits (B, V) are those after the last token; (B, T, V) those after each of the last T tokens.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,14 @@ def token_log_probs(
     responses_ids: Sequence[Ids],
     *,
     batch_tokens: int = 4096,
+    reweight: Reweight | None = None,
 ) -> list[NDArray[np.float32]]:
     """Log-probability of each response token given what stands before it, in nats, <= 0.
 
     One float32 array (T,) per response, in the order given; an empty response gives an
     empty array. Rows are batched by length, at most `batch_tokens` tokens with padding. A
-    prompt too long for the model's context loses its beginning.
+    prompt too long for the model's context loses its beginning. With `reweight` they are those
+    of the distribution that it makes of the logits.
 
     Raises `DataError` when the lists differ in length, a prompt has no token, or a response
     alone fills the context.
@@ -53,7 +61,7 @@ def token_log_probs(
     ]
     with evaluating(lm):
         for batch in _batches(rows, batch_tokens):
-            for row, values in zip(batch, _batch_log_probs(lm, batch), strict=True):
+            for row, values in zip(batch, _batch_log_probs(lm, batch, reweight), strict=True):
                 results[row.index] = values
     return results
 
@@ -82,12 +90,17 @@ def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
         yield batch
 
 
-def _batch_log_probs(lm: LanguageModel, batch: Sequence[Row]) -> list[NDArray[np.float32]]:
+def _batch_log_probs(
+    lm: LanguageModel, batch: Sequence[Row], reweight: Reweight | None
+) -> list[NDArray[np.float32]]:
     """Left-padded, so that all responses end at the last position and early logits are left out."""
     inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
     if lm.takes_logits_to_keep:
         inputs["logits_to_keep"] = kept
-    logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:-1].float()
+    logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:].float()
+    if reweight is not None:
+        logits_BTV = reweight(logits_BTV)
+    logits_BTV = logits_BTV[:, :-1]
     targets_BT = inputs["input_ids"][:, -kept + 1 :]
     log_norm_BT = logits_BTV.logsumexp(dim=-1)
     chosen_BT = logits_BTV.gather(-1, targets_BT[:, :, None])[:, :, 0]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.compare import compare, holm_across
+from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.measure.presets import get_protocol
 from detoxlab.methods import load_method
@@ -12,7 +13,7 @@ from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.measuring import measure_model, read_prompts
 from detoxlab.pipeline.training import train_model
 from detoxlab.progress import say
-from detoxlab.recipe import Recipe, portable, relative
+from detoxlab.recipe import Recipe
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
 from detoxlab.scorers import single_scorers

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.data import load_responses_file
+from detoxlab.data.settings import relative
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import get_protocol
 from detoxlab.pipeline.measuring import load_scorers, score_run
 from detoxlab.provenance import file_sha256
-from detoxlab.recipe import relative
 from detoxlab.records import Prompt, Score
 from detoxlab.runs import Run
 

@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from detoxlab.errors import ConfigError, ModelError
-from detoxlab.generate import Reweight
 from detoxlab.methods.auxiliary import AUXILIARY
 from detoxlab.methods.auxiliary_head import SHAPE, WEIGHTS, AuxiliaryHead, load_head
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer, watching_hidden_states
+from detoxlab.models.likelihood import Reweight
 from detoxlab.provenance import file_sha256
 
 REMEDY = "Give a finished run of auxiliary or regularised, or the folder of one of its heads."
@@ -69,9 +69,10 @@ class Nado:
         head = self._head(lm)
         with watching_hidden_states(lm) as watched:
 
-            def reweighted(logits_BV: Tensor) -> Tensor:
-                r_BV = head(watched.take()[:, -1])
-                return logits_BV + self.strength * logsigmoid(r_BV)
+            def reweighted(logits: Tensor) -> Tensor:
+                hidden_BTD = watched.take()
+                last = hidden_BTD[:, -1] if logits.ndim == 2 else hidden_BTD[:, -logits.shape[1] :]
+                return logits + self.strength * logsigmoid(head(last))
 
             yield reweighted
 
