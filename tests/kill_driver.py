@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,15 +22,20 @@ def kill_driver() -> ModuleType:
     return module
 
 
+def runs_when_grown(running: Callable[[], bool], log: Path, bytes_more: int, delay: float) -> bool:
+    """Wait until the log has grown so far past its end, and a moment more: is it running still?"""
+    before = log.stat().st_size if log.exists() else 0
+    while running() and (not log.exists() or log.stat().st_size < before + bytes_more):
+        time.sleep(0.005)
+    time.sleep(delay)
+    return running()
+
+
 def kill_when_grown(
     process: "subprocess.Popen[bytes]", log: Path, bytes_more: int, delay: float
 ) -> bool:
     """Kill once the log has grown so far past its end, and a moment more; False if it ended."""
-    before = log.stat().st_size if log.exists() else 0
-    while process.poll() is None and (not log.exists() or log.stat().st_size < before + bytes_more):
-        time.sleep(0.005)
-    time.sleep(delay)
-    hit = process.poll() is None
+    hit = runs_when_grown(lambda: process.poll() is None, log, bytes_more, delay)
     if hit:
         process.send_signal(signal.SIGKILL)
     process.communicate()

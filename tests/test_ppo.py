@@ -2,11 +2,7 @@
 
 import json
 import math
-import os
-import random
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kill_driver import kill_driver, kill_when_grown
 from tiny import save_tiny, tiny_lm
 
 from detoxlab.errors import ConfigError, TrainingError
@@ -34,7 +29,6 @@ from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
 
-ROOT = Path(__file__).parent.parent
 PROMPTS = [Prompt(f"p{i}", "you fool " * (1 + i % 3) + str(i), "test") for i in range(10)]
 FAST: dict[str, Any] = {
     "chat": False,
@@ -323,39 +317,3 @@ def test_the_method_uses_the_reward_it_is_configured_with(tmp_path: Path) -> Non
     (row,) = TrainLog(run.path).rows()
     assert 0 <= row["reward"] <= 1
     assert "gate_empty" in row
-
-
-# --- a kill ---
-
-TRAIN = """
-import sys
-from pathlib import Path
-from test_ppo import trained
-from detoxlab.models import load_model
-
-trained(Path(sys.argv[2]), load_model(sys.argv[1]), max_steps=30)
-"""
-
-
-def start_training(model: Path, run: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(model), str(run)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
-        stderr=subprocess.PIPE,
-    )
-
-
-@pytest.mark.e2e
-def test_a_killed_training_equals_an_undisturbed_one(tmp_path: Path) -> None:
-    model = save_tiny(tmp_path / "model")
-    whole, victim = tmp_path / "whole", tmp_path / "victim"
-    undisturbed = trained(whole, load_model(model), max_steps=30)
-    rng = random.Random(0)
-    process = start_training(model, victim)
-    log = victim / "train.jsonl"
-    assert kill_when_grown(process, log, rng.randrange(2000, 9000), rng.uniform(0, 0.2))
-    killed = TrainLog(victim).rows()
-    assert 0 < len(killed) < 30
-    resumed = trained(victim, load_model(model), max_steps=30)
-    assert untimed(resumed) == untimed(undisturbed)
-    assert kill_driver().differences(whole, victim) == []

@@ -1,61 +1,101 @@
 """`kill -9` at random moments of a training: the resumed run is the undisturbed one."""
 
-import os
+import multiprocessing
 import random
-import subprocess
-import sys
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kill_driver import kill_driver, kill_when_grown
-from tiny import save_tiny
+from kill_driver import kill_driver, runs_when_grown
+from tiny import dialogues, save_tiny
+from training_runs import fitted
 
+from detoxlab.methods import DialogueSplit
 from detoxlab.methods.training.log import TRAIN_LOG
-
-ROOT = Path(__file__).parent.parent
-TRAIN = """
-import sys
-from pathlib import Path
-from tiny import dialogues
-from detoxlab.methods import SFT, DialogueSplit, SFTConfig
 from detoxlab.models import load_model
-from detoxlab.runs import Run
+from detoxlab.records import Prompt
 
-config = SFTConfig(epochs=8, batch_size=4, learning_rate=1e-2, save_steps=3, lora_r=4)
-run = Run.start(sys.argv[2], kind="train", config=config.model_dump(mode="json"), resume=True)
-data = DialogueSplit(dialogues(24), dialogues(6, start=100))
-with run.writing():
-    SFT(config).fit(load_model(sys.argv[1]), data, run)
-"""
+DRAWN = "generations/worker-0.jsonl"
+PROMPTS = [Prompt(f"q{i}", f"well {i}", "test") for i in range(40)]
+UNGATED = {"gates": {"other_language": False, "repeated_unit": False}}
+SAMPLED: dict[str, Any] = {
+    "draws": {"k": 4, "max_new_tokens": 16, "batch_size": 2},
+    "reward": UNGATED,
+    "max_steps": 40,
+    "patience": 0,
+    "save_steps": 3,
+}
+GROUPS: dict[str, Any] = {
+    "rollout": {"prompts": 2, "k": 4, "max_new_tokens": 8},
+    "reward": UNGATED,
+    "samples_every": 2,
+    "stop": {"kl_budget": None, "reward_drop": None, "entropy_floor": None},
+    "max_steps": 30,
+    "save_steps": 3,
+}
+# What a method learns from, its settings, and the file that grows until the first kill.
+CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "sft": (
+        DialogueSplit(dialogues(24), dialogues(6, start=100)),
+        {"epochs": 8, "save_steps": 3},
+        TRAIN_LOG,
+    ),
+    "dpo": (PROMPTS, SAMPLED | {"margin": 0.0}, DRAWN),
+    "kto": (PROMPTS, SAMPLED | {"margin": 0.0}, DRAWN),
+    "rejection": (PROMPTS, SAMPLED, DRAWN),
+    "grpo": (PROMPTS, GROUPS, TRAIN_LOG),
+    "rloo": (PROMPTS, GROUPS, TRAIN_LOG),
+    "ppo": (PROMPTS, GROUPS | {"kl_target": 0.05, "kl_horizon": 50}, TRAIN_LOG),
+}
 
 
-def start_training(model: Path, run: Path) -> "subprocess.Popen[bytes]":
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(model), str(run)],
-        env=environment,
-        stderr=subprocess.PIPE,
-    )
+def train(method: str, model: Path, folder: Path) -> None:
+    """The whole training of a case, or the rest of it."""
+    data, settings, _ = CASES[method]
+    fitted(method, folder, data, load_model(model), **settings)
 
 
-def finish(process: "subprocess.Popen[bytes]") -> None:
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()[-2000:]
+@pytest.fixture(scope="module")
+def forks() -> ForkServerContext:
+    """Starts processes that have the libraries loaded, each with its own state."""
+    context = multiprocessing.get_context("forkserver")
+    methods = ("sft", "preference", "rejection", "online", "ppo")
+    context.set_forkserver_preload([f"detoxlab.methods.{name}_training" for name in methods])
+    return context
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("killed") / "model")
 
 
 @pytest.mark.e2e
-def test_a_training_killed_three_times_equals_an_undisturbed_one(tmp_path: Path) -> None:
-    rng, model = random.Random(0), save_tiny(tmp_path / "model")
-    whole, victim = tmp_path / "whole", tmp_path / "victim"
-    finish(start_training(model, whole))
-    hits = 0
-    for _ in range(3):
-        process = start_training(model, victim)
-        hits += kill_when_grown(
-            process, victim / TRAIN_LOG, rng.randrange(200, 3000), rng.uniform(0, 0.2)
-        )
-    finish(start_training(model, victim))
-    assert hits == 3
+@pytest.mark.parametrize("method", CASES)
+def test_a_training_killed_three_times_equals_an_undisturbed_one(
+    method: str, model: Path, forks: ForkServerContext, tmp_path: Path
+) -> None:
+    rng, whole, victim = random.Random(0), tmp_path / "whole", tmp_path / "victim"
+
+    def started(folder: Path) -> ForkServerProcess:
+        process = forks.Process(target=train, args=(method, model, folder))
+        process.start()
+        return process
+
+    def finish(folder: Path) -> None:
+        process = started(folder)
+        process.join(timeout=300)
+        assert process.exitcode == 0
+
+    finish(whole)
+    for grows in (CASES[method][2], TRAIN_LOG, TRAIN_LOG):
+        process = started(victim)
+        more, delay = rng.randrange(200, 3000), rng.uniform(0, 0.2)
+        assert runs_when_grown(process.is_alive, victim / grows, more, delay)
+        process.kill()
+        process.join()
+        assert grows == TRAIN_LOG or not (victim / TRAIN_LOG).exists()  # killed while drawing
+    finish(victim)
     assert kill_driver().differences(whole, victim) == []
 
 
