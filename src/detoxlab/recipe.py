@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +18,7 @@ from detoxlab.compare import Limits
 from detoxlab.data.settings import DataSettings, portable, relative
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
+from detoxlab.evaluate import AnyKind, Evaluation
 from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
@@ -25,6 +26,7 @@ from detoxlab.settings import Settings, parse
 Range = tuple[float, float]
 SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class QuantisationSettings(Settings):
@@ -92,7 +94,36 @@ class SamplingSettings(Settings):
     stop: tuple[str, ...] | None = None
 
 
-class Measuring(Settings):
+class Loading(Settings):
+    """How a model is read into memory."""
+
+    dtype: DType = "auto"
+    quantisation: QuantisationSettings | None = Field(
+        None, description="int8, nf4, fp4, none, or a mapping; None is as an adapter was trained"
+    )
+    device: str = "auto"
+    revision: str | None = Field(None, description="revision of a hub model")
+    trust_remote_code: bool = Field(False, description="run code that comes with the model")
+
+
+class SubjectSettings(Loading):
+    """A model that is measured or evaluated, and what changes its decoding."""
+
+    model: str
+    steer: str | None = Field(None, description="a change of decoding, such as nado:RUN")
+    strength: float = Field(1.0, ge=0, description="of the steering; 0 changes nothing")
+
+    def run_config(self) -> dict[str, Any]:
+        """What goes into the run's `config.yaml`: paths relative."""
+        plain = self.model_dump(mode="json")
+        plain["model"] = relative(self.model)
+        if self.steer:
+            kind, _, where = self.steer.partition(":")
+            plain["steer"] = f"{kind}:{relative(where)}"
+        return plain
+
+
+class Measuring(Loading):
     """How responses are drawn and judged; shared by `measure` and by recipes."""
 
     prompts: PromptSettings
@@ -102,14 +133,7 @@ class Measuring(Settings):
     second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
     scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
     encoder: str | None = Field("hashed-ngrams", description="for prompt-response similarity")
-    dtype: DType = "auto"
-    quantisation: QuantisationSettings | None = Field(
-        None, description="int8, nf4, fp4, none, or a mapping; None is as an adapter was trained"
-    )
-    device: str = "auto"
     batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
-    revision: str | None = Field(None, description="revision of a hub model")
-    trust_remote_code: bool = Field(False, description="run code that comes with the model")
     endpoint: str | None = Field(None, description="URL of an OpenAI-compatible server")
     api_key_env: str | None = Field(None, description="environment variable with the server's key")
     reference: str | None = Field(None, description="model for perplexity; None is the base")
@@ -129,12 +153,8 @@ class Measuring(Settings):
         return dataclasses.replace(get_protocol(self.protocol).sampling, **changes, seed=self.seed)
 
 
-class MeasureSettings(Measuring):
+class MeasureSettings(Measuring, SubjectSettings):
     """One `measure` command: a model and how to measure it."""
-
-    model: str
-    steer: str | None = Field(None, description="a change of decoding, such as nado:RUN")
-    strength: float = Field(1.0, ge=0, description="of the steering; 0 changes nothing")
 
     @model_validator(mode="after")
     def _steers_here(self) -> "MeasureSettings":
@@ -144,17 +164,19 @@ class MeasureSettings(Measuring):
 
     def run_config(self) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative, sampling resolved."""
-        plain = self.model_dump(mode="json")
-        plain["model"] = relative(self.model)
-        if self.steer:
-            kind, _, where = self.steer.partition(":")
-            plain["steer"] = f"{kind}:{relative(where)}"
+        plain = super().run_config()
         plain["prompts"] = portable(plain["prompts"])
         plain["sampling"] = {
             **dataclasses.asdict(self.resolved_sampling()),
             "stop": list(self.resolved_sampling().stop),
         }
         return plain
+
+    def subject(self) -> SubjectSettings:
+        """The model alone."""
+        return SubjectSettings(
+            **{name: getattr(self, name) for name in SubjectSettings.model_fields}
+        )
 
 
 class Learning(Settings):
@@ -194,17 +216,26 @@ class TrainSettings(Learning):
 class Variant(Learning):
     """One treated model."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
 
 
 class Recipe(Measuring):
     """A whole experiment: a base model, the variants made from it, one bench, one report."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     description: str = ""
     model: str
     variants: tuple[Variant, ...] = Field(min_length=1)
+    evaluate: dict[Name, Annotated[Evaluation, AnyKind]] = Field(
+        {}, description="name: an evaluation of usefulness, for the base and every variant"
+    )
     limits: Limits = Field(default_factory=Limits)
+
+    @model_validator(mode="after")
+    def _evaluates_here(self) -> "Recipe":
+        if self.evaluate and self.endpoint:
+            raise ValueError("evaluate works on a model in this process, not on an endpoint")
+        return self
 
     @field_validator("variants")
     @classmethod

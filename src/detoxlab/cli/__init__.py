@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from detoxlab.cli import checking, experiments, measuring, reporting, training
+from detoxlab.cli import checking, evaluating, experiments, measuring, reporting, training
 from detoxlab.errors import DetoxlabError
 from detoxlab.provenance import package_version
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (experiments, measuring, training, reporting, checking):
+for module in (experiments, measuring, training, evaluating, reporting, checking):
     module.register(app)
 
 

@@ -48,13 +48,25 @@ def show_plan(settings: "MeasureSettings", out: Path) -> None:
 def show_run(run: Run) -> None:
     """Print the measured table of a run, over all its prompts, and where it is."""
     rows = [row for row in run.measurements() if row.group is None and row.subset in (None, "P")]
-    table = Table(title=f"{run.name}", title_justify="left", box=None, pad_edge=False)
+    _print_measurements(run.name, rows)
+    console().print(f"run: {escape(str(run.path))}", highlight=False)
+
+
+def show_evaluated(run: Run, name: str) -> None:
+    """Print what one evaluation of a run measured, and where it is."""
+    from detoxlab.evaluate import read_evaluated
+
+    _print_measurements(f"{run.name}: {name}", read_evaluated(run)[name].measurements)
+    console().print(f"run: {escape(str(run.path))}", highlight=False)
+
+
+def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     for title in ("measure", "scorer", "value", "95 % interval", "n", "coverage"):
         table.add_column(title, justify="left" if title in ("measure", "scorer") else "right")
     for row in rows:
         table.add_row(*measurement_cells(row))
     console().print(table)
-    console().print(f"run: {escape(str(run.path))}", highlight=False)
 
 
 def measurement_cells(row: Measurement) -> list[str]:

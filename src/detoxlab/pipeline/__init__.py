@@ -1,6 +1,7 @@
-"""The stages in order, each resumable: measure a model, score a file, train, run a recipe."""
+"""The stages in order, each resumable: measure and evaluate a model, train, run a recipe."""
 
 from detoxlab.pipeline.comparing import compare_runs
+from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.experiment import run_recipe
 from detoxlab.pipeline.importing import score_again, score_file
 from detoxlab.pipeline.measuring import measure_model
@@ -8,6 +9,8 @@ from detoxlab.pipeline.training import export_model, train_model
 
 __all__ = [
     "compare_runs",
+    "evaluate_model",
+    "evaluate_run",
     "export_model",
     "measure_model",
     "run_recipe",

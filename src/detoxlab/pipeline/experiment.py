@@ -9,6 +9,7 @@ from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.measure.presets import get_protocol
 from detoxlab.methods import load_method
+from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.measuring import measure_model, read_prompts
 from detoxlab.pipeline.training import train_model
@@ -38,19 +39,26 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     """
     out = Path(out)
     _check_variants(recipe)
+    _check_evaluations(recipe)
     config = recipe_config(recipe)
     experiment = Run.start(out, kind="experiment", config=config, seed=recipe.seed, resume=resume)
     with experiment.writing():
         say(f"base: {recipe.model}")
-        base = measure_model(recipe.measure_settings(recipe.model), out / "base", resume=True)
+        base = _measured(recipe, recipe.model, out / "base")
         trained, measured = {}, []
         for variant in recipe.variants:
             say(f"{variant.name}: {variant.method}")
             settings = recipe.train_settings(variant)
             trained[variant.name] = train_model(settings, out / TRAINED / variant.name, resume=True)
-            bench = recipe.measure_settings(str(trained[variant.name].path))
-            measured.append(measure_model(bench, out / variant.name, resume=True))
+            model = str(trained[variant.name].path)
+            measured.append(_measured(recipe, model, out / variant.name))
         return _conclude(recipe, experiment, base, measured, trained)
+
+
+def _measured(recipe: Recipe, model: str, out: Path) -> Run:
+    """The measured run of one model, and what it can still do."""
+    run = measure_model(recipe.measure_settings(model), out, resume=True)
+    return evaluate_run(run, recipe.evaluate, seed=recipe.seed, resamples=recipe.resamples)
 
 
 def plan(recipe: Recipe, out: Path) -> str:
@@ -58,11 +66,15 @@ def plan(recipe: Recipe, out: Path) -> str:
     _check_variants(recipe)
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
+    evaluated = ", ".join(
+        f"{name} ({one.kind}, {len(one.items(recipe.seed))} items)"
+        for name, one in recipe.evaluate.items()
+    )
     models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
     return (
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
         f"x {sampling.k} by {recipe.protocol}; judge {recipe.judge}, second {recipe.second}; "
-        f"into {out}"
+        f"{f'evaluate {evaluated}; ' if evaluated else ''}into {out}"
     )
 
 
@@ -72,6 +84,7 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
     plain["prompts"] = portable(plain["prompts"])
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
         variant |= {kind: portable(variant[kind]) for kind in planned.sources()}
+    plain["evaluate"] = {name: portable(one) for name, one in plain["evaluate"].items()}
     return plain | {"model": relative(recipe.model)}
 
 
@@ -87,6 +100,12 @@ def _check_variants(recipe: Recipe) -> None:
             )
         if variant.name == TRAINED:
             raise ConfigError(f"variants: the name {TRAINED!r} is taken by a folder")
+
+
+def _check_evaluations(recipe: Recipe) -> None:
+    """Read what is asked, so that a wrong path is known before anything is trained."""
+    for evaluation in recipe.evaluate.values():
+        evaluation.items(recipe.seed)
 
 
 def _conclude(

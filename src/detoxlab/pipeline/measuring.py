@@ -14,6 +14,7 @@ from detoxlab.encoders import cosine_similarity, load_encoder
 from detoxlab.errors import DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
+from detoxlab.pipeline.subjects import load_subject
 from detoxlab.progress import progress
 from detoxlab.recipe import MeasureSettings, PromptSettings
 from detoxlab.records import Generation, Prompt, Score
@@ -21,7 +22,7 @@ from detoxlab.runs import Run, canonical, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
 
 if TYPE_CHECKING:
-    from detoxlab.generate import Engine, Steering
+    from detoxlab.generate import Engine
     from detoxlab.models import LanguageModel
 
 BATCH = 64
@@ -122,7 +123,6 @@ def score_run(
 
 def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, LanguageModel | None]":
     from detoxlab.generate import HttpEngine, LocalEngine
-    from detoxlab.models import Quantisation, load_model
 
     if settings.endpoint:
         server = HttpEngine(
@@ -132,16 +132,7 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
             api_key_env=settings.api_key_env,
         )
         return server, None
-    chosen = settings.quantisation
-    model, steering = _steered(settings)
-    lm = load_model(
-        model,
-        dtype=settings.dtype,
-        device=settings.device,
-        revision=settings.revision,
-        trust_remote_code=settings.trust_remote_code,
-        quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
-    )
+    lm, steering = load_subject(settings.subject())
     markers = lm.next_turn_markers if protocol.chat else ()
     engine = LocalEngine(
         lm,
@@ -151,22 +142,6 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
         steering=steering,
     )
     return engine, lm
-
-
-def _steered(settings: MeasureSettings) -> "tuple[str, Steering | None]":
-    """The model to load, and how its decoding is changed.
-
-    A run of `auxiliary` holds no adapter: measured, it is its base with NADO decoding.
-    """
-    from detoxlab.steering import load_steering
-
-    if settings.steer:
-        return settings.model, load_steering(settings.steer, strength=settings.strength)
-    run = Run(Path(settings.model))
-    if (run.path / "run.json").is_file() and run.info.get("method") == "auxiliary":
-        steering = load_steering(f"nado:{settings.model}", strength=settings.strength)
-        return str(run.info["base_model"]), steering
-    return settings.model, None
 
 
 def _fingerprint(engine: "Engine", lm: "LanguageModel | None") -> dict[str, Any]:

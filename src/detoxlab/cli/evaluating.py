@@ -1,0 +1,96 @@
+"""`detoxlab evaluate`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from detoxlab.cli import arguments as arg
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A measured run, whose model is evaluated in place; or, with --out, a hub id, "
+            "model folder, adapter folder, run of train, or 'embedded'."
+        ),
+    ],
+    kind: Annotated[str, typer.Argument(help="What is evaluated, e.g. perplexity.")],
+    source: Annotated[
+        str, typer.Option(help="What is asked: a known name, a file (.txt, JSONL, …), or a hub id.")
+    ],
+    path: Annotated[
+        Path | None, typer.Option(help="Where the named source lies: a file or its folder.")
+    ] = None,
+    column: Annotated[list[str], typer.Option(help="field=column of the file.")] = [],
+    limit: arg.Limit = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="A setting of the evaluation, e.g. stride=128.")
+    ] = [],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it in the run; else as its kind.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A run folder to make, for a model.")
+    ] = None,
+    steer: Annotated[
+        str | None, typer.Option(help="Change decoding: nado:RUN, with a run of auxiliary.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")] = 1.0,
+    dtype: arg.DType = "auto",
+    quantisation: arg.Quantisation = None,
+    device: arg.Device = "auto",
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Run code that comes with the model. Know what you do.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: arg.Seed = 0,
+    resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
+) -> None:
+    """Say what a model can still do: perplexity of running text, classification, and others.
+
+    A run that is evaluated in place goes on by itself where it was cut off.
+    """
+    from detoxlab.cli.show import show_evaluated
+    from detoxlab.evaluate import load_evaluation
+    from detoxlab.pipeline import evaluate_model, evaluate_run
+    from detoxlab.recipe import SubjectSettings
+    from detoxlab.settings import parse
+
+    asked = {
+        "kind": kind,
+        "source": source,
+        "path": str(path) if path else None,
+        "columns": arg.pairs("--column", column),
+        "limit": limit,
+        **arg.settings_of(set_),
+    }
+    evaluation = load_evaluation(asked)
+    if dry_run:
+        typer.echo(f"would evaluate {kind} of {model} on {len(evaluation.items(seed))} items")
+        return
+    options: dict[str, Any] = {"seed": seed, "resamples": resamples}
+    if out is None:
+        run = evaluate_run(model, {name or kind: evaluation}, **options)
+    else:
+        subject = {
+            "model": model,
+            "steer": steer,
+            "strength": strength,
+            "dtype": dtype,
+            "quantisation": arg.quantisation(quantisation),
+            "device": device,
+            "revision": revision,
+            "trust_remote_code": trust_remote_code,
+        }
+        settings = parse(SubjectSettings, subject, place="evaluate")
+        run = evaluate_model(settings, {name or kind: evaluation}, out, resume=resume, **options)
+    show_evaluated(run, name or kind)

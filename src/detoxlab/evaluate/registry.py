@@ -1,0 +1,63 @@
+"""The kinds of evaluation there are, and how settings name one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from detoxlab.errors import ConfigError
+from detoxlab.evaluate.base import Evaluation
+from detoxlab.evaluate.classification import Classification
+from detoxlab.evaluate.perplexity import Perplexity
+from detoxlab.registry import look_up, with_entry_points
+from detoxlab.settings import parse
+
+EVALUATIONS: dict[str, type[Evaluation]] = with_entry_points(
+    "detoxlab.evaluations", {"perplexity": Perplexity, "classification": Classification}
+)
+
+
+def load_evaluation(settings: Mapping[str, Any], *, place: str = "evaluate") -> Evaluation:
+    """The evaluation of the kind that `settings` name, with its other settings.
+
+    Raises `ConfigError` where there is no kind or a setting is wrong, `UnknownNameError` for
+    an unknown kind.
+
+    >>> load_evaluation({"kind": "perplexity", "source": "texts.txt"}).kind
+    'perplexity'
+    """
+    if "kind" not in settings:
+        raise ConfigError(f"{place}: has no kind", remedy=f"Known: {', '.join(EVALUATIONS)}.")
+    kind = look_up("kind of evaluation", str(settings["kind"]), EVALUATIONS)
+    return parse(kind, settings, place=place)
+
+
+class AnyKind:
+    """Settings of an evaluation of any kind that is registered, in validation and in the schema."""
+
+    @staticmethod
+    def read(given: Any) -> Evaluation:
+        """The evaluation that a mapping describes, or the one that is given."""
+        if isinstance(given, Evaluation):
+            return given
+        if not isinstance(given, Mapping):
+            raise ValueError("is no group of keys")
+        return load_evaluation(given, place="evaluation")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda one: one.model_dump(mode="json")
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        kinds = [handler(kind.__pydantic_core_schema__) for kind in EVALUATIONS.values()]
+        return {"oneOf": kinds}

@@ -1,0 +1,83 @@
+"""What a model can still do, into the folder of its measured run or one of its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from detoxlab.errors import ConfigError
+from detoxlab.evaluate import Evaluation, Subject, evaluate_into, is_evaluated
+from detoxlab.pipeline.subjects import load_subject
+from detoxlab.recipe import SubjectSettings
+from detoxlab.runs import Run
+from detoxlab.settings import parse
+
+KINDS = ("measure", "evaluate")
+
+
+def evaluate_run(
+    path: Run | Path | str,
+    evaluations: Mapping[str, Evaluation],
+    *,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> Run:
+    """Add evaluations, by name, of the model that a measured run is of; in place.
+
+    What is done already is left alone, and what was cut off goes on. The model is loaded as
+    the run says, steering included.
+
+    Raises `ConfigError` for a run that is of no model in this process, `RunMismatchError` when
+    the run holds an evaluation of the same name with other settings.
+    """
+    run = path if isinstance(path, Run) else Run.open(path)
+    settings = _subject_of(run)
+    with run.locked():
+        _evaluate(run, settings, evaluations, seed, resamples)
+    return run
+
+
+def evaluate_model(
+    settings: SubjectSettings,
+    evaluations: Mapping[str, Evaluation],
+    out: Path | str,
+    *,
+    seed: int = 0,
+    resamples: int = 10_000,
+    resume: bool = False,
+) -> Run:
+    """The run at `out` with evaluations of a model, by name, and nothing else."""
+    config = settings.run_config()
+    run = Run.start(out, kind="evaluate", config=config, seed=seed, resume=resume)
+    with run.writing():
+        _evaluate(run, settings, evaluations, seed, resamples)
+    return run
+
+
+# --- inside ---
+
+
+def _evaluate(
+    run: Run,
+    settings: SubjectSettings,
+    evaluations: Mapping[str, Evaluation],
+    seed: int,
+    resamples: int,
+) -> None:
+    pending = {
+        name: one for name, one in evaluations.items() if not is_evaluated(run, name, one, seed)
+    }
+    if not pending:
+        return
+    subject = Subject(*load_subject(settings))
+    for name, evaluation in pending.items():
+        evaluate_into(run, name, evaluation, subject, seed=seed, resamples=resamples)
+
+
+def _subject_of(run: Run) -> SubjectSettings:
+    config = run.config
+    if run.info["kind"] not in KINDS or config.get("endpoint"):
+        raise ConfigError(
+            f"{run.path}: is not the run of a model that can be loaded here",
+            remedy="Give a run of measure without endpoint, or a model and --out.",
+        )
+    known = {name: config[name] for name in SubjectSettings.model_fields if name in config}
+    return parse(SubjectSettings, known, place=str(run.path / "config.yaml"))
