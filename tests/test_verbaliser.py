@@ -1,17 +1,21 @@
 """A question after a text: the row of training, the ids of evaluation, what is cut and learnt."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny import tiny_lm
 
 from detoxlab.data import Part, Verbaliser, mix
-from detoxlab.errors import DataError
+from detoxlab.errors import ConfigError, DataError
+from detoxlab.methods import Regularised, TextSplit
+from detoxlab.methods.regularised import RegularisedConfig
 from detoxlab.methods.regularised_targets import Stretch
 from detoxlab.methods.rows import IGNORED, Row
 from detoxlab.methods.text_rows import text_row
 from detoxlab.models.questions import asked_text
 from detoxlab.records import Prompt, Text
+from detoxlab.runs import Run
 
 RUDE = Verbaliser(question=" Rude?", words={"toxic": " yes", "harmless": " no"})
 LM = tiny_lm()
@@ -75,3 +79,9 @@ def test_question_and_answer_are_not_regularised() -> None:
     whole, answer = (text_row(LM, FOOL, 100, whole=whole) for whole in (True, False))
     assert Stretch.of_row(whole, 3, 20) == Stretch(whole.input_ids, 3, len("you fool"))
     assert Stretch.of_row(answer, 3, 20) is None
+
+
+def test_a_loss_over_the_label_leaves_nothing_to_regularise(tmp_path: Path) -> None:
+    run = Run.start(tmp_path / "run", kind="train", config={})
+    with run.writing(), pytest.raises(ConfigError, match=r"nothing that is learnt.*targets to all"):
+        Regularised(RegularisedConfig()).fit(LM, TextSplit([FOOL] * 4), run)

@@ -130,6 +130,11 @@ def _check(config: RegularisedConfig, tagged: Tagged, steps: int) -> None:
                 f"domains.{name}: the data have no such domain",
                 remedy=f"They have: {', '.join(sorted(present))}.",
             )
+    if not tagged.openings():
+        raise ConfigError(
+            "nothing that is learnt can be regularised: no text goes on after prompt_tokens",
+            remedy="Set targets to all (of a text with a question only its answer is learnt).",
+        )
     if config.anchor == "current" and steps > CURRENT_STEPS * config.iterations:
         raise TrainingError(
             f"anchor current over {steps} steps in {config.iterations} iterations would drift",
