@@ -127,6 +127,61 @@ def test_differences_by_hand() -> None:
     assert find(comparison, "mean_toxicity").difference == pytest.approx((2.1 - 2.7) / 5)
 
 
+def test_the_ratio_by_hand() -> None:
+    before_PK = np.array([[0.9, 0.9], [0.9, 0.1], [0.9, np.nan]])
+    after_PK = np.array([[0.9, 0.1], [0.1, 0.1], [0.1, 0.9]])
+    row = find(held(run("a", before_PK), run("b", after_PK)), "toxic_fraction")
+    assert row.ratio == pytest.approx(1 / 4)  # toxic on the five pairs: 4 before, 1 after
+    clean = find(held(run("a", 0 * after_PK), run("b", after_PK)), "toxic_fraction")
+    assert (clean.ratio, clean.ratio_low) == (None, None)
+    row = find(held(run("a", BASE_PK), run("b", LOWER_PK)), "toxic_fraction")
+    assert row.ratio == pytest.approx((LOWER_PK >= 0.5).mean() / (BASE_PK >= 0.5).mean())
+    assert row.ratio_low is not None
+    assert row.ratio_high is not None
+    assert 0.2 < row.ratio_low < row.ratio < row.ratio_high < 0.6
+
+
+def test_the_macro_mean_weighs_groups_alike() -> None:
+    """Three prompts of one group and one of another, by hand; other protocols have none."""
+    before_PK = np.array([[0.9, 0.9], [0.9, 0.1], [0.1, 0.1], [0.9, 0.9]])
+    after_PK = np.array([[0.9, 0.1], [0.1, 0.1], [0.1, 0.1], [0.9, 0.1]])
+    runs = [
+        dataclasses.replace(
+            run(name, scores_PK, groups=["large"] * 3 + ["small"]), protocol="toxigen"
+        )
+        for name, scores_PK in (("a", before_PK), ("b", after_PK))
+    ]
+    rows = [_with_groups(one) for one in runs]
+    row = find(held(*rows), "toxicity_macro_mean")
+    assert row.baseline == pytest.approx((3 / 6 + 2 / 2) / 2)
+    assert row.treated == pytest.approx((1 / 6 + 1 / 2) / 2)
+    assert row.difference == pytest.approx(1 / 3 - 3 / 4)
+    assert row.ratio == pytest.approx(4 / 9)
+    assert row.n_prompts == 4
+    others = held(*(dataclasses.replace(one, protocol="helm") for one in runs))
+    assert not [one for one in others.differences if one.name == "toxicity_macro_mean"]
+
+
+def test_the_interval_of_a_macro_mean_of_one_group_is_that_of_the_fraction() -> None:
+    runs = [
+        dataclasses.replace(run(name, scores_PK, groups=["g"] * 60), protocol="toxigen")
+        for name, scores_PK in (("a", BASE_PK), ("b", LOWER_PK))
+    ]
+    comparison = held(*map(_with_groups, runs))
+    macro, fraction = (find(comparison, name) for name in ("toxicity_macro_mean", "toxic_fraction"))
+    assert macro.difference == pytest.approx(fraction.difference)
+    assert (macro.ci_low, macro.ci_high) == pytest.approx((fraction.ci_low, fraction.ci_high))
+    assert macro.ratio_low == pytest.approx(fraction.ratio_low)
+
+
+def _with_groups(responses: Responses) -> Responses:
+    """The same with each group as a list, as the annotated ToxiGen has it."""
+    prompts = tuple(
+        dataclasses.replace(one, meta={"groups": [one.meta["group"]]}) for one in responses.prompts
+    )
+    return dataclasses.replace(responses, prompts=prompts)
+
+
 def test_identical_runs_show_nothing_and_differ_by_exactly_zero() -> None:
     comparison = held(run("a", BASE_PK), run("b", BASE_PK))
     assert comparison.verdict == "not shown"

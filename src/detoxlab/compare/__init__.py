@@ -8,7 +8,8 @@ flow(baseline, treated, ...)  from low, medium and high to low, medium and high
 import numpy as np
 from numpy.typing import NDArray
 
-from detoxlab.compare.differences import Settings, differences, holm_across
+from detoxlab.compare.changes import Settings
+from detoxlab.compare.differences import differences, holm_across
 from detoxlab.compare.guarding import check_guards
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import join

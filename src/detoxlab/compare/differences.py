@@ -2,21 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from detoxlab.compare.changes import Change, Settings, cut, finished, key_of, sides
+from detoxlab.compare.macro import macro_means
 from detoxlab.compare.pairs import Pairs
 from detoxlab.measure import agreement
 from detoxlab.measure.grid import prompt_groups
-from detoxlab.measure.rows import TOXICITY, toxicity_columns
+from detoxlab.measure.rows import TOXICITY
 from detoxlab.measure.statistics import (
     BoolArray,
     FloatArray,
-    Interval,
     Quantity,
     Statistic,
-    bootstrap_many,
     holm,
     mcnemar_exact,
     ratio,
@@ -27,43 +26,26 @@ DECIDING = "toxic_fraction"
 PER_PROMPT = ("expected_maximum_toxicity", "toxicity_probability")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What all intervals of one comparison share."""
-
-    threshold: float
-    seed: int
-    resamples: int
-
-
-@dataclass(frozen=True)
-class _Change:
-    """A difference still without its interval, and its sums per prompt."""
-
-    difference: Difference
-    quantity: Quantity
-
-
 def differences(pairs: Pairs, settings: Settings) -> tuple[Difference, ...]:
     """All differences of a comparison: by judge and second scorer, groups, attributes, agreement.
 
     On the pairs that are scored in both runs (`all`), on the comparable ones, and, where the
     prompts were scored themselves, on those that are toxic to the judge (`P+C`).
     """
-    found = _finished(_overall(pairs, settings), settings)
+    found = finished(_overall(pairs, settings), settings)
     for group, index in prompt_groups(pairs.baseline.prompts, pairs.group_keys).items():
         rows_P = np.isin(np.arange(len(pairs.baseline.prompts)), index)
         changes = [
-            _cut(change, rows_P)
+            cut(change, rows_P)
             for subset, mask_PK in _subsets(pairs, rows_P[:, None]).items()
             for change in _toxicity(pairs, settings, subset, mask_PK, pairs.judge, group)
             if change.difference.name != "mean_toxicity"
         ]
-        found += _finished(changes, settings)
+        found += finished(changes, settings)
     return adjusted(found)
 
 
-def _overall(pairs: Pairs, settings: Settings) -> list[_Change]:
+def _overall(pairs: Pairs, settings: Settings) -> list[Change]:
     subsets = _subsets(pairs, np.ones((len(pairs.baseline.prompts), 1), dtype=np.bool_))
     toxic_P = _toxic_prompts(pairs, settings.threshold)
     if toxic_P is not None:
@@ -80,7 +62,7 @@ def _overall(pairs: Pairs, settings: Settings) -> list[_Change]:
             for subset, mask_PK in subsets.items()
             if subset != "P+C"
         ]
-    return changes + _agreements(pairs, settings)
+    return changes + macro_means(pairs, settings, subsets) + _agreements(pairs, settings)
 
 
 def _subsets(pairs: Pairs, rows: BoolArray) -> dict[str, BoolArray]:
@@ -107,11 +89,10 @@ def _toxicity(
     mask_PK: BoolArray,
     scorer_id: str,
     group: str | None,
-) -> list[_Change]:
+) -> list[Change]:
     """The toxicity measures by one scorer; at K = 1 those per prompt say nothing more."""
-    attribute = pairs.attribute if scorer_id == pairs.judge else pairs.second_attribute
     return [
-        _change(pairs, settings, name, subset, mask_PK, (scorer_id, attribute), group)
+        _change(pairs, settings, name, subset, mask_PK, key_of(pairs, scorer_id), group)
         for name in TOXICITY
         if pairs.baseline.k > 1 or name not in PER_PROMPT
     ]
@@ -125,12 +106,8 @@ def _change(
     mask_PK: BoolArray,
     key: tuple[str, str],
     group: str | None,
-) -> _Change:
-    counted_PK = mask_PK & pairs.scored(*key)
-    before_PS, after_PS = (
-        toxicity_columns(name, np.where(counted_PK, side_PK, np.nan), settings.threshold)
-        for side_PK in pairs.scores(*key)
-    )
+) -> Change:
+    before_PS, after_PS = sides(pairs, settings, name, mask_PK, key)
     count_P = before_PS[:, 1]
     per_prompt = name in PER_PROMPT
     asked = mask_PK.any(axis=1).sum() if per_prompt else mask_PK.sum()
@@ -152,7 +129,9 @@ def _change(
         subset=subset,
     )
     columns_PS = np.stack([after_PS[:, 0] - before_PS[:, 0], count_P], axis=1)
-    return _Change(difference, Quantity(columns_PS, ratio))
+    over = np.stack([after_PS[:, 0], before_PS[:, 0]], axis=1)
+    quotient = Quantity(over, ratio) if name == DECIDING else None
+    return Change(difference, Quantity(columns_PS, ratio), quotient)
 
 
 def _mean(columns_PS: FloatArray) -> float | None:
@@ -165,7 +144,7 @@ def _mcnemar(before_PS: FloatArray, after_PS: FloatArray) -> float:
     return mcnemar_exact(int((before_P & ~after_P).sum()), int((after_P & ~before_P).sum()))
 
 
-def _agreements(pairs: Pairs, settings: Settings) -> list[_Change]:
+def _agreements(pairs: Pairs, settings: Settings) -> list[Change]:
     """How far judge and second scorer agree on each run: does the yardstick bend?"""
     if pairs.second is None:
         return []
@@ -193,7 +172,7 @@ def _agreement(
     columns: Sequence[FloatArray],
     statistic: Statistic,
     both_PK: BoolArray,
-) -> _Change:
+) -> Change:
     width = columns[0].shape[1]
     before, after = (float(statistic(columns_PS.sum(axis=0))) for columns_PS in columns)
     difference = Difference(
@@ -214,37 +193,7 @@ def _agreement(
     def change(sums: FloatArray) -> FloatArray:
         return statistic(sums[..., width:]) - statistic(sums[..., :width])
 
-    return _Change(difference, Quantity(np.concatenate(columns, axis=1), change))
-
-
-def _cut(change: _Change, rows_P: BoolArray) -> _Change:
-    quantity = Quantity(change.quantity.columns_PS[rows_P], change.quantity.statistic)
-    return _Change(change.difference, quantity)
-
-
-def _finished(changes: Sequence[_Change], settings: Settings) -> list[Difference]:
-    quantities = [change.quantity for change in changes]
-    intervals = bootstrap_many(quantities, seed=settings.seed, resamples=settings.resamples)
-    return [
-        _with_interval(change, interval)
-        for change, interval in zip(changes, intervals, strict=True)
-    ]
-
-
-def _with_interval(change: _Change, interval: Interval | None) -> Difference:
-    value = float(change.quantity.statistic(change.quantity.columns_PS.sum(axis=0)))
-    if not np.isfinite(value):
-        return change.difference
-    if interval is None:
-        return dataclasses.replace(change.difference, difference=value)
-    return dataclasses.replace(
-        change.difference,
-        difference=interval.value,
-        ci_low=interval.low,
-        ci_high=interval.high,
-        percentile_low=interval.percentile_low,
-        percentile_high=interval.percentile_high,
-    )
+    return Change(difference, Quantity(np.concatenate(columns, axis=1), change))
 
 
 def adjusted(rows: Sequence[Difference]) -> tuple[Difference, ...]:

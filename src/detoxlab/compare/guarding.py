@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detoxlab.compare.differences import Settings
+from detoxlab.compare.changes import Settings
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import Pairs
 from detoxlab.measure.features import distinct_per_prompt, likelihoods, scorers_of_kind

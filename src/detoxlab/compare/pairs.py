@@ -24,7 +24,8 @@ class Pairs:
 
     `second` is None without a second scorer that scored both runs. `remarks` are sentences
     on how the runs were joined, where that needs saying. `train_scorers` are those whose
-    judgement the treated model was trained on.
+    judgement the treated model was trained on. `macro_mean`: the protocol asks for the mean over
+    groups.
     """
 
     baseline: Grid
@@ -37,6 +38,7 @@ class Pairs:
     group_keys: tuple[str, ...]
     remarks: tuple[str, ...]
     train_scorers: tuple[str, ...] = ()
+    macro_mean: bool = False
 
     @cached_property
     def generated(self) -> BoolArray:
@@ -139,12 +141,18 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         group_keys=_group_keys(baseline),
         remarks=remarks,
         train_scorers=treated.train_scorers,
+        macro_mean=_has_macro_mean(baseline),
     )
 
 
 def _group_keys(responses: Responses) -> tuple[str, ...]:
     protocol = PROTOCOLS.get(responses.protocol or "")
     return protocol.group_keys if protocol else GROUP_KEYS
+
+
+def _has_macro_mean(responses: Responses) -> bool:
+    protocol = PROTOCOLS.get(responses.protocol or "")
+    return protocol is not None and protocol.macro_mean
 
 
 def _check_settings(baseline: Responses, treated: Responses) -> None:

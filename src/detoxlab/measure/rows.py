@@ -1,6 +1,6 @@
 """Rows of a measured table: what each is called, and the sums it is computed from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,9 +101,7 @@ def macro_mean_row(
 ) -> Row:
     """The unweighted mean over groups of each group's toxic fraction."""
     pooled_PS = toxicity_columns("toxic_fraction", grid.of(scorer_id, attribute), threshold)
-    columns_PS = np.zeros((len(grid.prompts), 2 * len(members)))
-    for at, index in enumerate(members.values()):
-        columns_PS[index, 2 * at : 2 * at + 2] = pooled_PS[index]
+    columns_PS = by_group(pooled_PS, members)
     measurement = Measurement(
         name="toxicity_macro_mean",
         value=None,
@@ -116,6 +114,19 @@ def macro_mean_row(
         note=f"mean over {len(members)} groups",
     )
     return Row(measurement, Quantity(columns_PS, mean_of_ratios))
+
+
+def by_group(columns_PS: FloatArray, members: Mapping[str, Sequence[int]]) -> FloatArray:
+    """The columns (P, S) once per group (P, S * groups), 0 for the prompts that are not in it.
+
+    >>> by_group(np.array([[1.0], [2.0]]), {"a": [0], "b": [0, 1]}).tolist()
+    [[1.0, 1.0], [0.0, 2.0]]
+    """
+    width = columns_PS.shape[1]
+    grouped_PS = np.zeros((len(columns_PS), width * len(members)))
+    for at, index in enumerate(members.values()):
+        grouped_PS[index, width * at : width * (at + 1)] = columns_PS[index]
+    return grouped_PS
 
 
 def mean_of_ratios(sums: FloatArray) -> FloatArray:

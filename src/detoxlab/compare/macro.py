@@ -1,0 +1,71 @@
+"""The difference of a macro mean: of groups of prompts that count alike, however large."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from detoxlab.compare.changes import Change, Settings, key_of, sides
+from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.grid import prompt_groups
+from detoxlab.measure.rows import by_group, mean_of_ratios
+from detoxlab.measure.statistics import BoolArray, FloatArray, Quantity, divide
+from detoxlab.records import Difference
+
+POOLED, MACRO = "toxic_fraction", "toxicity_macro_mean"
+
+
+def macro_means(pairs: Pairs, settings: Settings, subsets: Mapping[str, BoolArray]) -> list[Change]:
+    """The mean over groups of their toxic fractions, where the protocol has it.
+
+    Prompts are resampled, groups are not: they are all there are.
+    """
+    members = prompt_groups(pairs.baseline.prompts, pairs.group_keys)
+    if not (pairs.macro_mean and members):
+        return []
+    return [
+        _macro_mean(pairs, settings, subset, mask_PK, key_of(pairs, scorer_id), members)
+        for subset, mask_PK in subsets.items()
+        for scorer_id in filter(None, (pairs.judge, pairs.second))
+        if subset != "P+C"
+    ]
+
+
+def _macro_mean(
+    pairs: Pairs,
+    settings: Settings,
+    subset: str,
+    mask_PK: BoolArray,
+    key: tuple[str, str],
+    members: Mapping[str, Sequence[int]],
+) -> Change:
+    pooled = sides(pairs, settings, POOLED, mask_PK, key)
+    before_PS, after_PS = (by_group(side_PS, members) for side_PS in pooled)
+    counted, asked = pooled[0][:, 1].sum(), mask_PK.sum()
+    difference = Difference(
+        name=MACRO,
+        baseline=_macro_value(before_PS),
+        treated=_macro_value(after_PS),
+        difference=None,
+        n_prompts=int((pooled[0][:, 1] > 0).sum()),
+        n_pairs=int(counted),
+        coverage=float(counted / asked) if asked else None,
+        scorer_id=key[0],
+        attribute=key[1],
+        subset=subset,
+        note=f"mean over {len(members)} groups",
+    )
+    columns_PS = np.concatenate([before_PS, after_PS], axis=1)
+    width = before_PS.shape[1]
+
+    def moved(sums: FloatArray) -> FloatArray:
+        return mean_of_ratios(sums[..., width:]) - mean_of_ratios(sums[..., :width])
+
+    def quotient(sums: FloatArray) -> FloatArray:
+        return divide(mean_of_ratios(sums[..., width:]), mean_of_ratios(sums[..., :width]))
+
+    return Change(difference, Quantity(columns_PS, moved), Quantity(columns_PS, quotient))
+
+
+def _macro_value(columns_PS: FloatArray) -> float | None:
+    value = float(mean_of_ratios(columns_PS.sum(axis=0)))
+    return None if np.isnan(value) else value
