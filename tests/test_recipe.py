@@ -52,6 +52,12 @@ def test_the_resolved_recipe_is_the_same_recipe(recipe_file: Path, tmp_path: Pat
     assert load_recipe(again) == recipe
 
 
+@pytest.mark.parametrize("rival", ["ft", "no-such"])
+def test_a_rival_must_be_another_variant(recipe_file: Path, rival: str) -> None:
+    with pytest.raises(ConfigError, match=rf"ft is held against '{rival}'.*there are: none"):
+        load_recipe(recipe_file, [f"variants.ft.against=[{rival}]"])
+
+
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda f: f.name)
 def test_every_recipe_in_the_box_is_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETOXLAB_DATA", "data")

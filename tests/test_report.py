@@ -441,6 +441,17 @@ def test_several_variants_get_a_section_each(tmp_path: Path) -> None:
     assert {"change-1", "change-2", "guards-1", "guards-2"} <= keys
 
 
+def test_rivals_get_a_section_but_no_row_of_the_bench(tmp_path: Path) -> None:
+    runs = real_runs(tmp_path, ("base", "ft", "dpo"))
+    page = build_report(runs, tmp_path, rivals=[("ft", "dpo")], resamples=100)
+    content = json.loads((page.parent / "report.json").read_text())
+    pairs = [(one["baseline"], one["treated"]) for one in content["comparisons"]]
+    assert pairs == [("base", "ft"), ("base", "dpo"), ("ft", "dpo")]
+    text = page.read_text()
+    assert len(read_page(text).tables["variants"]) == 2 + 1  # two variants, and the heading
+    assert "dpo against ft" in text
+
+
 def test_an_unfinished_run_is_named_in_all_places(tmp_path: Path) -> None:
     runs = real_runs(tmp_path)
     runs[1].finish("interrupted")

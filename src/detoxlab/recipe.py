@@ -217,6 +217,9 @@ class Variant(Learning):
     """One treated model."""
 
     name: Name
+    against: tuple[Name, ...] = Field(
+        (), description="other variants that it is held against, besides the base"
+    )
 
 
 class Recipe(Measuring):
@@ -246,6 +249,19 @@ class Recipe(Measuring):
             raise ValueError(
                 f"variant name {twice[0]!r} is taken: names must differ, also from base"
             )
+        return variants
+
+    @field_validator("variants")
+    @classmethod
+    def _rivals_are_known(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        for variant in variants:
+            others = [other.name for other in variants if other is not variant]
+            unknown = [name for name in variant.against if name not in others]
+            if unknown:
+                raise ValueError(
+                    f"{variant.name} is held against {unknown[0]!r}, which is no other variant; "
+                    f"there are: {', '.join(others) or 'none'}"
+                )
         return variants
 
     def measure_settings(self, model: str) -> MeasureSettings:

@@ -113,18 +113,19 @@ def _conclude(
 ) -> Experiment:
     from detoxlab.report import build_report
 
-    baseline = base.responses()
+    responses = {run.name: run.responses() for run in [base, *measured]}
+    rivals = [(rival, variant.name) for variant in recipe.variants for rival in variant.against]
     comparisons = holm_across(
         [
             compare(
-                baseline,
-                run.responses(),
+                responses[baseline],
+                responses[treated],
                 limits=recipe.limits,
                 threshold=get_protocol(recipe.protocol).threshold,
                 seed=recipe.seed,
                 resamples=recipe.resamples,
             )
-            for run in measured
+            for baseline, treated in [*((base.name, run.name) for run in measured), *rivals]
         ]
     )
     experiment.write_json("comparisons.json", [to_json(row) for row in comparisons])
@@ -132,6 +133,7 @@ def _conclude(
         [base, *measured],
         experiment.path / "report.html",
         trained=trained,
+        rivals=rivals,
         limits=recipe.limits,
     )
     return Experiment(experiment, report, comparisons)

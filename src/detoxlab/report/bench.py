@@ -32,10 +32,10 @@ NOTE = (
 
 def bench_table(study: Study) -> Table | None:
     """The variants side by side; None where there are fewer than two."""
-    if len(study.comparisons) < 2:
+    if len(study.gains) < 2:
         return None
     trained = {run.name: run for run in study.trained}
-    rows = tuple(_row(one, trained.get(one.treated)) for one in study.comparisons)
+    rows = tuple(_row(one, trained.get(one.treated)) for one in study.gains)
     return Table("variants", "All variants on one bench", COLUMNS, rows, NOTE)
 
 

@@ -31,6 +31,7 @@ def build_report(
     out: Path | str,
     *,
     trained: Mapping[str, Run] | None = None,
+    rivals: Sequence[tuple[str, str]] = (),
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
     limits: Limits | None = None,
@@ -41,7 +42,8 @@ def build_report(
 
     `out` names the HTML file, or a folder in which it becomes `report.html`; the other
     formats stand next to it. `trained` gives the training run behind a measured one, by
-    the name under which the report shows it. `limits` are those of the verdict.
+    the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
+    that are compared besides those with the first run. `limits` are those of the verdict.
 
     Raises `ConfigError` without runs or with an unknown format.
     """
@@ -51,7 +53,13 @@ def build_report(
         if name not in FORMATS:
             raise UnknownNameError("report format", name, FORMATS)
     study = read_study(
-        measured, trained or {}, title, limits or Limits(), seed=seed, resamples=resamples
+        measured,
+        trained or {},
+        title,
+        limits or Limits(),
+        rivals=rivals,
+        seed=seed,
+        resamples=resamples,
     )
     path = Path(out)
     page = path / "report.html" if path.is_dir() or not path.suffix else path
@@ -64,17 +72,24 @@ def read_study(
     title: str | None,
     limits: Limits,
     *,
+    rivals: Sequence[tuple[str, str]] = (),
     seed: int,
     resamples: int,
 ) -> Study:
-    """All that the report shows, read from the folders, with every variant compared."""
+    """All that the report shows, read from the folders, with every variant compared.
+
+    Comparisons with the first run come first, in the order of the runs.
+    """
     runs = [
         read_measured(run, name)
         for run, name in zip(measured, display_names(measured), strict=True)
     ]
     attribute, threshold = judged_by(runs[0])
+    by_name = {run.name: run for run in runs}
+    pairs = [(runs[0], run) for run in runs[1:]] + [(by_name[a], by_name[b]) for a, b in rivals]
     comparisons = [
-        _compared(runs[0], run, limits, attribute, threshold, seed, resamples) for run in runs[1:]
+        _compared(before, after, limits, attribute, threshold, seed, resamples)
+        for before, after in pairs
     ]
     return Study(
         title=title or default_title([run.name for run in runs]),

@@ -106,6 +106,11 @@ class Study:
         return self.measured[1:]
 
     @property
+    def gains(self) -> list[Comparison]:
+        """The comparisons with the baseline, one per variant; others are between variants."""
+        return [one for one in self.comparisons if one.baseline == self.baseline.name]
+
+    @property
     def names(self) -> list[str]:
         """Names of the measured runs, baseline first."""
         return [run.name for run in self.measured]

@@ -23,7 +23,7 @@ def changes(study: Study) -> Figure | None:
     """Differences of toxicity in percentage points, by variant, scorer and subset."""
     rows = [
         (index, comparison, row)
-        for index, comparison in enumerate(study.comparisons, start=1)
+        for index, comparison in enumerate(study.gains, start=1)
         for row in in_reading_order(main_differences(comparison, study.attribute))
         if _is_drawn(row)
     ]
@@ -86,7 +86,7 @@ def _change_trace(
         "type": "scatter",
         "mode": "markers",
         "orientation": "h",
-        "name": plotly_text(study.comparisons[index - 1].treated),
+        "name": plotly_text(study.gains[index - 1].treated),
         "x": points,
         "y": [_change_label(row) for row in mine],
         "error_x": {
