@@ -63,10 +63,25 @@ class TrainerKind:
 
 
 class _OwnTokens(AdapterTrainer):
-    """A trainer of TRL whose rows are token ids already."""
+    """A trainer of TRL whose rows are token ids already; its validation loss is a mean over rows.
+
+    In several processes that of transformers weighs a last, smaller batch like all others.
+    """
 
     def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
         return dataset
+
+    def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        self._validation.append((float(loss), len(inputs["input_ids"])))
+        return loss, *rest
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self._validation: list[tuple[float, int]] = []
+        output = super().evaluation_loop(*args, **kwargs)  # type: ignore[misc]
+        losses, rows = zip(*self._validation, strict=True)
+        output.metrics["eval_loss"] = float(np.average(losses, weights=rows))
+        return output
 
 
 class PairTrainer(_OwnTokens, DPOTrainer):  # type: ignore[misc]
