@@ -20,7 +20,7 @@ from detoxlab.measure.presets import get_protocol
 from detoxlab.measure.table import measure
 from detoxlab.records import Difference, Guard, Measurement, from_json
 from detoxlab.report import FORMATS, build_report, words
-from detoxlab.report.bench import bench_table
+from detoxlab.report.bench import bench_tables
 from detoxlab.report.examples import PER_RULE, choose, examples, training_samples
 from detoxlab.report.figures import all_figures
 from detoxlab.report.html import as_html
@@ -60,8 +60,7 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 
 def bench_row(shown: Study, variant: str) -> dict[str, str]:
-    table = bench_table(shown)
-    assert table is not None
+    (table,) = bench_tables(shown)
     titles = [column.title for column in table.columns]
     (row,) = [row for row in table.rows if row[0].text == variant]
     return {t: plain(cell.text) for t, cell in zip(titles, row, strict=True)}
@@ -92,7 +91,7 @@ def test_no_two_parts_of_the_page_share_an_id(tmp_path: Path) -> None:
 
 
 def test_one_variant_needs_no_bench(small: Study) -> None:
-    assert bench_table(small) is None
+    assert bench_tables(small) == []
 
 
 def test_only_gates_that_fired_are_drawn(small: Study) -> None:

@@ -26,6 +26,7 @@ class Evaluated:
 
     name: str
     settings: Mapping[str, Any]
+    data: Mapping[str, Any]
     model: str
     measurements: tuple[Measurement, ...]
     results: tuple[ItemResult, ...]
@@ -96,6 +97,7 @@ def read_evaluated(run: Run) -> dict[str, Evaluated]:
         found[file.stem] = Evaluated(
             name=file.stem,
             settings=head["resolved"],
+            data=head["data"],
             model=head["model"],
             measurements=tuple(from_json(Measurement, row) for row in head["measurements"]),
             results=tuple(run.read(f"{FOLDER}/{file.stem}.jsonl", ItemResult)),

@@ -7,7 +7,7 @@ from pathlib import Path
 from detoxlab.compare import Limits, compare, holm_across
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.records import Comparison
-from detoxlab.report.bench import bench_table
+from detoxlab.report.bench import bench_tables
 from detoxlab.report.html import as_html
 from detoxlab.report.plain import as_csv, as_json, as_markdown
 from detoxlab.report.sources import provenance_tables
@@ -20,6 +20,7 @@ from detoxlab.report.study import (
     read_trained,
 )
 from detoxlab.report.tables import all_tables
+from detoxlab.report.usefulness import useful_changes, usefulness_tables
 from detoxlab.runs import Run
 
 FORMATS = ("html", "md", "csv", "json")
@@ -45,7 +46,7 @@ def build_report(
     the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
     that are compared besides those with the first run. `limits` are those of the verdict.
 
-    Raises `ConfigError` without runs or with an unknown format.
+    Raises `ConfigError` without runs, with an unknown format, or with rivals that are none of them.
     """
     if not measured:
         raise ConfigError("a report of no runs", remedy="Give at least one measured run.")
@@ -85,8 +86,7 @@ def read_study(
         for run, name in zip(measured, display_names(measured), strict=True)
     ]
     attribute, threshold = judged_by(runs[0])
-    by_name = {run.name: run for run in runs}
-    pairs = [(runs[0], run) for run in runs[1:]] + [(by_name[a], by_name[b]) for a, b in rivals]
+    pairs = [(runs[0], run) for run in runs[1:]] + _named(runs, rivals)
     comparisons = [
         _compared(before, after, limits, attribute, threshold, seed, resamples)
         for before, after in pairs
@@ -98,7 +98,18 @@ def read_study(
         trained=tuple(read_trained(run, name) for name, run in trained.items()),
         attribute=attribute,
         threshold=threshold,
+        usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
     )
+
+
+def _named(
+    runs: Sequence[Measured], rivals: Sequence[tuple[str, str]]
+) -> list[tuple[Measured, Measured]]:
+    by_name = {run.name: run for run in runs}
+    for name in (name for pair in rivals for name in pair):
+        if name not in by_name:
+            raise UnknownNameError("run", name, by_name)
+    return [(by_name[before], by_name[after]) for before, after in rivals]
 
 
 def _compared(
@@ -136,8 +147,12 @@ def default_title(names: Sequence[str]) -> str:
 
 def write_report(study: Study, page: Path, formats: Sequence[str], *, seed: int = 0) -> Path:
     """Writes the study in each format next to `page`; returns the path of the first format."""
-    bench = bench_table(study)
-    tables = [*([bench] if bench else []), *all_tables(study), *provenance_tables(study)]
+    tables = [
+        *bench_tables(study),
+        *usefulness_tables(study.measured, study.usefulness),
+        *all_tables(study),
+        *provenance_tables(study),
+    ]
     writers: Mapping[str, Callable[[], str]] = {
         "html": lambda: as_html(study, seed=seed),
         "md": lambda: as_markdown(study, tables),

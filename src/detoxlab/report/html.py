@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from detoxlab.report import words
-from detoxlab.report.bench import bench_table
+from detoxlab.report.bench import bench_tables
 from detoxlab.report.examples import RULE_NOTE, Example, examples, training_samples
 from detoxlab.report.figures import Figure, all_figures
 from detoxlab.report.safety import script_json, visible
@@ -17,6 +17,7 @@ from detoxlab.report.sources import provenance_tables, unfinished
 from detoxlab.report.study import Study
 from detoxlab.report.summary import main_measurements, summarise
 from detoxlab.report.tables import Table, all_tables, by_key
+from detoxlab.report.usefulness import usefulness_tables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -84,7 +85,8 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
     """The page's sections in order, without those that have nothing to show."""
     figures, tables = all_figures(study), all_tables(study)
     change, guards = _starting(tables, "change-", "change-detail-"), _starting(tables, "guards-")
-    named, bench = by_key(tables), tuple(table for table in [bench_table(study)] if table)
+    named, bench = by_key(tables), tuple(bench_tables(study))
+    useful = tuple(usefulness_tables(study.measured, study.usefulness))
     shown = [
         (variant.name, examples(study, variant, index, seed=seed))
         for index, variant in enumerate(study.variants, start=1)
@@ -98,6 +100,7 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
         Section("bench", "All variants", bench, tuple(figures["trade-off"])),
         Section("change", "What changed", change, tuple(figures["changes"])),
         Section("guards", "Guards", guards),
+        Section("usefulness", "Usefulness", useful),
         Section("toxicity", "Toxicity", _present(named, "measured-toxicity")),
         Section("flow", "Where responses went", (), tuple(figures["flow"])),
         Section("distribution", "Scores", (), tuple(figures["distributions"])),

@@ -57,7 +57,7 @@ def _markdown_table(table: Table) -> str:
 
 KINDS = (Measurement, Difference, Guard)
 FIELDS = tuple(dict.fromkeys(field.name for kind in KINDS for field in dataclasses.fields(kind)))
-CSV_COLUMNS = ("record", "run", "against", "state", *FIELDS)
+CSV_COLUMNS = ("record", "run", "against", "evaluation", "state", *FIELDS)
 
 
 def as_csv(study: Study) -> str:
@@ -84,6 +84,25 @@ def _csv_rows(study: Study) -> Iterator[dict[str, Any]]:
         rows: tuple[Difference | Guard, ...] = (*comparison.differences, *comparison.guards)
         for row in rows:
             head = {"record": type(row).__name__.lower(), "state": _state(row.difference)}
+            yield head | names | to_json(row)
+    yield from _usefulness_rows(study)
+
+
+def _usefulness_rows(study: Study) -> Iterator[dict[str, Any]]:
+    for run in study.measured:
+        for name, one in run.evaluations.items():
+            names = {"run": run.name, "evaluation": name}
+            for measurement in one.measurements:
+                head = {"record": "measurement", "state": _state(measurement.value)}
+                yield head | names | to_json(measurement)
+    for change in study.usefulness:
+        names = {
+            "run": change.treated,
+            "against": change.against,
+            "evaluation": change.evaluation,
+        }
+        for row in change.differences:
+            head = {"record": "difference", "state": _state(row.difference)}
             yield head | names | to_json(row)
 
 
@@ -114,10 +133,18 @@ def as_json(study: Study) -> dict[str, Any]:
                 "info": run.info,
                 "config": run.config,
                 "measurements": [to_json(row) for row in run.measurements],
+                "evaluations": {
+                    name: {
+                        "settings": one.settings,
+                        "measurements": [to_json(row) for row in one.measurements],
+                    }
+                    for name, one in run.evaluations.items()
+                },
             }
             for run in study.measured
         ],
         "comparisons": [to_json(comparison) for comparison in study.comparisons],
+        "usefulness": [to_json(change) for change in study.usefulness],
         "trained": [
             {"name": run.name, "info": run.info, "config": run.config, "log": run.log}
             for run in study.trained

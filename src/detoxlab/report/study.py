@@ -4,13 +4,17 @@ import functools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detoxlab.errors import DataError
+from detoxlab.evaluate import Evaluated, read_evaluated
 from detoxlab.records import Comparison, Generation, Measurement, Prompt, Responses
 from detoxlab.runs import Run, complete_lines
+
+if TYPE_CHECKING:
+    from detoxlab.report.usefulness import Change
 
 ATTRIBUTE, THRESHOLD = "toxicity", 0.5
 PLAIN_NAMES = {"measure", "measured", "train", "run"}
@@ -26,6 +30,7 @@ class Measured:
     measurements: tuple[Measurement, ...]
     info: Mapping[str, Any]
     config: Mapping[str, Any]
+    evaluations: Mapping[str, Evaluated] = field(default_factory=dict)
 
     @functools.cached_property
     def texts(self) -> dict[Pair, Generation]:
@@ -86,7 +91,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Study:
-    """All that one report shows. The first of `measured` is the baseline."""
+    """All that one report shows. The first of `measured` is the baseline.
+
+    `usefulness` holds the evaluations of the same pairs of runs as `comparisons`.
+    """
 
     title: str
     measured: tuple[Measured, ...]
@@ -94,6 +102,7 @@ class Study:
     trained: tuple[Trained, ...] = ()
     attribute: str = ATTRIBUTE
     threshold: float = THRESHOLD
+    usefulness: tuple["Change", ...] = ()
 
     @property
     def baseline(self) -> Measured:
@@ -109,6 +118,11 @@ class Study:
     def gains(self) -> list[Comparison]:
         """The comparisons with the baseline, one per variant; others are between variants."""
         return [one for one in self.comparisons if one.baseline == self.baseline.name]
+
+    @property
+    def rivalries(self) -> list[Comparison]:
+        """The comparisons between variants."""
+        return [one for one in self.comparisons if one.baseline != self.baseline.name]
 
     @property
     def names(self) -> list[str]:
@@ -160,6 +174,7 @@ def read_measured(run: Run, name: str) -> Measured:
         measurements=tuple(run.measurements()),
         info=run.info,
         config=run.config,
+        evaluations=read_evaluated(run),
     )
 
 

@@ -35,6 +35,10 @@ LABELS = {
     "perplexity": "Perplexity",
     "perplexity_mean_of_samples": "Perplexity, mean over responses",
     "perplexity_above_1e4": "Perplexity above 10 000",
+    "token_perplexity": "Perplexity per token",
+    "word_perplexity": "Perplexity per word",
+    "byte_perplexity": "Perplexity per byte",
+    "roc_auc": "ROC-AUC",
     "agreement_pearson": "Agreement of scorers, Pearson",
     "agreement_spearman": "Agreement of scorers, Spearman",
     "agreement_kappa": "Agreement of scorers, Cohen's κ",
@@ -162,6 +166,15 @@ def percent_change(value: float | None) -> str:
     ('−25.0\xa0%', 'unknown')
     """
     return UNKNOWN if value is None else f"{_signed(_fixed(100 * value, 1))}{NO_BREAK}%"
+
+
+def times(value: float | None) -> str:
+    """A ratio to something else.
+
+    >>> times(0.6512), times(None)
+    ('×\xa00.651', 'unknown')
+    """
+    return UNKNOWN if value is None else f"×{NO_BREAK}{_plain(value)}"
 
 
 def p_value(value: float | None) -> str:
