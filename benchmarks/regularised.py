@@ -4,34 +4,47 @@
     python benchmarks/regularised.py --shape gpt2    # GPT-2 small's shape, random weights
     python benchmarks/regularised.py --shape llama-7b --dtype bfloat16 --device cuda
 
-Weights and token ids are random: only time is measured. Half of the rows are tagged. Plain and
-regularised training see the same rows in the same order, with LoRA. Everything that the method
-adds is counted and spread over the steps of one iteration: drawing and labelling responses,
-reading their hidden states, fitting the head, the anchor's forward pass or, for the reference
-anchor, making the cache. What is fixed is printed with the result.
+Weights and token ids are random: only time is measured. Half of the rows are tagged, and their
+whole text behind its beginning is regularised. Plain and regularised trainings see the same
+rows in the same order, with LoRA, and take turns step by step in one process, so that what
+else the machine does meets all alike; a ratio is the median of the ratios of turns. On a CPU
+processor time is compared, on a GPU wall-clock time.
+
+Everything that the method adds is counted. Drawing and labelling responses, reading their
+hidden states and fitting the head are spread over `--interval` steps; with the reference
+anchor, which is fitted once, over all steps of the training, and so are the targets of the
+tagged rows, which are made once for `--epochs` passes. What is fixed is printed.
 """
 
 import argparse
+import copy
 import json
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
+import transformers.trainer
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, TrainerCallback
 
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import SFT, Regularised, RegularisedConfig, SFTConfig, TextSplit
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
-from detoxlab.methods.training.log import TrainLog
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.hidden import output_layer
 from detoxlab.records import Prompt, Sampling, Text
 from detoxlab.runs import Run
+from detoxlab.scorers import load_scorer
 from detoxlab.steering.nado import Nado
 
 SHAPES: dict[str, Any] = {
@@ -47,6 +60,14 @@ SHAPES: dict[str, Any] = {
     "llama-7b": lambda: LlamaConfig(vocab_size=32000, max_position_embeddings=2048),
 }
 WORDS = [f"w{i}" for i in range(400)]
+OPENING = 6  # tokens of a text by which the anchor is asked to go on with it
+PLAIN = "plain"
+WAYS: dict[str, dict[str, Any] | None] = {
+    PLAIN: None,
+    "reference, top-64": {"anchor": "reference"},
+    "snapshot, top-64": {},
+    "snapshot, full vocabulary": {"top_k": None},
+}
 
 
 def random_lm(shape: str, dtype: str, device: str) -> LanguageModel:
@@ -60,38 +81,102 @@ def random_lm(shape: str, dtype: str, device: str) -> LanguageModel:
     return LanguageModel(shape, f"{shape}@random", model, tokens.tokenizer)
 
 
-def texts(count: int, words: int) -> TextSplit:
-    """Random words; every second text is tagged."""
-    rng = np.random.default_rng(0)
-    made = [
-        Text(f"{i}", " ".join(rng.choice(WORDS, words)), "random", "toxic" if i % 2 else "general")
-        for i in range(count)
-    ]
+def texts(lm: LanguageModel, options: argparse.Namespace) -> TextSplit:
+    """Random words, `options.tokens` tokens long or a few less; every second text is tagged."""
+    rng, made = np.random.default_rng(0), list[Text]()
+    for i in range(options.batch * options.steps):
+        words = list[str]()
+        while len(lm.prompt_ids(" ".join(words), chat=False)) + 1 < options.tokens:
+            words.append(str(rng.choice(WORDS)))
+        domain = "toxic" if i % 2 else "general"
+        made.append(Text(str(i), " ".join(words[:-1]), "random", domain))
     return TextSplit(made)
 
 
-def seconds_per_step(run: Run, first: int) -> float:
-    """The median over the steps from `first` on."""
-    seconds = [row["seconds"] for row in TrainLog(run.path).rows() if "loss" in row]
-    return statistics.median(np.diff(seconds)[first:])
+def median_score(lm: LanguageModel, options: argparse.Namespace) -> float:
+    """A threshold under which about half of what the random model draws is."""
+    prompts = [Prompt(f"p{i}", WORDS[i], "random") for i in range(16)]
+    drawn = LocalEngine(lm, chat=False).generate(prompts, Sampling(1, options.tokens - OPENING))
+    scorer = load_scorer("rtp-linear")
+    scores_N = scorer([one.text for one in drawn])[:, scorer.attributes.index("toxicity")]
+    return float(np.nanmedian(scores_N))
 
 
-def first_seconds(run: Run) -> float:
-    """Seconds of the first step with all that goes before it."""
-    return float(next(row["seconds"] for row in TrainLog(run.path).rows() if "loss" in row))
+# --- steps ---
 
 
-def trained(folder: Path, method: Any, lm: LanguageModel, data: TextSplit) -> Run:
-    run = Run.start(folder, kind="train", config={"name": folder.name})
+@dataclass
+class Turns:
+    """Trainings that take turns, a step each; `seconds` are those of each one's steps."""
+
+    names: list[str]
+    clock: Callable[[], float]
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    turn: int = 0
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    began: float = 0.0
+
+    def wait(self, name: str) -> None:
+        """Go on when it is this training's turn."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.names[self.turn % len(self.names)] == name)
+        self.began = self.clock()
+
+    def passed_on(self, name: str, *, counts: bool) -> None:
+        """Let the next one have its turn."""
+        if counts:
+            self.seconds.setdefault(name, []).append(self.clock() - self.began)
+        with self.changed:
+            self.turn += 1
+            self.changed.notify_all()
+
+    def left(self, name: str) -> None:
+        """The training is over."""
+        with self.changed:
+            place = self.turn % len(self.names)
+            self.names.remove(name)
+            self.turn = place
+            self.changed.notify_all()
+
+
+class Turning(TrainerCallback):  # type: ignore[misc]
+    """Passes the turn on before each step; a step's time is from one to the next."""
+
+    turns: Turns
+
+    def on_step_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        name = threading.current_thread().name
+        self.turns.passed_on(name, counts=state.global_step > 0)
+        self.turns.wait(name)
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """Processor seconds of this thread; with a GPU seconds, when it has done all its work."""
+    if not device.startswith("cuda"):
+        return time.thread_time
+
+    def synchronised() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return synchronised
+
+
+def train(folder: Path, way: str, lm: LanguageModel, data: TextSplit, settings: Any) -> None:
+    """One training, plain or regularised."""
+    changes = WAYS[way]
+    plain = {key: value for key, value in settings.items() if key in SFTConfig.model_fields}
+    method: Any = SFT(SFTConfig(**plain))
+    if changes is not None:
+        method = Regularised(RegularisedConfig(**(settings | changes)))
+    run = Run.start(folder, kind="train", config={"way": way})
     with run.writing():
         method.fit(lm, data, run)
-    return run
 
 
-def step_costs(lm: LanguageModel, options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds per step of plain and regularised training, and their ratios."""
-    data, result = texts(options.batch * options.steps, options.words), {}
-    common: dict[str, Any] = {
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What all ways share."""
+    return {
         "batch_size": options.batch,
         "max_steps": options.steps,
         "epochs": 1,
@@ -99,86 +184,150 @@ def step_costs(lm: LanguageModel, options: argparse.Namespace) -> dict[str, Any]
         "max_length": 512,
         "chat": False,
         "bf16": False,
+        "domains": {"toxic": {"weight": 3.0}},
+        "conditions": [{"scorer": "rtp-linear", "threshold": options.threshold}],
+        "iterations": 1,
+        "prompts": options.prompts,
+        "prompt_tokens": OPENING,
+        "sampled_rows": options.sampled_rows,
+        "draws": {"k": 4, "max_new_tokens": options.tokens - OPENING},
+        "head": {"steps": options.fit_steps},
     }
-    with tempfile.TemporaryDirectory() as place:
-        plain = trained(Path(place) / "sft", SFT(SFTConfig(**common)), lm, data)
-        base = seconds_per_step(plain, 1)
-        result["plain_seconds"] = round(base, 4)
-        for name, changes in {
-            "snapshot, top-64": {},
-            "reference cached, top-64": {"anchor": "reference"},
-            "snapshot, full vocabulary": {"top_k": None},
-        }.items():
-            settings = {
-                "domains": {"toxic": {"weight": 3.0}},
-                "conditions": [{"scorer": "rtp-linear", "threshold": options.threshold}],
-                "iterations": 1,
-                "prompts": options.prompts,
-                "sampled_rows": options.sampled_rows,
-                "draws": {"k": 4, "max_new_tokens": 20},
-                "head": {"steps": options.fit_steps},
-            }
-            config = RegularisedConfig(**(common | settings | changes))
-            safe = name.replace(" ", "-").replace(",", "")
-            run = trained(Path(place) / safe, Regularised(config), lm, data)
-            each = seconds_per_step(run, 1)
-            refresh = first_seconds(run) - each  # drawn, fitted and cached before the first step
-            amortised = each + refresh / options.interval
-            result[name] = {
-                "step_seconds": round(each, 4),
-                "refresh_seconds": round(refresh, 2),
-                "step_ratio": round(each / base, 3),
-                "amortised_ratio": round(amortised / base, 3),
-            }
-    return result
+
+
+def step_costs(lm: LanguageModel, ways: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds per step of each way, and the ratios to the plain one's."""
+    data, settings = texts(lm, options), settings_of(options)
+    turns = Turns(list(ways), clock_of(options.device))
+    Turning.turns = turns
+    transformers.trainer.DEFAULT_CALLBACKS.append(Turning)
+
+    def work(way: str, folder: Path) -> None:
+        threading.current_thread().name = way
+        turns.wait(way)
+        try:
+            train(folder, way, copied(lm), data, settings)
+            turns.seconds[way].append(turns.clock() - turns.began)
+        finally:
+            turns.left(way)
+
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(len(ways)) as pool:
+        done = [pool.submit(work, way, Path(place) / str(i)) for i, way in enumerate(ways)]
+        for one in done:
+            one.result()
+    transformers.trainer.DEFAULT_CALLBACKS.remove(Turning)
+    return {way: found(way, turns.seconds, options) for way in ways}
+
+
+def copied(lm: LanguageModel) -> LanguageModel:
+    return LanguageModel(lm.ref, lm.id, copy.deepcopy(lm.model), lm.tokenizer)
+
+
+def found(
+    way: str, seconds: dict[str, list[float]], options: argparse.Namespace
+) -> dict[str, float]:
+    """The figures of one way from the seconds of its steps; the last has the end's work."""
+    first, *steps, _ = seconds[way]
+    _, *plain, _ = seconds[PLAIN]
+    each, base = statistics.median(steps), statistics.median(plain)
+    row = {"step_seconds": round(each, 4)}
+    if way == PLAIN:
+        return row
+    ratios = [mine / theirs for mine, theirs in zip(steps, plain, strict=True)]
+    ratio = statistics.median(ratios)
+    refresh = first - each
+    row |= {"step_ratio": ratio, "lowest": min(ratios), "highest": max(ratios)}
+    if "reference" not in way:
+        row |= {"refresh_seconds": refresh, "ratio": ratio + refresh / options.interval / base}
+    else:
+        reading = row["refresh_seconds"] = refresh
+        row["ratio"] = ratio + reading / options.interval / base
+    return {key: round(value, 4) for key, value in row.items()}
+
+
+# --- decoding ---
 
 
 def nado_cost(lm: LanguageModel, options: argparse.Namespace) -> dict[str, float]:
-    """Seconds per token of NADO decoding against plain decoding, the best of three each."""
+    """Seconds per token of NADO decoding against plain decoding, in turns."""
     table = output_layer(lm).weight_VD
     prompts = [Prompt(f"p{i}", " ".join(WORDS[i : i + 8]), "random") for i in range(options.rows)]
-    sampling = Sampling(1, 20)
+    sampling, clock = Sampling(1, 20), clock_of(options.device)
 
-    def best(steering: Nado | None) -> float:
-        engine, times = LocalEngine(lm, chat=False, steering=steering), list[float]()
-        for _ in range(3):
-            start = time.perf_counter()
-            rows = engine.generate(prompts, sampling)
-            times.append((time.perf_counter() - start) / sum(len(r.token_ids) for r in rows))
-        return min(times)
+    def seconds(steering: Nado | None) -> float:
+        engine, start = LocalEngine(lm, chat=False, steering=steering), clock()
+        rows = engine.generate(prompts, sampling)
+        return (clock() - start) / sum(len(row.token_ids) for row in rows)
 
     with tempfile.TemporaryDirectory() as place:
         head = AuxiliaryHead(HeadShape(table.shape[1], table.shape[0], 1), table)
         save_head(head, Path(place))
-        plain, steered = best(None), best(Nado.load(place))
-    return {"plain": plain, "nado": steered, "ratio": round(steered / plain, 3)}
+        nado = Nado.load(place)
+        seconds(None), seconds(nado)
+        turns = [(seconds(None), seconds(nado)) for _ in range(5)]
+    plain, steered = (statistics.median(column) for column in zip(*turns, strict=True))
+    ratios = [mine / theirs for theirs, mine in turns]
+    return {
+        "plain_ms_per_token": round(plain * 1e3, 3),
+        "nado_ms_per_token": round(steered * 1e3, 3),
+        "ratio": round(statistics.median(ratios), 3),
+        "lowest": round(min(ratios), 3),
+        "highest": round(max(ratios), 3),
+    }
+
+
+# --- memory ---
+
+
+def peak_of(way: str) -> float:
+    """GiB at the most of one way's training, in a process of its own."""
+    command = [sys.executable, *sys.argv, "--only", "peak", "--way", way]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def held(device: str) -> float:
+    """GiB held at the most so far."""
+    if device.startswith("cuda"):
+        return round(torch.cuda.max_memory_allocated() / 2**30, 3)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--words", type=int, default=24, help="words per text")
-    parser.add_argument("--steps", type=int, default=8, help="steps measured")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=32, help="tokens per text")
+    parser.add_argument("--steps", type=int, default=8, help="steps of each training")
     parser.add_argument("--interval", type=int, default=500, help="steps per refresh")
     parser.add_argument("--prompts", type=int, default=64, help="beginnings per refresh, 4 each")
     parser.add_argument("--fit-steps", type=int, default=50)
     parser.add_argument("--sampled-rows", type=int, default=1)
-    parser.add_argument("--threshold", type=float, default=0.05, help="so that some are rejected")
+    parser.add_argument("--epochs", type=int, default=3, help="passes for which targets are kept")
     parser.add_argument("--rows", type=int, default=32, help="of NADO decoding")
-    parser.add_argument("--only", choices=["steps", "nado"])
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--only", choices=["steps", "nado", "memory", "peak"])
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     lm = random_lm(options.shape, options.dtype, options.device)
+    options.threshold = median_score(lm, options)
+    if options.only == "peak":
+        with tempfile.TemporaryDirectory() as place:
+            train(Path(place) / "run", options.way, lm, texts(lm, options), settings_of(options))
+        print(held(options.device))
+        return
     found: dict[str, Any] = {"settings": vars(options)}
-    if options.only != "nado":
-        found["steps"] = step_costs(lm, options)
-    if options.only != "steps":
+    if options.only in (None, "steps"):
+        ways = [way for way in WAYS if way == PLAIN or way in options.ways]
+        found["steps"] = step_costs(lm, ways, options)
+    if options.only in (None, "nado"):
         found["nado"] = nado_cost(lm, options)
-    found["peak_memory_GiB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-    if options.device.startswith("cuda"):
-        found["peak_gpu_GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    if options.only in (None, "memory"):
+        found["peak_GiB"] = {way: peak_of(way) for way in options.ways}
     print(json.dumps(found, indent=1))
 
 

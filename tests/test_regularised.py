@@ -9,12 +9,15 @@ import pytest
 import torch
 from shouting import shouting, texts
 from tiny import dialogues, save_tiny, tiny_lm
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+from trl.trainer.utils import add_fused_lm_head
 
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import SFT, DialogueSplit, Regularised, SFTConfig, load_method
 from detoxlab.methods.base import MethodConfig
 from detoxlab.methods.regularised import RegularisedConfig
+from detoxlab.methods.regularised_forward import Joined
 from detoxlab.methods.training.log import TrainLog
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.records import Prompt, Sampling
@@ -146,13 +149,28 @@ def test_every_setting_trains(tmp_path: Path, settings: dict[str, Any]) -> None:
         assert weights[1] > weights[0] > 3.0
 
 
-def test_cached_targets_are_those_made_afresh(tmp_path: Path) -> None:
-    """Anchor reference from the disk; a vocabulary of all tokens is never cached."""
-    common = {"anchor": "reference", "sampled_rows": 0, "lora_dropout": 0.0, "max_steps": 4}
+@pytest.mark.parametrize("anchor", ["reference", "snapshot"])
+def test_cached_targets_are_those_made_afresh(tmp_path: Path, anchor: str) -> None:
+    """Of the reference, and of what any anchor drew; those of a whole vocabulary are not kept."""
+    common = {"anchor": anchor, "lora_dropout": 0.0, "max_steps": 4}
     cached = regularised(tmp_path / "cached", top_k=259, **common)
     afresh = regularised(tmp_path / "afresh", top_k=None, **common)
     one, two = ([row[1] for row in log(run, "loss")] for run in (cached, afresh))
     assert [x for x in one if x] == pytest.approx([x for x in two if x], abs=2e-4)
+
+
+def test_rows_behind_a_batch_change_nothing_in_it() -> None:
+    lm = tiny_lm()
+    add_fused_lm_head(lm.model, outputs=("log_probs", "entropy", "is_top1"))
+    collate = DataCollatorForLanguageModeling(pad_token_id=lm.pad_id)
+    batch = collate([{"input_ids": ids, "labels": ids} for ids in ([5, 6, 7], [8, 9])])
+    further = collate([{"input_ids": [5, 6, 7, 8, 9], "labels": [-100, -100, 7, 8, 9]}])
+    alone, joined = (Joined(lm.model, rows, lm.pad_id) for rows in (None, further))
+    one, two = (model(**batch, use_cache=False, fused_lm_head=True) for model in (alone, joined))
+    assert two.log_probs.sum(dim=1) == pytest.approx(one.log_probs.sum(dim=1).detach(), abs=1e-5)
+    assert (two.label_mask.sum(), two.is_top1.sum()) == (one.label_mask.sum(), one.is_top1.sum())
+    behind = Joined(lm.model, None, lm.pad_id)(**further, use_cache=False, fused_lm_head=True)
+    assert torch.allclose(joined.outputs.log_probs[2], behind.log_probs[0], atol=1e-5)
 
 
 def test_dialogues_can_be_regularised_too(tmp_path: Path) -> None:

@@ -29,12 +29,14 @@ from detoxlab.methods.regularised_losses import (
     dual_step,
     importance_weights,
 )
+from detoxlab.methods.regularised_targets import Projection, TargetCache
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer
 from detoxlab.records import Generation, Prompt, Sampling
 
 STATE = "state.json"
 USED, FITTED = "used", "fitted"
+TARGETS = "targets.safetensors"
 
 Opening = tuple[str, tuple[int, ...]]
 """Id and token ids of a beginning that the anchor is asked to go on with."""
@@ -66,7 +68,8 @@ class DomainState:
     """What an iteration leaves behind for the next one; all of it is in a checkpoint.
 
     `used` is the head that the regulariser reads, `fitted` the newest one: the same but for
-    the schedule `parallel`, where `used` was fitted an iteration earlier.
+    the schedule `parallel`, where `used` was fitted an iteration earlier. `targets` are those
+    of the `fresh` samples, where they can be kept: with candidates, and an anchor that stays.
     """
 
     weight: float
@@ -75,6 +78,7 @@ class DomainState:
     samples: list[Sample] = field(default_factory=list)
     used: AuxiliaryHead | None = None
     fitted: AuxiliaryHead | None = None
+    targets: TargetCache | None = None
 
     @property
     def fresh(self) -> list[Sample]:
@@ -88,6 +92,8 @@ class DomainState:
         for name, head in ((USED, self.used), (FITTED, self.fitted)):
             if head is not None:
                 save_head(head, folder / name)
+        if self.targets is not None:
+            self.targets.save(folder / TARGETS)
         plain = {"weight": self.weight, "acceptance": self.acceptance, "met": self.met}
         rows = [dataclasses.asdict(sample) for sample in self.samples]
         content = json.dumps({**plain, "samples": rows})
@@ -103,7 +109,10 @@ class DomainState:
             for name in (USED, FITTED)
             if (folder / name).is_dir()
         }
-        return cls(**content, samples=samples, used=heads.get(USED), fitted=heads.get(FITTED))
+        path, device = folder / TARGETS, output.weight_VD.device
+        targets = TargetCache.load(path, device) if path.is_file() else None
+        used, fitted = heads.get(USED), heads.get(FITTED)
+        return cls(**content, samples=samples, used=used, fitted=fitted, targets=targets)
 
 
 class ConstrainedDomain:
@@ -157,6 +166,7 @@ class ConstrainedDomain:
                 rate=self.settings.dual_rate,
                 limits=self.settings.weight_limits,
             )
+        state.targets = None
         report = {} if state.met else self._fit(lm, output, iteration)
         return {
             "iteration": iteration,
@@ -201,6 +211,9 @@ class ConstrainedDomain:
         Fit(head, output, features, weights_N, config.head, seed).run()
         stale = config.schedule == "parallel" and before is not None
         state.used, state.fitted = (before if stale else head), head
+        if config.anchor != "current" and config.top_k is not None:
+            projection = Projection(output, state.used, self.tilt, config.top_k)
+            state.targets = projection.of_samples(features, len(state.samples) - len(state.fresh))
         report = evaluate_head(head, output, features)
         kept = ("auroc", "prompt_auroc", "prompt_r", "calibration_error", "consistency_gap")
         return {f"fit_{key}": report[key] for key in kept}

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from detoxlab.methods.auxiliary_fitting import expected_acceptance
 from detoxlab.methods.auxiliary_head import AuxiliaryHead
-from detoxlab.methods.auxiliary_samples import POSITIONS, Sample
+from detoxlab.methods.auxiliary_samples import POSITIONS, Features, Sample
 from detoxlab.methods.regularised_losses import (
     Tilt,
     bucketed_target,
@@ -121,6 +121,37 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class TargetCache:
+    """Targets of an anchor that stays, made once: number i's are at offsets i to i + 1."""
+
+    targets: Targets
+    offsets: tuple[int, ...]
+
+    def of(self, numbers: Sequence[int]) -> Targets:
+        """The targets of these stretches, one after the other."""
+        return Targets.joined(
+            [self.targets.part(self.offsets[i], self.offsets[i + 1]) for i in numbers]
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the cache in one atomic step."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.tmp")
+        tensors = {f.name: getattr(self.targets, f.name).cpu() for f in fields(Targets)}
+        tensors["ids_PK"] = tensors["ids_PK"].int()
+        save_file({**tensors, "offsets": torch.tensor(self.offsets)}, draft)
+        draft.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> "TargetCache":
+        """The cache in a file."""
+        tensors = load_file(path, device=str(device))
+        offsets = tuple(tensors.pop("offsets").tolist())
+        tensors["ids_PK"] = tensors["ids_PK"].long()
+        return cls(Targets(**tensors), offsets)
+
+
+@dataclass(frozen=True)
 class Projection:
     """From an anchor's hidden states to targets. Without a head it is the anchor itself."""
 
@@ -140,6 +171,15 @@ class Projection:
             )
         ]
         return Targets.joined(parts)
+
+    def of_samples(self, features: Features, first: int) -> TargetCache:
+        """The targets of the samples from number `first` on, whose hidden states were kept."""
+        mask_NL = features.mask_NL[first:]
+        rows, columns = mask_NL.nonzero(as_tuple=True)
+        hidden_PD = features.hidden_NLD[first:][rows, columns]
+        next_P = features.ids_NL[first:][rows, columns]
+        offsets = [0, *mask_NL.sum(dim=1).cumsum(dim=0).tolist()]
+        return TargetCache(self.targets(hidden_PD, next_P, columns == 0), tuple(offsets))
 
     def _log_acceptance(self, hidden_PD: Tensor, next_P: Tensor, first_P: Tensor) -> Tensor:
         """log R of each prefix: from the step before it; for a prompt alone, what it expects."""
@@ -167,34 +207,3 @@ class Projection:
             r_PK = self.head.at(hidden_PD, best_PK.indices)
             log_q_PB = bucketed_target(log_p_PB, r_PK, log_accept_P, self.tilt)
         return Targets(best_PK.indices, log_q_PB, log_p_PB, log_accept_P)
-
-
-@dataclass(frozen=True)
-class TargetCache:
-    """Targets of a fixed anchor, made once: number i's are at offsets i to i + 1."""
-
-    targets: Targets
-    offsets: tuple[int, ...]
-
-    def of(self, numbers: Sequence[int]) -> Targets:
-        """The targets of these stretches, one after the other."""
-        return Targets.joined(
-            [self.targets.part(self.offsets[i], self.offsets[i + 1]) for i in numbers]
-        )
-
-    def save(self, path: Path) -> None:
-        """Write the cache in one atomic step."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.tmp")
-        tensors = {f.name: getattr(self.targets, f.name).cpu() for f in fields(Targets)}
-        tensors["ids_PK"] = tensors["ids_PK"].int()
-        save_file({**tensors, "offsets": torch.tensor(self.offsets)}, draft)
-        draft.replace(path)
-
-    @classmethod
-    def load(cls, path: Path, device: torch.device) -> "TargetCache":
-        """The cache in a file."""
-        tensors = load_file(path, device=str(device))
-        offsets = tuple(tensors.pop("offsets").tolist())
-        tensors["ids_PK"] = tensors["ids_PK"].long()
-        return cls(Targets(**tensors), offsets)

@@ -16,6 +16,7 @@ from detoxlab import processes
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.regularised import EVERY, RegularisedConfig
+from detoxlab.methods.regularised_forward import Joined
 from detoxlab.methods.regularised_targets import Stretch
 from detoxlab.methods.regulariser import Regulariser, Tagged, Terms
 from detoxlab.methods.rejected import write_rejected
@@ -155,18 +156,6 @@ class NumberedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]
 # --- the trainer ---
 
 
-class Recorded:
-    """A model whose newest outputs are kept: TRL's loss gives them to nobody."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.outputs: Any = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.outputs = self.model(*args, **kwargs)
-        return self.outputs
-
-
 class RegularisedTrainer(Trainer):
     """SFT's trainer; in training, the regulariser's term is added to the loss."""
 
@@ -176,12 +165,11 @@ class RegularisedTrainer(Trainer):
         numbers = inputs.pop("number", None)
         if not self.model.training or numbers is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
-        recorded = Recorded(model)
+        beside = self.regulariser.beside()
+        joined = Joined(model, self.regulariser.rows_of(beside), self.regulariser.lm.pad_id)
         with watching_hidden_states(self.regulariser.lm) as watched:
-            loss = super().compute_loss(recorded, inputs, *args, **kwargs)
-        term = self.regulariser.term(
-            model, {**inputs, "number": numbers}, recorded.outputs, watched.take()
-        )
+            loss = super().compute_loss(joined, inputs, *args, **kwargs)
+        term = self.regulariser.term(numbers.tolist(), beside, joined.outputs, watched.take())
         self.regulariser.pass_number += 1
         learnt = kwargs.get("num_items_in_batch")
         if learnt is None:

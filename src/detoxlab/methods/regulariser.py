@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from detoxlab.methods.auxiliary import AUXILIARY
-from detoxlab.methods.auxiliary_samples import Sample
 from detoxlab.methods.auxiliary_training import facts, publish_head
 from detoxlab.methods.regularised import RegularisedConfig
 from detoxlab.methods.regularised_anchor import Snapshot, hidden_states, untouched
@@ -35,7 +34,7 @@ from detoxlab.methods.regularised_targets import (
 )
 from detoxlab.methods.rows import IGNORED
 from detoxlab.models import LanguageModel
-from detoxlab.models.hidden import output_layer, watching_hidden_states
+from detoxlab.models.hidden import output_layer
 from detoxlab.progress import say
 from detoxlab.runs import Run, append_rows, complete_lines, keep_lines
 
@@ -147,23 +146,55 @@ class Regulariser:
 
     # --- the term of a batch ---
 
+    def beside(self) -> dict[str, list[int]]:
+        """Of each active domain the responses of the newest draw, by number, beside this batch.
+
+        They are the same after a resumption.
+        """
+        key = [self.config.seed, self.trainer.state.global_step, self.pass_number]
+        chosen = {}
+        for name, domain in self.domains.items():
+            fresh = len(domain.state.fresh) if domain.is_active else 0
+            if count := min(self.config.sampled_rows, fresh):
+                picked = np.random.default_rng(key).choice(fresh, size=count, replace=False)
+                chosen[name] = sorted(picked.tolist())
+        return chosen
+
+    def rows_of(self, beside: Mapping[str, Sequence[int]]) -> dict[str, Tensor] | None:
+        """The rows of these responses as a batch; None for none."""
+        stretches = [s for name, numbers in beside.items() for s in self._drawn(name, numbers)]
+        return self._inputs(stretches) if stretches else None
+
     def term(
-        self, model: Any, inputs: Mapping[str, Tensor], outputs: Any, hidden: Tensor
+        self,
+        numbers: Sequence[int],
+        beside: Mapping[str, Sequence[int]],
+        outputs: Any,
+        hidden: Tensor,
     ) -> Tensor:
-        """The weighted sum of divergences over the batch and what is drawn beside it, nats."""
-        total = hidden.new_zeros((), dtype=torch.float32)
-        numbers = inputs["number"].tolist()
+        """The weighted sum of divergences over a batch and what was drawn beside it, nats.
+
+        `numbers` are those of the batch's rows in the data; the rows `beside` are behind them.
+        """
+        total, row = hidden.new_zeros((), dtype=torch.float32), len(numbers)
         for name, domain in self.domains.items():
             if not domain.is_active:
                 continue
-            stretches = self._stretches(numbers, name)
+            stretches, drawn = self._stretches(numbers, name), beside.get(name, ())
             weight = domain.state.weight
             total = total + weight * self._of_batch(domain, outputs, hidden, stretches)
-            total = total + weight * self._of_samples(domain, model)
+            if drawn:
+                total = total + weight * self._of_samples(domain, drawn, row, outputs, hidden)
+            row += len(drawn)
         for name, weight in self.retained.items():
             stretches = self._stretches(numbers, name)
             total = total + weight * self._retention(outputs, hidden, stretches)
         return total
+
+    def _drawn(self, name: str, numbers: Sequence[int]) -> list[Stretch]:
+        """The rows of a domain's responses of the newest draw."""
+        fresh, length = self.domains[name].state.fresh, self.config.draws.max_new_tokens
+        return [Stretch.of_sample(fresh[number], length) for number in numbers]
 
     def _stretches(self, numbers: Sequence[int], domain: str) -> list[tuple[int, int, Stretch]]:
         """(row of the batch, number in the data, response) of the domain's rows."""
@@ -191,18 +222,24 @@ class Regulariser:
             targets = self._targets(domain, responses, places.of_batch(hidden))
         return self._divergence(targets, places, outputs, hidden, None)
 
-    def _of_samples(self, domain: ConstrainedDomain, model: Any) -> Tensor:
-        """The same on responses of the anchor, weighted so that prefixes count as under q."""
-        chosen = self._chosen(domain)
-        if not chosen:
-            return torch.zeros((), device=self.lm.device)
-        stretches = [Stretch.of_sample(s, self.config.draws.max_new_tokens) for s in chosen]
-        inputs = self._inputs(stretches)
-        with watching_hidden_states(self.lm) as watched:
-            outputs = model(**inputs, use_cache=False, fused_lm_head=True)
-        hidden = watched.take()
-        places = Places.of(list(enumerate(stretches)), hidden.device)
-        targets = self._targets(domain, stretches, places.of_batch(hidden))
+    def _of_samples(
+        self,
+        domain: ConstrainedDomain,
+        numbers: Sequence[int],
+        row: int,
+        outputs: Any,
+        hidden: Tensor,
+    ) -> Tensor:
+        """The same on responses of the anchor, weighted so that prefixes count as under q.
+
+        They stand in the batch from `row` on.
+        """
+        stretches = self._drawn(domain.name, numbers)
+        places = Places.of(list(enumerate(stretches, start=row)), hidden.device)
+        if cache := domain.state.targets:
+            targets = cache.of(numbers)
+        else:
+            targets = self._targets(domain, stretches, places.of_batch(hidden))
         spans = torch.tensor([s.stop - s.start for s in stretches], device=hidden.device)
         log_prompt_P = targets.log_accept_P[places.first_P].repeat_interleave(spans)
         weights_P = domain.tilt.prefix_weights(targets.log_accept_P, log_prompt_P)
@@ -312,16 +349,6 @@ class Regulariser:
             counts[number] = stretch.stop - stretch.start
         offsets = np.concatenate([[0], np.cumsum(counts)])
         return TargetCache(Targets.joined(parts), tuple(int(o) for o in offsets))
-
-    # --- samples ---
-
-    def _chosen(self, domain: ConstrainedDomain) -> list[Sample]:
-        """Responses of the newest draw for this forward pass, the same after a resumption."""
-        fresh, step = domain.state.fresh, self.trainer.state.global_step
-        key = [self.config.seed, step, self.pass_number]
-        count = min(self.config.sampled_rows, len(fresh))
-        picked = np.random.default_rng(key).choice(len(fresh), size=count, replace=False)
-        return [fresh[i] for i in sorted(picked)]
 
     def _inputs(self, stretches: Sequence[Stretch]) -> dict[str, Tensor]:
         """A batch of these rows, in which their responses are labelled."""
