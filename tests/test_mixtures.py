@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from tiny import tiny_lm
 
-from detoxlab.data import Part, mix, split_texts
+from detoxlab.data import Part, load_prompts, mix, not_beginning_with, split_texts
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.methods import TextSplit
 from detoxlab.methods.text_rows import build_text_rows, text_row
 from detoxlab.pipeline.learning import describe_data, read_data, source_kind
-from detoxlab.recipe import TrainSettings
+from detoxlab.recipe import Recipe, TrainSettings
 from detoxlab.records import Prompt, Text
 from detoxlab.settings import parse
 
@@ -73,6 +73,50 @@ def test_a_recipes_parts_become_tagged_texts(tmp_path: Path) -> None:
     assert described["quiet"]["proportion"] == 2
     written = chosen.run_config({})["texts"]["parts"]["loud"]["source"]
     assert not Path(written).is_absolute()
+
+
+def test_texts_that_begin_as_the_bench_asks_are_left_out(tmp_path: Path) -> None:
+    bench = tmp_path / "bench.jsonl"
+    bench.write_text("".join(f'{{"text": "LOUD text {i}, as asked"}}\n' for i in range(5)))
+    asked: dict[str, Any] = {"source": str(bench), "opening": 3}
+    chosen = settings(tmp_path, exclude=asked)
+    data = read_data(chosen, seed=0)
+    learnt = {text.text for text in (*data.train, *data.validation)}
+    assert {text for text in learnt if "loud" in text} == {f"loud text {i}" for i in range(5, 20)}
+    written = chosen.run_config({})["texts"]["exclude"]
+    assert (Path(written["source"]).is_absolute(), written["opening"]) == (False, 3)
+    everything = settings(tmp_path, exclude=asked | {"opening": 1, "source": asked["source"]})
+    with pytest.raises(DataError, match="part 'loud': all 20 texts begin with an excluded"):
+        read_data(everything, seed=0)
+
+
+def test_a_recipes_bench_is_left_out_of_its_texts(tmp_path: Path) -> None:
+    texts = settings(tmp_path).texts
+    assert texts
+    recipe = parse(
+        Recipe,
+        {
+            "name": "r",
+            "model": "embedded",
+            "prompts": {"source": "embedded", "opening": 2},
+            "variants": [{"name": "v", "method": "sft", "texts": texts.model_dump()}],
+        },
+        place="recipe",
+    )
+    trained = recipe.train_settings(recipe.variants[0]).texts
+    assert trained
+    assert trained.exclude == recipe.prompts
+
+
+def test_openings_are_of_the_longer_texts_and_keep_their_rest_out(tmp_path: Path) -> None:
+    source = tmp_path / "texts.jsonl"
+    texts = ["one two three four", "  one\ttwo  three", "one two"]
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    cut = load_prompts(str(source), opening=2)
+    assert [prompt.text for prompt in cut] == ["one two", "one\ttwo"]
+    whole = load_prompts(str(source))
+    assert not_beginning_with(whole, ["One; two!"]) == []
+    assert not_beginning_with(whole, ["one two thr"]) == whole
 
 
 def test_a_wrong_key_of_a_part_is_named(tmp_path: Path) -> None:

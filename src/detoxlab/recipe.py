@@ -48,6 +48,9 @@ class PromptSettings(DataSettings):
     where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
+    opening: int | None = Field(
+        None, ge=1, description="only so many of a text's first words; shorter ones are left out"
+    )
     exclude: "PromptSettings | None" = Field(
         None, description="leave out prompts with the text of one of these; before `limit`"
     )
@@ -78,6 +81,9 @@ class TextSettings(Settings):
     parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
     limit: int | None = Field(None, ge=1, description="so many texts in all; none: what there is")
     validation: float = Field(0.1, gt=0, lt=1, description="share of texts held out")
+    exclude: PromptSettings | None = Field(
+        None, description="leave out texts that begin with one of these prompts; before `limit`"
+    )
     verbaliser: Verbaliser | None = Field(
         None, description="a question after each text, answered by the words of its label"
     )
@@ -272,13 +278,14 @@ class Recipe(Measuring):
     def train_settings(self, variant: Variant) -> TrainSettings:
         """The training of `variant` from this recipe's base model.
 
-        What the bench asks is left out of the prompts that are trained on.
+        What the bench asks is left out of the prompts and texts that are trained on.
         """
         common = ("model", "dtype", "quantisation", "device", "seed")
         shared = {name: getattr(self, name) for name in common}
         own = {name: getattr(variant, name) for name in Learning.model_fields}
-        if variant.prompts and variant.prompts.exclude is None:
-            own["prompts"] = variant.prompts.model_copy(update={"exclude": self.prompts})
+        for kind in ("prompts", "texts"):
+            if own[kind] and own[kind].exclude is None:
+                own[kind] = own[kind].model_copy(update={"exclude": self.prompts})
         return TrainSettings(**shared, **own)
 
 

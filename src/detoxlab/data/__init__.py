@@ -26,6 +26,7 @@ from detoxlab.data import (
 )
 from detoxlab.data.imported import load_responses_file
 from detoxlab.data.mixtures import Part, mix
+from detoxlab.data.openings import not_beginning_with, with_openings
 from detoxlab.data.source import (
     DialogueSet,
     DialogueSource,
@@ -68,6 +69,7 @@ __all__ = [
     "load_prompts",
     "load_responses_file",
     "mix",
+    "not_beginning_with",
     "split_dialogues",
     "split_pairs",
     "split_prompts",
@@ -107,6 +109,7 @@ def load_prompts(
     revision: str | None = None,
     deduplicate: bool = False,
     join_continuation: bool = False,
+    opening: int | None = None,
 ) -> list[Prompt]:
     """The prompts of a source, in its order, with distinct ids.
 
@@ -114,7 +117,8 @@ def load_prompts(
     `id` and meta names to the columns of a file or hub data set. `where` keeps the prompts
     whose meta attributes are in a range (both ends included), equal a text or boolean, or list
     it. `deduplicate` leaves out prompts whose text an earlier one has, `join_continuation` (for
-    `rtp`) makes prompt and continuation one prompt; then `limit` draws that many by the seed.
+    `rtp`) makes prompt and continuation one prompt, `opening` keeps so many of the first words
+    of each longer text; then `limit` draws that many by the seed.
     What is left out beyond what was asked for is counted in a `LeftOutWarning`.
 
     Raises `UnknownNameError`, `MissingFileError` or `DataError`, with file and line.
@@ -127,7 +131,11 @@ def load_prompts(
     found = _prompt_source(source, columns, join_continuation)
     prompts = check_ids(found.parse(_rows(found, source, path, revision)))
     prompts = choose(prompts, where or {})
-    return sample(_distinct(prompts) if deduplicate else prompts, limit, seed)
+    if deduplicate:
+        prompts = _distinct(prompts)
+    if opening is not None:
+        prompts = with_openings(prompts, opening)
+    return sample(prompts, limit, seed)
 
 
 def load_dialogues(

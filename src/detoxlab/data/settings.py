@@ -26,11 +26,11 @@ def relative(path: str) -> str:
 
 def portable(source: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a data source, or of several as `parts`, with their paths made relative."""
-    if "parts" in source:
-        return {**source, "parts": {n: portable(part) for n, part in source["parts"].items()}}
     made: dict[str, Any] = {
         key: relative(source[key]) for key in ("source", "path") if source.get(key)
     }
+    if "parts" in source:
+        made["parts"] = {name: portable(part) for name, part in source["parts"].items()}
     if source.get("exclude"):
         made["exclude"] = portable(source["exclude"])
     return {**source, **made}

@@ -11,11 +11,13 @@ from detoxlab.data import (
     load_preferences,
     load_prompts,
     mix,
+    not_beginning_with,
     split_dialogues,
     split_pairs,
     split_texts,
 )
-from detoxlab.errors import ConfigError
+from detoxlab.data.source import sample
+from detoxlab.errors import ConfigError, DataError
 from detoxlab.methods import METHODS, DialogueSplit, Method, PairSplit
 from detoxlab.methods.base import Source, TextSplit
 from detoxlab.pipeline.measuring import read_prompts
@@ -108,18 +110,30 @@ def read_pairs(settings: PairSettings, seed: int) -> PairSplit:
 
 
 def read_texts(settings: TextSettings, seed: int) -> TextSplit:
-    """Training and validation texts of all parts, mixed in their proportions."""
+    """Training and validation texts of all parts, mixed in their proportions.
+
+    Raises `DataError` when all texts of a part are excluded.
+    """
+    unwanted = read_prompts(settings.exclude, seed) if settings.exclude else []
     parts = {
-        name: Part(_read_part(part, seed), part.proportion) for name, part in settings.parts.items()
+        name: Part(_read_part(name, part, unwanted, seed), part.proportion)
+        for name, part in settings.parts.items()
     }
     texts = mix(parts, limit=settings.limit, seed=seed, verbaliser=settings.verbaliser)
     training, validation = split_texts(texts, validation=settings.validation, seed=seed)
     return TextSplit(training, validation)
 
 
-def _read_part(part: TextPart, seed: int) -> list[Prompt]:
-    options = part.model_dump(exclude={"source", "proportion"}, exclude_defaults=True)
-    return load_prompts(part.source, **options, seed=seed, deduplicate=True)
+def _read_part(name: str, part: TextPart, unwanted: list[Prompt], seed: int) -> list[Prompt]:
+    options = part.model_dump(exclude={"source", "proportion", "limit"}, exclude_defaults=True)
+    texts = load_prompts(part.source, **options, seed=seed, deduplicate=True)
+    kept = not_beginning_with(texts, [prompt.text for prompt in unwanted])
+    if not kept:
+        raise DataError(
+            f"part {name!r}: all {len(texts)} texts begin with an excluded prompt",
+            remedy="Train on other texts than those that are asked in the end.",
+        )
+    return sample(kept, part.limit, seed)
 
 
 def _described_part(part: TextPart) -> dict[str, Any]:
