@@ -43,6 +43,7 @@ def content(tmp_path: Path) -> dict[str, Any]:
         "second": None,
         "encoder": None,
         "resamples": 200,
+        "win_rate": {"judge": str(save_tiny(tmp_path / "judge", seed=3))},
         "evaluate": {"park": {"kind": "perplexity", "max_length": 32, **source}},
         "variants": [
             {
@@ -81,6 +82,9 @@ def test_every_model_is_evaluated_and_compared(content: dict[str, Any], tmp_path
     assert [row[2] for row in rows] == ["base", "plain", "nado"]
     assert [(row[2], row[3]) for row in tables["usefulness-against"][1:]] == 3 * [("plain", "nado")]
     assert tables["against"][1][:2] == ["plain", "nado"]
+    assert [(row[1], row[0]) for row in tables["win-rates-all"][1:]] == pairs
+    won = json.loads((tmp_path / "out" / "win_rates.json").read_text())
+    assert [(one["baseline"], one["treated"]) for one in won] == pairs
 
     found = {name: evaluated(tmp_path / "out" / name) for name in ("base", "plain", "nado")}
     steered = Run.open(tmp_path / "out" / "nado")

@@ -19,6 +19,7 @@ from detoxlab.data.settings import DataSettings, portable, relative
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.evaluate import AnyKind, Evaluation
+from detoxlab.evaluate.win_rate import WinRate
 from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
@@ -238,7 +239,16 @@ class Recipe(Measuring):
     evaluate: dict[Name, Annotated[Evaluation, AnyKind]] = Field(
         {}, description="name: an evaluation of usefulness, for the base and every variant"
     )
+    win_rate: WinRate | None = Field(
+        None, description="a third model judges every variant against the base and its rivals"
+    )
     limits: Limits = Field(default_factory=Limits)
+
+    @model_validator(mode="after")
+    def _judge_is_a_third_model(self) -> "Recipe":
+        if self.win_rate and self.win_rate.judge == self.model:
+            raise ValueError(f"win_rate.judge is {self.model!r}, the base: take a third model")
+        return self
 
     @model_validator(mode="after")
     def _evaluates_here(self) -> "Recipe":

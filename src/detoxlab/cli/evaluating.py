@@ -1,4 +1,4 @@
-"""`detoxlab evaluate`."""
+"""`detoxlab evaluate` and `detoxlab winrate`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from detoxlab.cli import arguments as arg
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command()(evaluate)
+    app.command()(winrate)
 
 
 def evaluate(
@@ -94,3 +95,41 @@ def evaluate(
         settings = parse(SubjectSettings, subject, place="evaluate")
         run = evaluate_model(settings, {name or kind: evaluation}, out, resume=resume, **options)
     show_evaluated(run, name or kind)
+
+
+def winrate(
+    baseline: Annotated[Path, typer.Argument(help="A measured run.")],
+    treated: Annotated[Path, typer.Argument(help="A measured run on the same prompts.")],
+    out: arg.Out,
+    judge: Annotated[str, typer.Option(help="The model that judges: neither of the two.")],
+    kind: Annotated[
+        str, typer.Option(help="likelihood (per token), or question (A or B, in both orders).")
+    ] = "likelihood",
+    samples: Annotated[
+        int | None, typer.Option(help="So many samples per prompt; else all.")
+    ] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="A setting of the question, e.g. instruction=….")
+    ] = [],
+    device: arg.Device = "auto",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    seed: arg.Seed = 0,
+    resume: arg.Resume = False,
+) -> None:
+    """Let a third model judge whose responses to the same prompts are better."""
+    from detoxlab.cli.show import show_run
+    from detoxlab.evaluate.win_rate import WinRate
+    from detoxlab.pipeline import Contest, win_rates
+    from detoxlab.runs import Run
+    from detoxlab.settings import parse
+
+    asked = {"judge": judge, "kind": kind, "samples": samples, **arg.settings_of(set_)}
+    (run,) = win_rates(
+        parse(WinRate, asked, place="winrate"),
+        [Contest(Run.open(baseline), Run.open(treated), out)],
+        device=device,
+        seed=seed,
+        resamples=resamples,
+        resume=resume,
+    )
+    show_run(run)

@@ -73,6 +73,12 @@ def report(
     trained: Annotated[
         list[str], typer.Option(help="name=run of the training behind a measured run.")
     ] = [],
+    against: Annotated[
+        list[str], typer.Option(help="name=other: hold a run against another than the first too.")
+    ] = [],
+    win_rate: Annotated[
+        list[Path], typer.Option(help="A run of winrate that belongs to the report.")
+    ] = [],
     title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
     set_: LimitOptions = [],
 ) -> None:
@@ -84,6 +90,8 @@ def report(
         [Run.open(path) for path in runs],
         output,
         trained={name: Run.open(path) for name, path in arg.pairs("--trained", trained).items()},
+        rivals=[(other, name) for name, other in arg.pairs("--against", against).items()],
+        win_rates=[Run.open(path) for path in win_rate],
         title=title,
         limits=_limits(set_),
     )

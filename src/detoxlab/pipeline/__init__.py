@@ -6,8 +6,10 @@ from detoxlab.pipeline.experiment import run_recipe
 from detoxlab.pipeline.importing import score_again, score_file
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.training import export_model, train_model
+from detoxlab.pipeline.winning import Contest, win_rates
 
 __all__ = [
+    "Contest",
     "compare_runs",
     "evaluate_model",
     "evaluate_run",
@@ -17,4 +19,5 @@ __all__ = [
     "score_again",
     "score_file",
     "train_model",
+    "win_rates",
 ]

@@ -1,5 +1,6 @@
 """A recipe from beginning to end: base, variants, comparisons, report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.measuring import measure_model, read_prompts
 from detoxlab.pipeline.training import train_model
+from detoxlab.pipeline.winning import Contest, win_rates
 from detoxlab.progress import say
 from detoxlab.recipe import Recipe
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
 from detoxlab.scorers import single_scorers
 
-TRAINED = "trained"
+TRAINED, WIN_RATES = "trained", "win-rates"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     """Measure the base, make and measure every variant, compare, and write the report.
 
     Layout: `out/base`, `out/<variant>` (measured runs), `out/trained/<variant>`,
-    `out/comparisons.json`, `out/report.html`. With `resume`, finished stages are skipped.
+    `out/win-rates/<variant>-against-<other>`, `out/comparisons.json`, `out/win_rates.json`,
+    `out/report.html`. With `resume`, finished stages are skipped.
     """
     out = Path(out)
     _check_variants(recipe)
@@ -85,6 +88,8 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
         variant |= {kind: portable(variant[kind]) for kind in planned.sources()}
     plain["evaluate"] = {name: portable(one) for name, one in plain["evaluate"].items()}
+    if plain["win_rate"]:
+        plain["win_rate"]["judge"] = relative(plain["win_rate"]["judge"])
     return plain | {"model": relative(recipe.model)}
 
 
@@ -98,8 +103,8 @@ def _check_variants(recipe: Recipe) -> None:
                 f"variants.{variant.name}: trains on the scorer that judges ({recipe.judge})",
                 remedy="Take another judge, or another scorer for the reward.",
             )
-        if variant.name == TRAINED:
-            raise ConfigError(f"variants: the name {TRAINED!r} is taken by a folder")
+        if variant.name in (TRAINED, WIN_RATES):
+            raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
 
 
 def _check_evaluations(recipe: Recipe) -> None:
@@ -113,27 +118,58 @@ def _conclude(
 ) -> Experiment:
     from detoxlab.report import build_report
 
-    responses = {run.name: run.responses() for run in [base, *measured]}
+    by_name = {run.name: run for run in [base, *measured]}
     rivals = [(rival, variant.name) for variant in recipe.variants for rival in variant.against]
-    comparisons = holm_across(
-        [
-            compare(
-                responses[baseline],
-                responses[treated],
-                limits=recipe.limits,
-                threshold=get_protocol(recipe.protocol).threshold,
-                seed=recipe.seed,
-                resamples=recipe.resamples,
-            )
-            for baseline, treated in [*((base.name, run.name) for run in measured), *rivals]
-        ]
-    )
+    pairs = [(base, run) for run in measured]
+    pairs += [(by_name[baseline], by_name[treated]) for baseline, treated in rivals]
+    contests = _judged(recipe, experiment, pairs)
+    comparisons = _compared(recipe, pairs)
     experiment.write_json("comparisons.json", [to_json(row) for row in comparisons])
     report = build_report(
         [base, *measured],
         experiment.path / "report.html",
         trained=trained,
         rivals=rivals,
+        win_rates=contests,
         limits=recipe.limits,
     )
     return Experiment(experiment, report, comparisons)
+
+
+def _compared(recipe: Recipe, pairs: Sequence[tuple[Run, Run]]) -> tuple[Comparison, ...]:
+    responses = {run.name: run.responses() for pair in pairs for run in pair}
+    return holm_across(
+        [
+            compare(
+                responses[baseline.name],
+                responses[treated.name],
+                limits=recipe.limits,
+                threshold=get_protocol(recipe.protocol).threshold,
+                seed=recipe.seed,
+                resamples=recipe.resamples,
+            )
+            for baseline, treated in pairs
+        ]
+    )
+
+
+def _judged(recipe: Recipe, experiment: Run, pairs: Sequence[tuple[Run, Run]]) -> list[Run]:
+    """The runs with the win rates of every pair, and their numbers together in one file."""
+    if recipe.win_rate is None:
+        return []
+    folder = experiment.path / WIN_RATES
+    contests = win_rates(
+        recipe.win_rate,
+        [Contest(a, b, folder / f"{b.name}-against-{a.name}") for a, b in pairs],
+        device=recipe.device,
+        seed=recipe.seed,
+        resamples=recipe.resamples,
+        resume=True,
+    )
+    content = [
+        {name: run.info[name] for name in ("baseline", "treated", "judge_id")}
+        | {"measurements": [to_json(row) for row in run.measurements()]}
+        for run in contests
+    ]
+    experiment.write_json("win_rates.json", content)
+    return contests

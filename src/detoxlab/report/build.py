@@ -21,6 +21,7 @@ from detoxlab.report.study import (
 )
 from detoxlab.report.tables import all_tables
 from detoxlab.report.usefulness import useful_changes, usefulness_tables
+from detoxlab.report.win_rates import read_win_rates, win_rates_table
 from detoxlab.runs import Run
 
 FORMATS = ("html", "md", "csv", "json")
@@ -33,6 +34,7 @@ def build_report(
     *,
     trained: Mapping[str, Run] | None = None,
     rivals: Sequence[tuple[str, str]] = (),
+    win_rates: Sequence[Run] = (),
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
     limits: Limits | None = None,
@@ -44,7 +46,8 @@ def build_report(
     `out` names the HTML file, or a folder in which it becomes `report.html`; the other
     formats stand next to it. `trained` gives the training run behind a measured one, by
     the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
-    that are compared besides those with the first run. `limits` are those of the verdict.
+    that are compared besides those with the first run. `win_rates` are runs of a judge that held
+    two of the models against each other. `limits` are those of the verdict.
 
     Raises `ConfigError` without runs, with an unknown format, or with rivals that are none of them.
     """
@@ -59,6 +62,7 @@ def build_report(
         title,
         limits or Limits(),
         rivals=rivals,
+        win_rates=win_rates,
         seed=seed,
         resamples=resamples,
     )
@@ -74,6 +78,7 @@ def read_study(
     limits: Limits,
     *,
     rivals: Sequence[tuple[str, str]] = (),
+    win_rates: Sequence[Run] = (),
     seed: int,
     resamples: int,
 ) -> Study:
@@ -99,6 +104,7 @@ def read_study(
         attribute=attribute,
         threshold=threshold,
         usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
+        win_rates=tuple(read_win_rates(run) for run in win_rates),
     )
 
 
@@ -150,6 +156,7 @@ def write_report(study: Study, page: Path, formats: Sequence[str], *, seed: int 
     tables = [
         *bench_tables(study),
         *usefulness_tables(study.measured, study.usefulness),
+        *filter(None, [win_rates_table(study.win_rates)]),
         *all_tables(study),
         *provenance_tables(study),
     ]

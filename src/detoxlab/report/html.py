@@ -18,6 +18,7 @@ from detoxlab.report.study import Study
 from detoxlab.report.summary import main_measurements, summarise
 from detoxlab.report.tables import Table, all_tables, by_key
 from detoxlab.report.usefulness import usefulness_tables
+from detoxlab.report.win_rates import win_rates_table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -87,6 +88,7 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
     change, guards = _starting(tables, "change-", "change-detail-"), _starting(tables, "guards-")
     named, bench = by_key(tables), tuple(bench_tables(study))
     useful = tuple(usefulness_tables(study.measured, study.usefulness))
+    won = tuple(filter(None, [win_rates_table(study.win_rates)]))
     shown = [
         (variant.name, examples(study, variant, index, seed=seed))
         for index, variant in enumerate(study.variants, start=1)
@@ -101,6 +103,7 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
         Section("change", "What changed", change, tuple(figures["changes"])),
         Section("guards", "Guards", guards),
         Section("usefulness", "Usefulness", useful),
+        Section("win-rates", "Win rates", won),
         Section("toxicity", "Toxicity", _present(named, "measured-toxicity")),
         Section("flow", "Where responses went", (), tuple(figures["flow"])),
         Section("distribution", "Scores", (), tuple(figures["distributions"])),

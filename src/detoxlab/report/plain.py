@@ -104,6 +104,11 @@ def _usefulness_rows(study: Study) -> Iterator[dict[str, Any]]:
         for row in change.differences:
             head = {"record": "difference", "state": _state(row.difference)}
             yield head | names | to_json(row)
+    for contest in study.win_rates:
+        names = {"run": contest.treated, "against": contest.baseline, "evaluation": "win rate"}
+        for measurement in contest.measurements:
+            head = {"record": "measurement", "state": _state(measurement.value)}
+            yield head | names | to_json(measurement)
 
 
 def _state(value: float | None) -> str:
@@ -145,6 +150,7 @@ def as_json(study: Study) -> dict[str, Any]:
         ],
         "comparisons": [to_json(comparison) for comparison in study.comparisons],
         "usefulness": [to_json(change) for change in study.usefulness],
+        "win_rates": [to_json(contest) for contest in study.win_rates],
         "trained": [
             {"name": run.name, "info": run.info, "config": run.config, "log": run.log}
             for run in study.trained

@@ -15,6 +15,7 @@ from detoxlab.runs import Run, complete_lines
 
 if TYPE_CHECKING:
     from detoxlab.report.usefulness import Change
+    from detoxlab.report.win_rates import WinRates
 
 ATTRIBUTE, THRESHOLD = "toxicity", 0.5
 PLAIN_NAMES = {"measure", "measured", "train", "run"}
@@ -93,7 +94,8 @@ class Trained:
 class Study:
     """All that one report shows. The first of `measured` is the baseline.
 
-    `usefulness` holds the evaluations of the same pairs of runs as `comparisons`.
+    `usefulness` holds the evaluations of the same pairs of runs as `comparisons`,
+    `win_rates` what a third model said of them.
     """
 
     title: str
@@ -103,6 +105,7 @@ class Study:
     attribute: str = ATTRIBUTE
     threshold: float = THRESHOLD
     usefulness: tuple["Change", ...] = ()
+    win_rates: tuple["WinRates", ...] = ()
 
     @property
     def baseline(self) -> Measured:

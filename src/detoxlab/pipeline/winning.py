@@ -1,0 +1,184 @@
+"""Measured runs held against each other by a third model, into one run folder per pair of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from detoxlab.data.settings import relative
+from detoxlab.errors import ConfigError
+from detoxlab.evaluate.win_rate import NUMBERS, Pair, WinRate, judged
+from detoxlab.measure.presets import PROTOCOLS
+from detoxlab.measure.statistics import FloatArray
+from detoxlab.measure.win_rate import (
+    chose_first,
+    likelihood_outcomes,
+    question_outcomes,
+    win_rate_measurements,
+)
+from detoxlab.pipeline.measuring import finished_run
+from detoxlab.progress import progress
+from detoxlab.records import Measurement, Responses, Score
+from detoxlab.runs import Run
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
+BATCH = 16
+FILE = "judgements.jsonl"
+
+
+class Contest(NamedTuple):
+    """Two measured runs, and where to put what the judge says of them."""
+
+    baseline: Run
+    treated: Run
+    out: Path
+
+
+def win_rates(
+    settings: WinRate,
+    contests: Sequence[Contest],
+    *,
+    device: str = "auto",
+    seed: int = 0,
+    resamples: int = 10_000,
+    resume: bool = False,
+) -> list[Run]:
+    """A run per contest with the judge's numbers and the win rates; the judge is loaded once.
+
+    With `resume`, finished contests are left alone and others go on where they were.
+
+    Raises `ConfigError` when the judge is one of the two models, or the runs share no prompt.
+    """
+    from detoxlab.models import load_model
+
+    configs = [_config(settings, one) for one in contests]
+    done = [
+        finished_run(one.out, config) if resume else None
+        for one, config in zip(contests, configs, strict=True)
+    ]
+    if all(done):
+        return [run for run in done if run]
+    judge = load_model(settings.judge, device=device)
+    return [
+        run or _held(settings, judge, one, config, seed, resamples, resume)
+        for run, one, config in zip(done, contests, configs, strict=True)
+    ]
+
+
+# --- inside ---
+
+
+def _config(settings: WinRate, contest: Contest) -> dict[str, Any]:
+    return settings.model_dump(mode="json") | {
+        "judge": relative(settings.judge),
+        "baseline": relative(str(contest.baseline.path)),
+        "treated": relative(str(contest.treated.path)),
+    }
+
+
+def _held(
+    settings: WinRate,
+    judge: "LanguageModel",
+    contest: Contest,
+    config: dict[str, Any],
+    seed: int,
+    resamples: int,
+    resume: bool,
+) -> Run:
+    sides = contest.baseline.responses(), contest.treated.responses()
+    models = [_model_id(run) for run in contest[:2]]
+    if judge.id in models:
+        raise ConfigError(
+            f"win rate: the judge {judge.id} is one of the two models that it is to judge",
+            remedy="Take a third model.",
+        )
+    pairs = _pairs(*sides, settings.samples)
+    protocol = PROTOCOLS.get(sides[0].protocol or "")
+    run = Run.start(contest.out, kind="win-rate", config=config, seed=seed, resume=resume)
+    with run.writing():
+        run.update(baseline=contest.baseline.name, treated=contest.treated.name, judge_id=judge.id)
+        with progress(f"judge {contest.treated.name}", len(pairs)) as advance:
+            run.fill(
+                FILE,
+                [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)],
+                rows_in=lambda batch: 2 * len(batch),
+                compute=lambda batch: judged(
+                    settings,
+                    judge,
+                    batch,
+                    chat=bool(protocol and protocol.chat),
+                    own_ids=all(_base_of(one) == judge.base_id for one in models),
+                ),
+                done=lambda batch: advance(len(batch)),
+            )
+        run.write_measurements(
+            _measured(settings, pairs, run.read(FILE, Score), judge.id, seed, resamples)
+        )
+    return run
+
+
+def _measured(
+    settings: WinRate,
+    pairs: Sequence[Pair],
+    scores: Sequence[Score],
+    judge: str,
+    seed: int,
+    resamples: int,
+) -> list[Measurement]:
+    first_PK, second_PK = (_matrix(pairs, scores, name) for name in NUMBERS[settings.kind])
+    asks = settings.kind == "question"
+    outcomes = question_outcomes if asks else likelihood_outcomes
+    return win_rate_measurements(
+        outcomes(first_PK, second_PK),
+        chose_first(first_PK, second_PK) if asks else None,
+        pairs=len(pairs),
+        protocol=settings.protocol,
+        scorer_id=judge,
+        seed=seed,
+        resamples=resamples,
+    )
+
+
+def _matrix(pairs: Sequence[Pair], scores: Sequence[Score], name: str) -> FloatArray:
+    """The judge's numbers of one name (P, K), NaN where there is none."""
+    row_of = {prompt: row for row, prompt in enumerate(dict.fromkeys(p.prompt.id for p in pairs))}
+    samples = 1 + max(pair.treated.sample for pair in pairs)
+    values_PK = np.full((len(row_of), samples), np.nan)
+    for one in scores:
+        if one.attribute == name and one.value is not None:
+            values_PK[row_of[one.prompt_id], one.sample] = one.value
+    return values_PK
+
+
+def _pairs(baseline: Responses, treated: Responses, samples: int | None) -> list[Pair]:
+    """The responses to the prompts that both runs asked, by id and sample."""
+    prompts = {prompt.id: prompt for prompt in baseline.prompts}
+    for prompt in treated.prompts:
+        if prompt.id in prompts and prompts[prompt.id].text != prompt.text:
+            raise ConfigError(
+                f"prompt {prompt.id!r} has another text in {treated.name} than in {baseline.name}",
+                remedy="Judge runs on the same prompts.",
+            )
+    theirs = {(one.prompt_id, one.sample): one for one in treated.generations}
+    pairs = [
+        Pair(prompts[one.prompt_id], one, theirs[one.prompt_id, one.sample])
+        for one in sorted(baseline.generations, key=lambda one: (one.prompt_id, one.sample))
+        if (one.prompt_id, one.sample) in theirs and (samples is None or one.sample < samples)
+    ]
+    if not pairs:
+        raise ConfigError(
+            f"{baseline.name} and {treated.name} have no prompt in common",
+            remedy="Judge runs on the same prompts.",
+        )
+    return pairs
+
+
+def _model_id(run: Run) -> str:
+    return str((run.info.get("model") or {}).get("id", ""))
+
+
+def _base_of(identifier: str) -> str:
+    return identifier.partition("+")[0]
