@@ -7,6 +7,7 @@ import yaml
 
 from detoxlab.data.split import words_of
 from detoxlab.errors import ConfigError, DataError
+from detoxlab.evaluate import EVALUATIONS, Perplexity
 from detoxlab.pipeline.experiment import recipe_config
 from detoxlab.pipeline.measuring import read_prompts
 from detoxlab.recipe import (
@@ -72,6 +73,26 @@ def test_the_one_who_judges_does_not_cross_check() -> None:
     content = {"model": "m", "prompts": {"source": "embedded"}, "judge": "a", "second": "a"}
     with pytest.raises(ConfigError, match="judge are both 'a'"):
         parse(MeasureSettings, content, place="measure")
+
+
+def test_an_evaluation_is_known_by_its_kind(recipe_file: Path, tmp_path: Path) -> None:
+    asked = "evaluate.park={kind: perplexity, source: texts.txt, stride: 8}"
+    recipe = load_recipe(recipe_file, [asked])
+    assert recipe.evaluate == {"park": Perplexity(source="texts.txt", stride=8)}
+    again = tmp_path / "config.yaml"
+    again.write_text(yaml.safe_dump(recipe_config(recipe)))
+    assert load_recipe(again) == recipe
+    kinds = Recipe.model_json_schema()["properties"]["evaluate"]["patternProperties"]
+    ((described),) = kinds.values()
+    assert {one["properties"]["kind"]["const"] for one in described["oneOf"]} == set(EVALUATIONS)
+    for wrong, message in (
+        ("{kind: perplexity, source: t, strid: 8}", r"unknown key 'strid'\. Did you mean 'stride'"),
+        ("{kind: perplexty, source: t}", "Did you mean 'perplexity'"),
+        ("{source: t}", "has no kind"),
+        ("3", "is no group of keys"),
+    ):
+        with pytest.raises(ConfigError, match=rf"evaluate\.park.*{message}"):
+            load_recipe(recipe_file, [f"evaluate.park={wrong}"])
 
 
 def test_a_refused_value_is_not_repeated() -> None:

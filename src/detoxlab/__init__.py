@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     )
     from detoxlab.encoders import load_encoder
     from detoxlab.errors import DetoxlabError
+    from detoxlab.evaluate import EVALUATIONS, Classification, Perplexity, load_evaluation
     from detoxlab.generate import HttpEngine, LocalEngine, generate_into
     from detoxlab.measure.presets import PROTOCOLS, get_protocol
     from detoxlab.methods import METHODS, load_method
     from detoxlab.models import LanguageModel, load_model
     from detoxlab.pipeline import (
         compare_runs,
+        evaluate_model,
+        evaluate_run,
         export_model,
         measure_model,
         run_recipe,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         PairSettings,
         PromptSettings,
         Recipe,
+        SubjectSettings,
         TrainSettings,
         load_recipe,
     )
@@ -70,12 +74,15 @@ _HOMES = {
     ),
     "detoxlab.encoders": ("load_encoder",),
     "detoxlab.errors": ("DetoxlabError",),
+    "detoxlab.evaluate": ("EVALUATIONS", "Classification", "Perplexity", "load_evaluation"),
     "detoxlab.generate": ("HttpEngine", "LocalEngine", "generate_into"),
     "detoxlab.measure.presets": ("PROTOCOLS", "get_protocol"),
     "detoxlab.methods": ("METHODS", "load_method"),
     "detoxlab.models": ("LanguageModel", "load_model"),
     "detoxlab.pipeline": (
         "compare_runs",
+        "evaluate_model",
+        "evaluate_run",
         "export_model",
         "measure_model",
         "run_recipe",
@@ -89,6 +96,7 @@ _HOMES = {
         "PairSettings",
         "PromptSettings",
         "Recipe",
+        "SubjectSettings",
         "TrainSettings",
         "load_recipe",
     ),
@@ -109,9 +117,11 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "EVALUATIONS",
     "METHODS",
     "PROTOCOLS",
     "SCORERS",
+    "Classification",
     "Comparison",
     "DetoxlabError",
     "Dialogue",
@@ -124,6 +134,7 @@ __all__ = [
     "MeasureSettings",
     "Measurement",
     "PairSettings",
+    "Perplexity",
     "Preference",
     "Prompt",
     "PromptSettings",
@@ -131,14 +142,18 @@ __all__ = [
     "Run",
     "Sampling",
     "Score",
+    "SubjectSettings",
     "TrainSettings",
     "build_report",
     "compare_runs",
+    "evaluate_model",
+    "evaluate_run",
     "export_model",
     "generate_into",
     "get_protocol",
     "load_dialogues",
     "load_encoder",
+    "load_evaluation",
     "load_method",
     "load_model",
     "load_preferences",

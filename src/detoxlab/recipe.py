@@ -18,7 +18,7 @@ from detoxlab.compare import Limits
 from detoxlab.data.settings import DataSettings, portable, relative
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
-from detoxlab.evaluate import AnyKind, Evaluation
+from detoxlab.evaluate import AnyEvaluation
 from detoxlab.evaluate.win_rate import WinRate
 from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
@@ -236,7 +236,7 @@ class Recipe(Measuring):
     description: str = ""
     model: str
     variants: tuple[Variant, ...] = Field(min_length=1)
-    evaluate: dict[Name, Annotated[Evaluation, AnyKind]] = Field(
+    evaluate: dict[Name, AnyEvaluation] = Field(
         {}, description="name: an evaluation of usefulness, for the base and every variant"
     )
     win_rate: WinRate | None = Field(

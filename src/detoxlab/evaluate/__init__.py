@@ -11,11 +11,11 @@ from detoxlab.evaluate.base import Evaluation, Subject
 from detoxlab.evaluate.classification import Classification
 from detoxlab.evaluate.into import Evaluated, evaluate_into, is_evaluated, read_evaluated
 from detoxlab.evaluate.perplexity import Perplexity
-from detoxlab.evaluate.registry import EVALUATIONS, AnyKind, load_evaluation
+from detoxlab.evaluate.registry import EVALUATIONS, AnyEvaluation, load_evaluation
 
 __all__ = [
     "EVALUATIONS",
-    "AnyKind",
+    "AnyEvaluation",
     "Classification",
     "Evaluated",
     "Evaluation",

@@ -1,11 +1,10 @@
 """The kinds of evaluation there are, and how settings name one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import GetJsonSchemaHandler
+from pydantic import GetJsonSchemaHandler, PlainSerializer, PlainValidator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 
 from detoxlab.errors import ConfigError
 from detoxlab.evaluate.base import Evaluation
@@ -34,30 +33,29 @@ def load_evaluation(settings: Mapping[str, Any], *, place: str = "evaluate") -> 
     return parse(kind, settings, place=place)
 
 
-class AnyKind:
-    """Settings of an evaluation of any kind that is registered, in validation and in the schema."""
+def _read(given: Any) -> Evaluation:
+    if isinstance(given, Evaluation):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError("is no group of keys")
+    return load_evaluation(given, place="evaluation")
 
-    @staticmethod
-    def read(given: Any) -> Evaluation:
-        """The evaluation that a mapping describes, or the one that is given."""
-        if isinstance(given, Evaluation):
-            return given
-        if not isinstance(given, Mapping):
-            raise ValueError("is no group of keys")
-        return load_evaluation(given, place="evaluation")
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.read,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda one: one.model_dump(mode="json")
-            ),
-        )
+class _Described:
+    """In a JSON schema: one of all kinds."""
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, _schema: CoreSchema, handler: GetJsonSchemaHandler
+        cls, _schema: Any, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         kinds = [handler(kind.__pydantic_core_schema__) for kind in EVALUATIONS.values()]
         return {"oneOf": kinds}
+
+
+AnyEvaluation = Annotated[
+    Evaluation,
+    PlainValidator(_read),
+    PlainSerializer(lambda one: one.model_dump(mode="json")),
+    _Described,
+]
+"""The field of settings that holds an evaluation of any kind that is registered."""
