@@ -5,7 +5,6 @@ acceptance and weight, and the heads, so that model, buffer, weight and iteratio
 """
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -18,22 +17,7 @@ from tiny import save_tiny
 
 from detoxlab.methods.training.log import TRAIN_LOG
 
-ROOT = Path(__file__).parent.parent
-TRAIN = """
-import json, sys
-import pytest
-from shouting import register, texts
-from detoxlab.methods import load_method
-from detoxlab.models import load_model
-from detoxlab.runs import Run
-
-register(pytest.MonkeyPatch())
-method = load_method("regularised", json.loads(sys.argv[3]))
-config = method.config.model_dump(mode="json")
-run = Run.start(sys.argv[2], kind="train", config=config, resume=True)
-with run.writing():
-    method.fit(load_model(sys.argv[1]), texts(24), run)
-"""
+DRIVER = Path(__file__).parent / "regularised_driver.py"
 SETTINGS: dict[str, Any] = {
     "batch_size": 4,
     "learning_rate": 1e-2,
@@ -57,8 +41,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def start_training(model: Path, run: Path, way: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(model), str(run), json.dumps(SETTINGS | WAYS[way])],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+        [sys.executable, str(DRIVER), str(model), str(run), json.dumps(SETTINGS | WAYS[way])],
         stderr=subprocess.PIPE,
     )
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Item = TypeVar("Item")
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what a launcher says
 PATIENCE = datetime.timedelta(days=1)  # others wait while the main process draws or publishes
+_apart = False
 
 
 def launched() -> int:
@@ -34,7 +36,7 @@ def joined(device: str) -> Iterator[None]:
     `device` is that of the settings: "auto", "cpu", "cuda". All leave together when all went
     well; when one fails, its launcher ends the others. May be nested.
     """
-    if launched() == 1 or _group() is not None:
+    if launched() == 1 or _joined() is not None:
         yield
         return
     import torch
@@ -43,13 +45,43 @@ def joined(device: str) -> Iterator[None]:
     PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
     yield
     wait()
-    _group().destroy_process_group()
+    _joined().destroy_process_group()
     PartialState._reset_state()
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Each of the joined processes does work of its own while the block lasts.
+
+    To all that asks, libraries too, a process is alone in it: nothing is shared or waited for
+    but by `meet`. The main one alone writes, as ever.
+    """
+    global _apart
+    if _joined() is None:
+        yield
+        return
+    from accelerate.state import AcceleratorState
+
+    said = {name: os.environ.pop(name) for name in RANKS if name in os.environ}
+    AcceleratorState._reset_state(reset_partial_state=True)
+    _apart = True
+    try:
+        yield
+    finally:
+        _apart = False
+        os.environ.update(said)
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def meet() -> None:
+    """Go on when all processes have come here, also of those that work `apart`."""
+    if group := _joined():
+        group.barrier()
 
 
 def is_main() -> bool:
     """Whether this process writes: the only one, or the first of those that joined."""
-    group = _group()
+    group = _joined()
     return group is None or group.get_rank() == 0
 
 
@@ -116,7 +148,12 @@ def add_up(tensors: "Sequence[Tensor]") -> None:
 
 
 def _group() -> Any:
-    """torch's module of that name when this process has joined others; None otherwise."""
+    """What `_joined` says; None for a process that works apart."""
+    return None if _apart else _joined()
+
+
+def _joined() -> Any:
+    """torch's module `distributed` when this process has joined others; None otherwise."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.distributed.is_available():
         return None

@@ -35,7 +35,7 @@ from detoxlab.models.hidden import OutputLayer
 from detoxlab.records import Generation, Prompt, Sampling
 
 STATE = "state.json"
-USED, FITTED = "used", "fitted"
+HEAD = "used"
 TARGETS = "targets.safetensors"
 
 Opening = tuple[str, tuple[int, ...]]
@@ -67,17 +67,15 @@ class OpeningEngine(LocalEngine):
 class DomainState:
     """What an iteration leaves behind for the next one; all of it is in a checkpoint.
 
-    `used` is the head that the regulariser reads, `fitted` the newest one: the same but for
-    the schedule `parallel`, where `used` was fitted an iteration earlier. `targets` are those
-    of the `fresh` samples, where they can be kept: with candidates, and an anchor that stays.
+    `head` is None until one was fitted. `targets` are those of the `fresh` samples, where they
+    can be kept: with candidates, and while the model that drew them is the anchor.
     """
 
     weight: float
     acceptance: float = 0.0
     met: bool = False
     samples: list[Sample] = field(default_factory=list)
-    used: AuxiliaryHead | None = None
-    fitted: AuxiliaryHead | None = None
+    head: AuxiliaryHead | None = None
     targets: TargetCache | None = None
 
     @property
@@ -89,9 +87,8 @@ class DomainState:
     def save(self, folder: Path) -> None:
         """Write the state into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, head in ((USED, self.used), (FITTED, self.fitted)):
-            if head is not None:
-                save_head(head, folder / name)
+        if self.head is not None:
+            save_head(self.head, folder / HEAD)
         if self.targets is not None:
             self.targets.save(folder / TARGETS)
         plain = {"weight": self.weight, "acceptance": self.acceptance, "met": self.met}
@@ -104,19 +101,18 @@ class DomainState:
         """The state that `save` wrote."""
         content = json.loads((folder / STATE).read_text(encoding="utf-8"))
         samples = [Sample.from_json(row) for row in content.pop("samples")]
-        heads = {
-            name: load_head(folder / name, output.weight_VD)
-            for name in (USED, FITTED)
-            if (folder / name).is_dir()
-        }
+        where = folder / HEAD
+        head = load_head(where, output.weight_VD) if where.is_dir() else None
         path, device = folder / TARGETS, output.weight_VD.device
         targets = TargetCache.load(path, device) if path.is_file() else None
-        used, fitted = heads.get(USED), heads.get(FITTED)
-        return cls(**content, samples=samples, used=used, fitted=fitted, targets=targets)
+        return cls(**content, samples=samples, head=head, targets=targets)
 
 
 class ConstrainedDomain:
-    """One domain under a constraint: draws, labels and fits at the start of each iteration."""
+    """One domain under a constraint: draws, labels and fits for each iteration.
+
+    `state` is the one that the regulariser reads.
+    """
 
     def __init__(
         self,
@@ -136,39 +132,34 @@ class ConstrainedDomain:
     @property
     def is_active(self) -> bool:
         """Whether the regulariser has something to ask for: the constraint is not met yet."""
-        return not self.state.met and self.state.used is not None and self.state.weight > 0
+        return not self.state.met and self.state.head is not None and self.state.weight > 0
 
-    @property
-    def tilt(self) -> Tilt:
-        """The factor of the constraint, at the acceptance that was measured last."""
+    def tilt(self, state: DomainState) -> Tilt:
+        """The factor of the constraint, at the acceptance that was measured."""
         if self.settings.required is None:
             return Tilt(self.settings.strength)
-        return Tilt(required=self.settings.required, acceptance=self.state.acceptance)
+        return Tilt(required=self.settings.required, acceptance=state.acceptance)
 
-    def begin(self, lm: LanguageModel, output: OutputLayer, iteration: int) -> dict[str, Any]:
-        """Draw from `lm`, the anchor as it stands, label, fit; what the iteration's record holds.
+    def refreshed(
+        self, lm: LanguageModel, output: OutputLayer, before: DomainState, iteration: int
+    ) -> tuple[DomainState, dict[str, Any]]:
+        """What follows on the state before it, and its record.
 
+        `lm`, the anchor as it stands, draws; the oracle labels, and the head is fitted on.
         Raises `TrainingError` when nothing of what was drawn is accepted.
         """
-        config, state = self.config, self.state
         fresh, unscored = self._draw(lm, iteration)
         measured = sum(sample.accepted for sample in fresh) / len(fresh)
-        state.acceptance = acceptance_rate(fresh)
-        required = self.settings.required
-        state.met = measured >= (1.0 if required is None else required)
-        oldest = iteration - config.age_limit
-        state.samples = [s for s in state.samples if s.iteration > oldest] + fresh
-        if self.settings.dual_rate and required is not None:
-            state.weight = dual_step(
-                state.weight,
-                measured,
-                required,
-                rate=self.settings.dual_rate,
-                limits=self.settings.weight_limits,
-            )
-        state.targets = None
-        report = {} if state.met else self._fit(lm, output, iteration)
-        return {
+        required, oldest = self.settings.required, iteration - self.config.age_limit
+        state = DomainState(
+            weight=self._weight(before.weight, measured),
+            acceptance=acceptance_rate(fresh),
+            met=measured >= (1.0 if required is None else required),
+            samples=[s for s in before.samples if s.iteration > oldest] + fresh,
+            head=before.head,
+        )
+        report = {} if state.met else self._fit(lm, output, state, iteration)
+        return state, {
             "iteration": iteration,
             "domain": self.name,
             "drawn": len(fresh),
@@ -180,6 +171,19 @@ class ConstrainedDomain:
             "buffer": len(state.samples),
             **report,
         }
+
+    def _weight(self, weight: float, accepted: float) -> float:
+        """The next weight: by dual ascent, where it is asked for."""
+        settings = self.settings
+        if not settings.dual_rate or settings.required is None:
+            return weight
+        return dual_step(
+            weight,
+            accepted,
+            settings.required,
+            rate=settings.dual_rate,
+            limits=settings.weight_limits,
+        )
 
     def _draw(self, lm: LanguageModel, iteration: int) -> tuple[list[Sample], float]:
         config = self.config
@@ -197,26 +201,32 @@ class ConstrainedDomain:
             self.oracle, engine.draw(config.draws.sampling(config.seed)), chosen, iteration
         )
 
-    def _fit(self, lm: LanguageModel, output: OutputLayer, iteration: int) -> dict[str, Any]:
-        """Fit a copy of the newest head on the buffer; the head in use is left as it is."""
-        config, state = self.config, self.state
+    def _fit(
+        self, lm: LanguageModel, output: OutputLayer, state: DomainState, iteration: int
+    ) -> dict[str, Any]:
+        """Fit a copy of the state's head on its buffer, and put it there; how good it is."""
+        config = self.config
         features = read_features(lm, output, state.samples, config.draws.max_new_tokens)
         state.samples = drawn_from(state.samples, features, output, config.draws.temperature)
         weights_N = importance_weights(log_weights(state.samples, features))
-        before = state.fitted
         head = new_head(config.head, output, state.acceptance, seed=config.seed)
-        if before is not None:
-            head.load_state_dict(before.state_dict())
+        if state.head is not None:
+            head.load_state_dict(state.head.state_dict())
         seed = config.seed + iteration
         Fit(head, output, features, weights_N, config.head, seed).run()
-        stale = config.schedule == "parallel" and before is not None
-        state.used, state.fitted = (before if stale else head), head
-        if config.anchor != "current" and config.top_k is not None:
-            projection = Projection(output, state.used, self.tilt, config.top_k)
+        state.head = head
+        if self._keeps_targets(iteration):
+            projection = Projection(output, head, self.tilt(state), config.top_k)
             state.targets = projection.of_samples(features, len(state.samples) - len(state.fresh))
         report = evaluate_head(head, output, features)
         kept = ("auroc", "prompt_auroc", "prompt_r", "calibration_error", "consistency_gap")
         return {f"fit_{key}": report[key] for key in kept}
+
+    def _keeps_targets(self, iteration: int) -> bool:
+        """Whether the model that drew will be the anchor when the samples are read."""
+        config = self.config
+        stays = config.anchor != "current" and config.top_k is not None
+        return stays and (config.schedule == "sequential" or iteration == 1)
 
 
 def constrained(

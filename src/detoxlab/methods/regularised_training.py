@@ -3,11 +3,13 @@
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import get_peft_model
 from transformers import TrainerCallback
 from trl import SFTConfig as TrlConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
@@ -16,32 +18,40 @@ from detoxlab import processes
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.regularised import EVERY, RegularisedConfig
+from detoxlab.methods.regularised_anchor import Snapshot
+from detoxlab.methods.regularised_domain import constrained
 from detoxlab.methods.regularised_forward import Joined
 from detoxlab.methods.regularised_targets import Stretch
+from detoxlab.methods.regularised_work import Elsewhere, Work, serve
 from detoxlab.methods.regulariser import Regulariser, Tagged, Terms
 from detoxlab.methods.rejected import write_rejected
 from detoxlab.methods.rows import IGNORED, row_columns
 from detoxlab.methods.sft_training import Rows, Trainer, dialogue_rows, text_rows
 from detoxlab.methods.training.adapters import (
+    ADAPTER,
     check_can_train,
     finished_adapter,
     lora_config,
     record_start,
 )
+from detoxlab.methods.training.borrowed import borrowed_model, own_randomness, quiet_libraries
 from detoxlab.methods.training.checkpoints import last_complete
 from detoxlab.methods.training.log import out_of_patience
 from detoxlab.methods.training.run import Training, train_adapter
 from detoxlab.methods.training.trainer import (
+    Interruption,
     LogCallback,
     one_gpu,
     trainer_arguments,
     validating,
 )
 from detoxlab.models import LanguageModel
-from detoxlab.models.hidden import watching_hidden_states
+from detoxlab.models.hidden import output_layer, watching_hidden_states
 from detoxlab.runs import Run
 
 FOLDER = "regulariser"
+EXCHANGE = "exchange"  # in the run folder, while two processes share the work
+SHARED = ("parallel", "snapshot")  # schedule and anchor with which they can
 DIALOGUES = "dialogues"
 CURRENT_STEPS = 30  # beyond that, anchor `current` multiplies by R too often
 
@@ -53,15 +63,16 @@ def fit_regularised(
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
-    if processes.count() > 1:
-        raise TrainingError(
-            "regularised fine-tuning runs in one process", remedy="Start it without a launcher."
-        )
+    _check_processes(config)
     rows, tagged = _rows(config, lm, data)
     steps = config.total_steps(len(rows.train))
     _check(config, tagged, steps)
     record_start(run, lm, "regularised", rows.record() | {"domains": tagged.counts()})
     write_rejected(run, rows.rejected, rows.kind)
+    chat = config.chat and isinstance(data, DialogueSplit)
+    domains = constrained(config, tagged.openings(), chat=chat)
+    work = Work(domains, lm, output_layer(lm))
+    exchange = run.path / EXCHANGE if processes.count() > 1 else None
 
     def make(folder: Path, resumes: bool) -> RegularisedTrainer:
         validates = bool(rows.validation)
@@ -81,8 +92,7 @@ def fit_regularised(
             eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
             peft_config=lora_config(config, lm.model),
         )
-        chat = config.chat and isinstance(data, DialogueSplit)
-        trainer.regulariser = Regulariser(config, lm, trainer, tagged, steps, run, chat=chat)
+        trainer.regulariser = Regulariser(config, lm, trainer, tagged, steps, run, work, exchange)
         trainer.add_callback(IterationCallback(trainer.regulariser))
         if resumes and (start := last_complete(folder)):
             trainer.regulariser.load(start / FOLDER)
@@ -97,7 +107,45 @@ def fit_regularised(
         stops=out_of_patience(config.patience),
         log_callback=RegularisedLog,
     )
-    return train_adapter(training, run)
+    if exchange is None:
+        return train_adapter(training, run)
+    with processes.apart():
+        if processes.is_main():
+            train_adapter(training, run)
+            Elsewhere(work, exchange).close()
+        else:
+            _serve(config, work, exchange)
+    processes.wait()
+    if processes.is_main():
+        shutil.rmtree(exchange)
+    return run.path / ADAPTER
+
+
+# --- several processes ---
+
+
+def _check_processes(config: RegularisedConfig) -> None:
+    count = processes.count()
+    if count > 2 or (count == 2 and (config.schedule, config.anchor) != SHARED):
+        raise TrainingError(
+            f"regularised with schedule {config.schedule} and anchor {config.anchor} cannot share "
+            f"its work among {count} processes",
+            remedy="Two can with schedule parallel and anchor snapshot; start others without a "
+            "launcher.",
+        )
+
+
+def _serve(config: RegularisedConfig, work: Work, exchange: Path) -> None:
+    """Draw, label and fit for the main process, on a model with an adapter like its own."""
+    lm = work.lm
+    with (
+        quiet_libraries(),
+        own_randomness(lm.device),
+        borrowed_model(lm),
+        Interruption().heard(),
+    ):
+        get_peft_model(lm.model, lora_config(config, lm.model), autocast_adapter_dtype=True)
+        serve(work, Snapshot(lm.model), exchange)
 
 
 # --- the data ---
@@ -208,7 +256,7 @@ class IterationCallback(TrainerCallback):  # type: ignore[misc]
         self.regulariser = regulariser
 
     def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
-        self.regulariser.cut_record()
+        self.regulariser.goes_on()
 
     def on_step_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         self.regulariser.step_begins(state.global_step)

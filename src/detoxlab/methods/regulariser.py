@@ -5,8 +5,9 @@ Imports torch, and is used by a trainer of TRL alone.
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,7 @@ from detoxlab.methods.auxiliary import AUXILIARY
 from detoxlab.methods.auxiliary_training import facts, publish_head
 from detoxlab.methods.regularised import RegularisedConfig
 from detoxlab.methods.regularised_anchor import Snapshot, hidden_states, untouched
-from detoxlab.methods.regularised_domain import (
-    ConstrainedDomain,
-    DomainState,
-    Opening,
-    constrained,
-)
+from detoxlab.methods.regularised_domain import ConstrainedDomain, Opening
 from detoxlab.methods.regularised_losses import Tilt, divergence
 from detoxlab.methods.regularised_targets import (
     Places,
@@ -32,9 +28,17 @@ from detoxlab.methods.regularised_targets import (
     TargetCache,
     Targets,
 )
+from detoxlab.methods.regularised_work import (
+    Elsewhere,
+    Here,
+    States,
+    Work,
+    Worker,
+    load_states,
+    save_states,
+)
 from detoxlab.methods.rows import IGNORED
 from detoxlab.models import LanguageModel
-from detoxlab.models.hidden import output_layer
 from detoxlab.progress import say
 from detoxlab.runs import Run, append_rows, complete_lines, keep_lines
 
@@ -93,13 +97,12 @@ class Regulariser:
         tagged: Tagged,
         steps: int,
         run: Run,
-        *,
-        chat: bool,
+        work: Work,
+        exchange: Path | None,
     ) -> None:
         self.config, self.lm, self.trainer, self.run = config, lm, trainer, run
         self.tagged = tagged
-        self.output = output_layer(lm)
-        self.domains = constrained(config, tagged.openings(), chat=chat)
+        self.output, self.domains = work.output, work.domains
         self.retained = {
             name: settings.retention
             for name in tagged.counts()
@@ -107,6 +110,11 @@ class Regulariser:
         }
         self.steps_each = max(1, -(-steps // config.iterations))
         self.snapshot = Snapshot(lm.model)
+        self.worker: Worker = (
+            Here(work, self._as_drawing) if exchange is None else Elsewhere(work, exchange)
+        )
+        self.newest: States = self._states()
+        self.is_pending = False
         self.flow = Flow()
         self.terms = Terms()
         self.caches: dict[str, TargetCache] = {}
@@ -119,13 +127,44 @@ class Regulariser:
         self.pass_number = 0
         if not self.domains or not self._is_due(step):
             return
+        before = self.collected()
         self.flow = Flow(self.flow.iteration + 1, began=step)
         self.snapshot.take()
-        with self._anchor_in_place():
-            for name, domain in self.domains.items():
-                row = {"step": step, **domain.begin(self.lm, self.output, self.flow.iteration)}
-                self._record(row)
-                self._cache_path(name).unlink(missing_ok=True)
+        self._begin_work(before)
+        self._read(before if self._is_stale() else self.collected())
+
+    def goes_on(self) -> None:
+        """At the beginning of a training, or where it was killed: drop what was past it."""
+        self.cut_record()
+        if self.is_pending:
+            self._begin_work(self._states())
+
+    def collected(self) -> States:
+        """The newest states; the first who asks waits for the work of the iteration."""
+        if self.is_pending:
+            outcome = self.worker.result()
+            self.newest, self.is_pending = outcome.states, False
+            for row in outcome.rows:
+                self._record({"step": self.flow.began, **row})
+        return self.newest
+
+    def _begin_work(self, before: States) -> None:
+        self.worker.begin(self.flow.iteration, before, self.snapshot)
+        self.is_pending = True
+
+    def _is_stale(self) -> bool:
+        """Whether this iteration reads what came of the one before it: schedule `parallel`."""
+        return self.config.schedule == "parallel" and self.flow.iteration > 1
+
+    def _read(self, states: States) -> None:
+        """Let the regulariser read these; another anchor has made the targets of stale ones."""
+        for name, domain in self.domains.items():
+            state = states[name]
+            domain.state = replace(state, targets=None) if self._is_stale() else state
+            self._cache_path(name).unlink(missing_ok=True)
+
+    def _states(self) -> States:
+        return {name: domain.state for name, domain in self.domains.items()}
 
     def _is_due(self, step: int) -> bool:
         flow, config = self.flow, self.config
@@ -242,7 +281,7 @@ class Regulariser:
             targets = self._targets(domain, stretches, places.of_batch(hidden))
         spans = torch.tensor([s.stop - s.start for s in stretches], device=hidden.device)
         log_prompt_P = targets.log_accept_P[places.first_P].repeat_interleave(spans)
-        weights_P = domain.tilt.prefix_weights(targets.log_accept_P, log_prompt_P)
+        weights_P = domain.tilt(domain.state).prefix_weights(targets.log_accept_P, log_prompt_P)
         return self._divergence(targets, places, outputs, hidden, weights_P)
 
     def _retention(
@@ -297,7 +336,8 @@ class Regulariser:
         policy_PD: Tensor | None = None,
     ) -> Targets:
         """Targets over the responses; `policy_PD` are the policy's own hidden states there."""
-        projection = Projection(self.output, domain.state.used, domain.tilt, self.config.top_k)
+        state = domain.state
+        projection = Projection(self.output, state.head, domain.tilt(state), self.config.top_k)
         if self.config.anchor == "current" and policy_PD is not None:
             places = Places.of(list(enumerate(stretches)), policy_PD.device)
             return projection.targets(policy_PD.detach(), places.next_P, places.first_P)
@@ -312,17 +352,17 @@ class Regulariser:
             hidden_BTD = hidden_states(self.lm.model, inputs)
         return projection.targets(places.of_batch(hidden_BTD), places.next_P, places.first_P)
 
-    @contextlib.contextmanager
-    def _anchor_in_place(self) -> Iterator[None]:
+    def _anchor_in_place(self) -> AbstractContextManager[None]:
         """The model is the anchor while the block lasts."""
+        is_current = self.config.anchor == "current"
+        return contextlib.nullcontext() if is_current else self._as_drawing()
+
+    def _as_drawing(self) -> AbstractContextManager[None]:
+        """The model draws while the block lasts: the base, or the policy as an iteration began."""
         if self.config.anchor == "reference":
-            with self.trainer.model.disable_adapter():
-                yield
-        elif self.config.anchor == "snapshot":
-            with self.snapshot.active():
-                yield
-        else:
-            yield
+            without: AbstractContextManager[None] = self.trainer.model.disable_adapter()
+            return without
+        return self.snapshot.active()
 
     def _cache(self, domain: ConstrainedDomain) -> TargetCache | None:
         """Targets of all the domain's rows, made once and kept on disk: anchor `reference`."""
@@ -369,31 +409,32 @@ class Regulariser:
         folder.mkdir(parents=True, exist_ok=True)
         self.snapshot.save(folder)
         (folder / STATE).write_text(json.dumps(vars(self.flow)), encoding="utf-8")
-        for name, domain in self.domains.items():
-            domain.state.save(folder / "domains" / name)
+        save_states(self._states(), folder)
 
     def load(self, folder: Path) -> None:
-        """Take the state that `save` wrote, and cut the record of iterations to it."""
+        """Take the state that `save` wrote. What an iteration has not waited for begins anew."""
         self.snapshot.load(folder)
         self.flow = Flow(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+        self.newest = load_states(self.domains, self.output, folder)
         for name, domain in self.domains.items():
-            domain.state = DomainState.load(folder / "domains" / name, self.output)
-        self.cut_record()
+            domain.state = self.newest[name]
+        self.is_pending = self._is_stale()
 
     def cut_record(self) -> None:
         """Drop the iterations past the one the training goes on from."""
         path = self.run.path / ITERATIONS
         if path.exists():
             rows = [json.loads(line) for line in complete_lines(path)]
-            keep_lines(path, sum(row["iteration"] <= self.flow.iteration for row in rows))
+            last = self.flow.iteration - self.is_pending
+            keep_lines(path, sum(row["iteration"] <= last for row in rows))
 
     def publish(self) -> None:
         """Leave the newest heads in the run folder, for decoding."""
-        for name, domain in self.domains.items():
-            if domain.state.fitted is not None:
-                conditions = domain.settings.conditions or self.config.conditions
+        for name, state in self.collected().items():
+            if state.head is not None:
+                conditions = self.domains[name].settings.conditions or self.config.conditions
                 publish_head(
-                    domain.state.fitted,
+                    state.head,
                     self.run.path / AUXILIARY / name,
-                    facts(conditions, self.lm, domain.state.acceptance),
+                    facts(conditions, self.lm, state.acceptance),
                 )
