@@ -150,7 +150,9 @@ def test_the_plan_says_what_is_evaluated_and_a_wrong_path_is_known_first(
     content: dict[str, Any], tmp_path: Path
 ) -> None:
     recipe = parse(Recipe, content | {"variants": content["variants"][:1]}, place="recipe")
-    assert "evaluate park (perplexity, 8 items)" in plan(recipe, tmp_path)
+    planned = plan(recipe, tmp_path)
+    assert "evaluate park (perplexity, 8 items)" in planned
+    assert "win rates by" in planned
     content["evaluate"]["park"]["source"] = str(tmp_path / "no.txt")
     with pytest.raises(MissingFileError, match=r"no\.txt"):
         ran(content | {"variants": content["variants"][:1]}, tmp_path / "out")

@@ -22,8 +22,11 @@ def macro_means(pairs: Pairs, settings: Settings, subsets: Mapping[str, BoolArra
     members = prompt_groups(pairs.baseline.prompts, pairs.group_keys)
     if not (pairs.macro_mean and members):
         return []
+    grouped_P = np.isin(np.arange(len(pairs.baseline.prompts)), np.concatenate([*members.values()]))
     return [
-        _macro_mean(pairs, settings, subset, mask_PK, key_of(pairs, scorer_id), members)
+        _macro_mean(
+            pairs, settings, subset, mask_PK & grouped_P[:, None], key_of(pairs, scorer_id), members
+        )
         for subset, mask_PK in subsets.items()
         for scorer_id in filter(None, (pairs.judge, pairs.second))
         if subset != "P+C"

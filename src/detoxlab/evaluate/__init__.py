@@ -3,6 +3,8 @@
 perplexity        how well it predicts running text
 classification    how well the words of a label, asked for, tell labelled texts apart
 
+Beside them, `WinRate` holds two models' responses against each other by a third model.
+
 Other packages add a kind by the entry point group `detoxlab.evaluations`: a class like
 `Perplexity`, an `Evaluation` whose field `kind` has the registered name as its default.
 """
@@ -12,6 +14,7 @@ from detoxlab.evaluate.classification import Classification
 from detoxlab.evaluate.into import Evaluated, evaluate_into, is_evaluated, read_evaluated
 from detoxlab.evaluate.perplexity import Perplexity
 from detoxlab.evaluate.registry import EVALUATIONS, AnyEvaluation, load_evaluation
+from detoxlab.evaluate.win_rate import WinRate
 
 __all__ = [
     "EVALUATIONS",
@@ -21,6 +24,7 @@ __all__ = [
     "Evaluation",
     "Perplexity",
     "Subject",
+    "WinRate",
     "evaluate_into",
     "is_evaluated",
     "load_evaluation",

@@ -69,16 +69,22 @@ def plan(recipe: Recipe, out: Path) -> str:
     _check_variants(recipe)
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
-    evaluated = ", ".join(
-        f"{name} ({one.kind}, {len(one.items(recipe.seed))} items)"
-        for name, one in recipe.evaluate.items()
-    )
     models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
     return (
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
         f"x {sampling.k} by {recipe.protocol}; judge {recipe.judge}, second {recipe.second}; "
-        f"{f'evaluate {evaluated}; ' if evaluated else ''}into {out}"
+        f"{_usefulness(recipe)}into {out}"
     )
+
+
+def _usefulness(recipe: Recipe) -> str:
+    steps = [
+        f"evaluate {name} ({one.kind}, {len(one.items(recipe.seed))} items); "
+        for name, one in recipe.evaluate.items()
+    ]
+    if recipe.win_rate:
+        steps.append(f"win rates by {recipe.win_rate.judge} ({recipe.win_rate.kind}); ")
+    return "".join(steps)
 
 
 def recipe_config(recipe: Recipe) -> dict[str, Any]:
