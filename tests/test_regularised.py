@@ -97,6 +97,7 @@ def test_the_first_step_is_at_the_anchor_and_then_it_moves(tmp_path: Path) -> No
     assert (first["domain"], first["drawn"], first["buffer"]) == ("loud", 48, 48)
     assert second["buffer"] == 96
     assert 0 < first["acceptance"] < 1
+    assert first["held_out_responses"] == 4  # to 2 of 24 beginnings, drawn twice each
     assert (run.path / "auxiliary" / "loud" / "head.safetensors").is_file()
 
 
@@ -167,7 +168,7 @@ def test_rows_behind_a_batch_change_nothing_in_it() -> None:
     further = collate([{"input_ids": [5, 6, 7, 8, 9], "labels": [-100, -100, 7, 8, 9]}])
     alone, joined = (Joined(lm.model, rows, lm.pad_id) for rows in (None, further))
     one, two = (model(**batch, use_cache=False, fused_lm_head=True) for model in (alone, joined))
-    assert two.log_probs.sum(dim=1) == pytest.approx(one.log_probs.sum(dim=1).detach(), abs=1e-5)
+    assert torch.allclose(two.log_probs.sum(dim=1), one.log_probs.sum(dim=1), atol=1e-5)
     assert (two.label_mask.sum(), two.is_top1.sum()) == (one.label_mask.sum(), one.is_top1.sum())
     behind = Joined(lm.model, None, lm.pad_id)(**further, use_cache=False, fused_lm_head=True)
     assert torch.allclose(joined.outputs.log_probs[2], behind.log_probs[0], atol=1e-5)

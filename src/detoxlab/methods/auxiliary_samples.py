@@ -89,6 +89,10 @@ class Features:
     def __len__(self) -> int:
         return len(self.ids_NL)
 
+    def part(self, chosen_N: Tensor) -> "Features":
+        """Those of the responses that are marked."""
+        return Features(*(getattr(self, one.name)[chosen_N] for one in dataclasses.fields(self)))
+
 
 def read_features(
     lm: LanguageModel, output: OutputLayer, samples: Sequence[Sample], length: int

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from detoxlab.generate import LocalEngine
 from detoxlab.methods.auxiliary_fitting import Fit, evaluate_head
@@ -37,6 +39,16 @@ from detoxlab.records import Generation, Prompt, Sampling
 STATE = "state.json"
 HEAD = "used"
 TARGETS = "targets.safetensors"
+
+HELD_OUT = 10  # every tenth beginning tells how good the heads are, and is not fitted on
+REPORTED = (
+    "responses",
+    "auroc",
+    "prompt_auroc",
+    "prompt_r",
+    "calibration_error",
+    "consistency_gap",
+)
 
 Opening = tuple[str, tuple[int, ...]]
 """Id and token ids of a beginning that the anchor is asked to go on with."""
@@ -125,6 +137,7 @@ class ConstrainedDomain:
     ) -> None:
         self.name, self.config, self.settings = name, config, settings
         self.openings = list(openings)
+        self.held_out = {name for name, _ in self.openings[HELD_OUT - 1 :: HELD_OUT]}
         self.chat = chat
         self.oracle = Oracle(settings.conditions or config.conditions)
         self.state = DomainState(settings.weight)
@@ -204,7 +217,10 @@ class ConstrainedDomain:
     def _fit(
         self, lm: LanguageModel, output: OutputLayer, state: DomainState, iteration: int
     ) -> dict[str, Any]:
-        """Fit a copy of the state's head on its buffer, and put it there; how good it is."""
+        """Fit a copy of the state's head on its buffer, and put it there.
+
+        Returns how good it is on the responses to beginnings that no head was ever fitted on.
+        """
         config = self.config
         features = read_features(lm, output, state.samples, config.draws.max_new_tokens)
         state.samples = drawn_from(state.samples, features, output, config.draws.temperature)
@@ -212,15 +228,22 @@ class ConstrainedDomain:
         head = new_head(config.head, output, state.acceptance, seed=config.seed)
         if state.head is not None:
             head.load_state_dict(state.head.state_dict())
+        aside_N = self._aside(state.samples, lm.device)
         seed = config.seed + iteration
-        Fit(head, output, features, weights_N, config.head, seed).run()
+        Fit(head, output, features.part(~aside_N), weights_N[~aside_N], config.head, seed).run()
         state.head = head
         if self._keeps_targets(iteration):
             projection = Projection(output, head, self.tilt(state), config.top_k)
             state.targets = projection.of_samples(features, len(state.samples) - len(state.fresh))
-        report = evaluate_head(head, output, features)
-        kept = ("auroc", "prompt_auroc", "prompt_r", "calibration_error", "consistency_gap")
-        return {f"fit_{key}": report[key] for key in kept}
+        if not bool(aside_N.any()):
+            return {}
+        report = evaluate_head(head, output, features.part(aside_N))
+        return {f"held_out_{key}": report[key] for key in REPORTED}
+
+    def _aside(self, samples: Sequence[Sample], device: torch.device) -> Tensor:
+        """Which of the samples only tell how good the head is, (N,); never all of them."""
+        aside = [sample.prompt_id in self.held_out for sample in samples]
+        return torch.tensor([is_aside and not all(aside) for is_aside in aside], device=device)
 
     def _keeps_targets(self, iteration: int) -> bool:
         """Whether the model that drew will be the anchor when the samples are read."""
