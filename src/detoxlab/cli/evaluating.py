@@ -80,6 +80,7 @@ def evaluate(
         return
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if out is None:
+        _check_in_place(model, steer)
         run = evaluate_run(model, {name or kind: evaluation}, **options)
     else:
         subject = {
@@ -95,6 +96,18 @@ def evaluate(
         settings = parse(SubjectSettings, subject, place="evaluate")
         run = evaluate_model(settings, {name or kind: evaluation}, out, resume=resume, **options)
     show_evaluated(run, name or kind)
+
+
+def _check_in_place(model: str, steer: str | None) -> None:
+    from detoxlab.errors import ConfigError
+
+    if not (Path(model) / "run.json").is_file():
+        raise ConfigError(f"{model}: is no measured run", remedy="Name a run folder with --out.")
+    if steer:
+        raise ConfigError(
+            f"--steer {steer}: {model} says itself how its model decodes",
+            remedy="Give the model itself, with --out.",
+        )
 
 
 def winrate(
