@@ -75,6 +75,17 @@ def test_a_third_label_counts_against_the_positive_one(comments: Path) -> None:
     assert result.values["log_odds"] == pytest.approx(odds, abs=1e-4)
 
 
+def test_words_of_one_token_are_read_alike(comments: Path) -> None:
+    words = {"toxic": "y", "harmless": "n"}
+    evaluation = asked(comments, verbaliser={"question": " Rude? ", "words": words})
+    items = evaluation.items(seed=0)
+    for item, result in zip(
+        items, evaluation.resolved(Subject(LM)).results(Subject(LM), items), strict=True
+    ):
+        yes, no = (log_probability(item.text + " Rude? ", word) for word in "yn")
+        assert result.values["log_odds"] == pytest.approx(yes - no, abs=1e-4)
+
+
 def test_a_long_text_is_cut_as_in_training(comments: Path) -> None:
     evaluation = asked(comments, max_length=18).resolved(Subject(LM))
     item = evaluation.items(seed=0)[-1]

@@ -47,6 +47,18 @@ class Subject:
         with steered(self.steering, self.lm) as reweight:
             return token_log_probs(self.lm, prompts_ids, responses_ids, reweight=reweight)
 
+    def next_token_log_probs(
+        self, prompts_ids: Sequence[Sequence[int]], tokens: Sequence[int]
+    ) -> "NDArray[np.float32]":
+        """As `detoxlab.models.next_token_log_probs`, under the distribution decoded from."""
+        from detoxlab.generate.steering import steered
+        from detoxlab.models import next_token_log_probs
+
+        if self.steering is None:
+            return next_token_log_probs(self.lm, prompts_ids, tokens)
+        with steered(self.steering, self.lm) as reweight:
+            return next_token_log_probs(self.lm, prompts_ids, tokens, reweight=reweight)
+
 
 class Evaluation(Settings, ABC):
     """One evaluation: its fields are its settings, `kind` is the name of its class here.

@@ -163,6 +163,9 @@ class Classification(DataSettings, Evaluation):
             ).ids
             for item in items
         ]
+        if longest == 2:
+            first_NL = subject.next_token_log_probs(asked, [answer[0] for answer in answers])
+            return first_NL.astype(np.float64)
         log_probs = subject.token_log_probs(
             [ids for ids in asked for _ in answers], [answer for _ in asked for answer in answers]
         )

@@ -5,7 +5,7 @@ imports torch.
 """
 
 from detoxlab.models.language_model import LanguageModel, evaluating
-from detoxlab.models.likelihood import token_log_probs
+from detoxlab.models.likelihood import next_token_log_probs, token_log_probs
 from detoxlab.models.load import load_model
 from detoxlab.models.quantisation import Quantisation
 from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate
@@ -17,5 +17,6 @@ __all__ = [
     "Quantisation",
     "evaluating",
     "load_model",
+    "next_token_log_probs",
     "token_log_probs",
 ]

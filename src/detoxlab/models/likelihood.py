@@ -66,6 +66,35 @@ def token_log_probs(
     return results
 
 
+def next_token_log_probs(
+    lm: LanguageModel,
+    prompts_ids: Sequence[Ids],
+    tokens: Ids,
+    *,
+    batch_tokens: int = 4096,
+    reweight: Reweight | None = None,
+) -> NDArray[np.float32]:
+    """Log-probability of each of C tokens right after each of N prompts, in nats, (N, C).
+
+    As `token_log_probs` with responses of one token, in one forward pass per prompt.
+    """
+    log_probs_NC = np.empty((len(prompts_ids), len(tokens)), np.float32)
+    rows = [
+        _fitted(index, prompt, tokens[:1], lm.context_length)
+        for index, prompt in enumerate(prompts_ids)
+    ]
+    last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
+    with evaluating(lm):
+        for batch in _batches(rows, batch_tokens):
+            inputs = left_padded(lm, [row.prompt for row in batch])
+            logits_BV = lm.model(**inputs, **last, use_cache=False).logits[:, -1].float()
+            if reweight is not None:
+                logits_BV = reweight(logits_BV)
+            chosen_BC = logits_BV.log_softmax(dim=-1)[:, list(tokens)]
+            log_probs_NC[[row.index for row in batch]] = chosen_BC.cpu().numpy()
+    return log_probs_NC
+
+
 def _fitted(index: int, prompt: Ids, response: Ids, context: int) -> Row:
     if not len(prompt):
         raise DataError(
