@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from report_page import read_page
+from report_study import measured_run
 from shouting import prompts, shouting
 from tiny import save_tiny, tiny_lm
 
+from detoxlab.cli import main
 from detoxlab.errors import ConfigError, MissingFileError, RunLockedError, RunMismatchError
 from detoxlab.evaluate import Perplexity, Subject, read_evaluated
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
@@ -218,3 +220,52 @@ def test_steered_log_probabilities_are_those_that_are_decoded_from(head: Path) -
                 logits = reweighted(lm.model(read).logits[:, -1])
                 expected = float(torch.log_softmax(logits, -1)[0, token])
                 assert float(values[at]) == pytest.approx(expected, abs=1e-4)
+
+
+# --- the command line ---
+
+
+def test_the_commands_evaluate_and_judge(
+    content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("base", "ft")):
+        measured_run(tmp_path / name, level=0.2, prompts=6, k=1, seed=seed)
+    texts, judge = content["evaluate"]["park"]["source"], content["win_rate"]["judge"]
+    evaluate = ["evaluate", content["model"], "perplexity", "--source", texts, "--resamples", "100"]
+    out = ["--out", str(tmp_path / "alone")]
+    command([*evaluate, *out, "--set", "max_length=32"])
+    assert "word_perplexity" in capsys.readouterr().out
+    runs = [str(tmp_path / "base"), str(tmp_path / "ft")]
+    command(["winrate", *runs, "--judge", judge, "--out", str(tmp_path / "won")])
+    assert "win_rate" in capsys.readouterr().out
+    page = tmp_path / "report.html"
+    command(["report", *runs, "--win-rate", str(tmp_path / "won"), "-o", str(page)])
+    assert "win-rates-all" in read_page(page.read_text()).tables
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "is no measured run. Name a run folder with --out."),
+        (["--set", "strid=3"], "Did you mean 'stride'?"),
+        (["--limit", "0"], "limit: Input should be greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_in_one_line(
+    more: list[str],
+    message: str,
+    content: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = content["evaluate"]["park"]["source"]
+    with pytest.raises(SystemExit):
+        main(["evaluate", "embedded", "perplexity", "--source", texts, *more])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def command(arguments: list[str]) -> None:
+    """Run a command; it must end well."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code in (0, None)
