@@ -77,6 +77,13 @@ def test_all_wins_have_an_interval_with_width() -> None:
     assert rows["ties"].ci_high == pytest.approx(1 - 0.025 ** (1 / 10))
 
 
+def test_ties_alone_have_an_interval_with_width() -> None:
+    row = measured(np.zeros((10, 1)), pairs=10)["win_rate"]
+    unseen = 1 - 0.025 ** (1 / 10)
+    assert (row.value, row.ci_low) == (0.5, pytest.approx(0.5 - unseen / 2))
+    assert row.ci_high == pytest.approx(0.5 + unseen / 2)
+
+
 def test_outcomes_of_likelihoods() -> None:
     baseline, treated = np.array([[2.0, 1.0, 2.0, NAN]]), np.array([[1.0, 2.0, 2.00001, 1.0]])
     found = likelihood_outcomes(baseline, treated)

@@ -118,6 +118,8 @@ def win_rate_measurements(
         ends = (interval.low, interval.high) if interval else (None, None)
         if value in (0.0, 1.0):
             ends = exact_share_interval(int(value) * prompts, prompts)
+        elif share.name == "win_rate" and sums["ties"].sum() == judged:
+            ends = _around_ties(prompts)
         rows.append(
             Measurement(
                 name=share.name,
@@ -133,6 +135,15 @@ def win_rate_measurements(
             )
         )
     return rows
+
+
+def _around_ties(prompts: int) -> tuple[float, float]:
+    """The interval of a win rate of ties alone, which resampling cannot tell from certainty.
+
+    As far from .5 as it would be if so many pairs were won, or lost, as can be for all one knows.
+    """
+    _, unseen = exact_share_interval(0, prompts)
+    return (1 - unseen) / 2, (1 + unseen) / 2
 
 
 def _sums(outcomes_PK: FloatArray, first_PK: FloatArray | None) -> dict[str, FloatArray]:

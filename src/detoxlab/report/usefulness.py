@@ -39,6 +39,7 @@ NOTE = (
     "items that both models have a result for; they are unknown where the models were not asked "
     "alike."
 )
+AGAINST_NOTE = "As above, held against another variant than the baseline."
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,13 @@ def usefulness_tables(runs: Sequence[Measured], found: Sequence[Change]) -> list
     )
     tables = (
         Table("usefulness-all", "Usefulness", (*VALUES, *CHANGES), rows, NOTE),
-        Table("usefulness-against", "Usefulness against other variants", AGAINST, against, NOTE),
+        Table(
+            "usefulness-against",
+            "Usefulness against other variants",
+            AGAINST,
+            against,
+            AGAINST_NOTE,
+        ),
     )
     return [table for table in tables if table.rows]
 
