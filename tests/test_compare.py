@@ -134,6 +134,8 @@ def test_the_ratio_by_hand() -> None:
     assert row.ratio == pytest.approx(1 / 4)  # toxic on the five pairs: 4 before, 1 after
     clean = find(held(run("a", 0 * after_PK), run("b", after_PK)), "toxic_fraction")
     assert (clean.ratio, clean.ratio_low) == (None, None)
+    cured = find(held(run("a", BASE_PK), run("b", 0 * BASE_PK)), "toxic_fraction")
+    assert (cured.ratio, cured.ratio_low, cured.ratio_high) == (0, None, None)
     row = find(held(run("a", BASE_PK), run("b", LOWER_PK)), "toxic_fraction")
     assert row.ratio == pytest.approx((LOWER_PK >= 0.5).mean() / (BASE_PK >= 0.5).mean())
     assert row.ratio_low is not None

@@ -98,10 +98,14 @@ def _with_interval(change: Change, interval: Interval | None) -> Difference:
 def _with_ratio(
     difference: Difference, quantity: Quantity, interval: Interval | None
 ) -> Difference:
-    """Treated over baseline; unknown where the baseline is 0."""
+    """Treated over baseline; unknown where the baseline is 0.
+
+    A ratio of 0 has no interval: resamples of what never happened are all 0 as well.
+    """
     value = float(quantity.statistic(quantity.columns_PS.sum(axis=0)))
     if not np.isfinite(value):
         return difference
+    interval = interval if value > 0 else None
     return dataclasses.replace(
         difference,
         ratio=value,

@@ -16,6 +16,7 @@ COLUMNS = (
     Column("Win rate", numeric=True),
     Column("95 % interval", numeric=True),
     Column("Wins", numeric=True),
+    Column("95 % interval", numeric=True),
     Column("Ties", numeric=True),
     Column("Losses", numeric=True),
     Column("Chose the first shown", numeric=True),
@@ -55,22 +56,26 @@ def win_rates_table(found: Sequence[WinRates]) -> Table | None:
 
 def _row(one: WinRates) -> tuple[Cell, ...]:
     named = {row.name: row for row in one.measurements}
-    rate = named["win_rate"]
+    rate, wins = named["win_rate"], named["wins"]
     return (
         Cell(one.treated),
         Cell(one.baseline),
         Cell(one.judge),
         text_cell(rate.protocol),
-        value_cell(rate.value, words.number(rate.value)),
-        value_cell(rate.ci_low, words.interval(rate.ci_low, rate.ci_high)),
-        *(_share(named.get(name)) for name in ("wins", "ties", "losses", "chose_first")),
+        *_with_interval(rate),
+        *_with_interval(wins),
+        *(_share(named.get(name)) for name in ("ties", "losses", "chose_first")),
         value_cell(rate.coverage, words.number(rate.coverage)),
     )
 
 
+def _with_interval(row: Measurement) -> tuple[Cell, Cell]:
+    return (
+        value_cell(row.value, words.number(row.value)),
+        value_cell(row.ci_low, words.interval(row.ci_low, row.ci_high)),
+    )
+
+
 def _share(row: Measurement | None) -> Cell:
-    """The share with its interval; a dash where the judge was not asked so."""
-    if row is None:
-        return text_cell(None)
-    shown = f"{words.number(row.value)} ({words.interval(row.ci_low, row.ci_high)})"
-    return value_cell(row.value, shown if row.value is not None else words.UNKNOWN)
+    """The share; a dash where the judge was not asked so."""
+    return text_cell(None) if row is None else value_cell(row.value, words.number(row.value))
