@@ -122,8 +122,7 @@ class SubjectSettings(Loading):
 
     def run_config(self) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative."""
-        plain = self.model_dump(mode="json")
-        plain["model"] = relative(self.model)
+        plain = {"model": relative(self.model), **self.model_dump(mode="json", exclude={"model"})}
         if self.steer:
             kind, _, where = self.steer.partition(":")
             plain["steer"] = f"{kind}:{relative(where)}"
