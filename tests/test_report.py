@@ -436,8 +436,11 @@ def test_one_run_alone_gets_a_page_without_a_verdict(tmp_path: Path) -> None:
 
 def test_several_variants_get_a_section_each(tmp_path: Path) -> None:
     page = build_report(real_runs(tmp_path, ("base", "ft", "dpo")), tmp_path, resamples=100)
-    keys = read_page(page.read_text()).tables.keys()
+    text = page.read_text()
+    keys = read_page(text).tables.keys()
     assert {"change-1", "change-2", "guards-1", "guards-2"} <= keys
+    order = [text.index(f'<section id="{key}"') for key in ("bench", "summary", "change")]
+    assert order == sorted(order)  # all variants at a glance, before the verdict on each
 
 
 def test_rivals_get_a_section_but_no_row_of_the_bench(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 LONG_TABLE = 24
+BENCH = "bench"  # many variants: their table comes before the single verdicts
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def as_html(study: Study, *, seed: int = 0) -> str:
     text = page.render(
         study=study,
         sections=sections,
+        lead=sum(section.key == BENCH for section in sections),
         summaries=[summarise(comparison, study) for comparison in study.comparisons],
         alone=[(name, _shown(row)) for name, row in main_measurements(study)],
         unfinished=unfinished(study),
@@ -99,7 +101,7 @@ def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
         if (samples := training_samples(run, index))
     ]
     sections = [
-        Section("bench", "All variants", bench, tuple(figures["trade-off"])),
+        Section(BENCH, "All variants", bench, tuple(figures["trade-off"])),
         Section("change", "What changed", change, tuple(figures["changes"])),
         Section("guards", "Guards", guards),
         Section("usefulness", "Usefulness", useful),
