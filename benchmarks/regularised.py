@@ -280,7 +280,8 @@ def nado_cost(lm: LanguageModel, options: argparse.Namespace) -> dict[str, float
     """Seconds per token of NADO decoding against plain decoding, in turns."""
     table = output_layer(lm).weight_VD
     prompts = [Prompt(f"p{i}", " ".join(WORDS[i : i + 8]), "random") for i in range(options.rows)]
-    sampling, clock = Sampling(1, 20), clock_of(options.device)
+    sampling = Sampling(1, 20, top_k=50)  # random weights would have top-p keep most tokens
+    clock = clock_of(options.device)
 
     def seconds(steering: Nado | None) -> float:
         engine, start = LocalEngine(lm, chat=False, steering=steering), clock()
