@@ -22,6 +22,7 @@ UNGATED = {"gates": {"other_language": False, "repeated_unit": False}}
 SAMPLED: dict[str, Any] = {
     "draws": {"k": 4, "max_new_tokens": 16, "batch_size": 2},
     "reward": UNGATED,
+    "epochs": 4,
     "max_steps": 40,
     "patience": 0,
     "save_steps": 3,
@@ -90,7 +91,8 @@ def test_a_training_killed_three_times_equals_an_undisturbed_one(
     finish(whole)
     for grows in (CASES[method][2], TRAIN_LOG, TRAIN_LOG):
         process = started(victim)
-        more, delay = rng.randrange(200, 3000), rng.uniform(0, 0.2)
+        size = (whole / grows).stat().st_size  # three kills within .9 of it: it never ends before
+        more, delay = int(size * rng.uniform(0.05, 0.3)), rng.uniform(0, 0.03)
         assert runs_when_grown(process.is_alive, victim / grows, more, delay)
         process.kill()
         process.join()
