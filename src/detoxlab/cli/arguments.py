@@ -16,7 +16,16 @@ Seed = Annotated[int, typer.Option(help="Seed of sampling and of every random ch
 Limit = Annotated[int | None, typer.Option(help="A seeded sample of that many.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Revision = Annotated[str | None, typer.Option(help="Revision of a hub model.")]
+Strength = Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")]
+Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
 
+Steer = Annotated[
+    str | None, typer.Option(help="Change decoding: nado:RUN, with a run of auxiliary.")
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option(help="Run code that comes with the model. Know what you do.")
+]
 Quantisation = Annotated[
     str | None,
     typer.Option(help="int8, nf4, fp4 or none; or '{kind: nf4, double: false}'. See docs."),

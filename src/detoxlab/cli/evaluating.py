@@ -40,18 +40,14 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A run folder to make, for a model.")
     ] = None,
-    steer: Annotated[
-        str | None, typer.Option(help="Change decoding: nado:RUN, with a run of auxiliary.")
-    ] = None,
-    strength: Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")] = 1.0,
+    steer: arg.Steer = None,
+    strength: arg.Strength = 1.0,
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
     device: arg.Device = "auto",
-    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that comes with the model. Know what you do.")
-    ] = False,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    revision: arg.Revision = None,
+    trust_remote_code: arg.TrustRemoteCode = False,
+    resamples: arg.Resamples = 10_000,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
@@ -125,7 +121,7 @@ def winrate(
         list[str], typer.Option("--set", help="A setting of the question, e.g. instruction=….")
     ] = [],
     device: arg.Device = "auto",
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    resamples: arg.Resamples = 10_000,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
 ) -> None:

@@ -68,19 +68,15 @@ def measure(
     ] = None,
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
-    steer: Annotated[
-        str | None, typer.Option(help="Change decoding: nado:RUN, with a run of auxiliary.")
-    ] = None,
-    strength: Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")] = 1.0,
+    steer: arg.Steer = None,
+    strength: arg.Strength = 1.0,
     device: arg.Device = "auto",
     batch_size: Annotated[
         int | None, typer.Option(help="Prompts per batch; else automatic.")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that comes with the model. Know what you do.")
-    ] = False,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    revision: arg.Revision = None,
+    trust_remote_code: arg.TrustRemoteCode = False,
+    resamples: arg.Resamples = 10_000,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,

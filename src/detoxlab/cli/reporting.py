@@ -34,7 +34,7 @@ def compare(
     threshold: Annotated[float, typer.Option(help="A response at or above it is toxic.")] = 0.5,
     attribute: Annotated[str, typer.Option(help="The attribute to compare.")] = "toxicity",
     seed: arg.Seed = 0,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
+    resamples: arg.Resamples = 10_000,
 ) -> None:
     """Hold runs against a baseline: paired differences, guards, and a verdict."""
     import json

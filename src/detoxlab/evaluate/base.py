@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from detoxlab.errors import ConfigError
 from detoxlab.records import Difference, ItemResult, Measurement
 from detoxlab.settings import Settings
 
@@ -58,6 +59,21 @@ class Subject:
             return next_token_log_probs(self.lm, prompts_ids, tokens)
         with steered(self.steering, self.lm) as reweight:
             return next_token_log_probs(self.lm, prompts_ids, tokens, reweight=reweight)
+
+
+def window_of(subject: Subject, max_length: int | None) -> int:
+    """So many tokens are read at once; None: all that fit.
+
+    Raises `ConfigError` when it is more than the model's context.
+    """
+    context = subject.lm.context_length
+    length = max_length or context
+    if length > context:
+        raise ConfigError(
+            f"max_length is {length}, the context of {subject.id} is {context} tokens",
+            remedy="Lower it, or leave it out.",
+        )
+    return length
 
 
 class Evaluation(Settings, ABC):

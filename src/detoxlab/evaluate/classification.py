@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 from detoxlab.data import describe_source, load_prompts
 from detoxlab.data.settings import DataSettings
 from detoxlab.data.verbaliser import Verbaliser
-from detoxlab.errors import ConfigError, DataError
-from detoxlab.evaluate.base import Evaluation, Subject
+from detoxlab.errors import DataError
+from detoxlab.evaluate.base import Evaluation, Subject, window_of
 from detoxlab.evaluate.sums import paired
 from detoxlab.measure.agreement import roc_auc
 from detoxlab.measure.ranking import roc_auc_difference, roc_auc_interval
@@ -60,13 +60,7 @@ class Classification(DataSettings, Evaluation):
 
     def resolved(self, subject: Subject) -> Self:
         """With `max_length` in tokens; `ConfigError` when it is above the model's context."""
-        context = subject.lm.context_length
-        length = self.max_length or context
-        if length > context:
-            raise ConfigError(
-                f"max_length is {length}, the context of {subject.id} is {context} tokens",
-                remedy="Lower it, or leave it out.",
-            )
+        length = window_of(subject, self.max_length)
         return type(self).model_validate(self.model_dump() | {"max_length": length})
 
     def describe(self) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from pydantic import Field, model_validator
 from detoxlab.data import describe_source
 from detoxlab.data.documents import Division, load_documents
 from detoxlab.data.settings import DataSettings
-from detoxlab.errors import ConfigError
 from detoxlab.evaluate import sums
-from detoxlab.evaluate.base import Evaluation, Subject
+from detoxlab.evaluate.base import Evaluation, Subject, window_of
 from detoxlab.measure.guards import perplexity_of_sums
 from detoxlab.records import Difference, ItemResult, Measurement, Prompt
 
@@ -74,13 +73,7 @@ class Perplexity(DataSettings, Evaluation):
 
     def resolved(self, subject: Subject) -> Self:
         """With the window in tokens; `ConfigError` when it is larger than the model's context."""
-        context = subject.lm.context_length
-        length = self.max_length or context
-        if length > context:
-            raise ConfigError(
-                f"max_length is {length}, the context of {subject.id} is {context} tokens",
-                remedy="Lower it, or leave it out.",
-            )
+        length = window_of(subject, self.max_length)
         changes = {"max_length": length, "stride": self.stride or length // 2}
         return type(self).model_validate(self.model_dump() | changes)
 

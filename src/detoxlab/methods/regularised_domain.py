@@ -37,7 +37,7 @@ from detoxlab.models.hidden import OutputLayer
 from detoxlab.records import Generation, Prompt, Sampling
 
 STATE = "state.json"
-HEAD = "used"
+HEAD = "head"
 TARGETS = "targets.safetensors"
 
 HELD_OUT = 10  # every tenth beginning tells how good the heads are, and is not fitted on
