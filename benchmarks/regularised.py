@@ -42,8 +42,8 @@ from detoxlab.generate import LocalEngine
 from detoxlab.methods import SFT, Regularised, RegularisedConfig, SFTConfig, TextSplit
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.methods.regularised_domain import ConstrainedDomain
+from detoxlab.methods.regularised_penalty import Penalty
 from detoxlab.methods.regularised_targets import TargetCache
-from detoxlab.methods.regulariser import Regulariser
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.hidden import output_layer
 from detoxlab.records import Prompt, Sampling, Text
@@ -208,7 +208,7 @@ def step_costs(lm: LanguageModel, ways: list[str], options: argparse.Namespace) 
     turns = Turns(list(ways), clock_of(options.device))
     Turning.turns = turns
     transformers.trainer.DEFAULT_CALLBACKS.append(Turning)
-    Regulariser._fill_cache = timed_fill_cache  # type: ignore[method-assign]
+    Penalty._fill_cache = timed_fill_cache  # type: ignore[method-assign]
 
     def work(way: str, folder: Path) -> None:
         threading.current_thread().name = way
@@ -223,7 +223,7 @@ def step_costs(lm: LanguageModel, ways: list[str], options: argparse.Namespace) 
         done = [pool.submit(work, way, Path(place) / str(i)) for i, way in enumerate(ways)]
         for one in done:
             one.result()
-    Regulariser._fill_cache = fill_cache  # type: ignore[method-assign]
+    Penalty._fill_cache = fill_cache  # type: ignore[method-assign]
     transformers.trainer.DEFAULT_CALLBACKS.remove(Turning)
     return {way: found(way, turns.seconds, options) for way in ways}
 
@@ -262,10 +262,10 @@ def found(
 
 
 CACHING: dict[str, list[float]] = {}  # seconds spent on making targets of all tagged rows
-fill_cache = Regulariser._fill_cache
+fill_cache = Penalty._fill_cache
 
 
-def timed_fill_cache(self: Regulariser, domain: ConstrainedDomain) -> TargetCache:
+def timed_fill_cache(self: Penalty, domain: ConstrainedDomain) -> TargetCache:
     """The cache, with its time noted."""
     began, clock = Turning.turns.clock(), Turning.turns.clock
     cache = fill_cache(self, domain)

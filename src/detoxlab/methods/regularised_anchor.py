@@ -1,13 +1,19 @@
 """What is projected onto the constraint: the policy of a moment ago, the base, or as it is."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from detoxlab.methods.regularised_targets import Places, Projection, Stretch, Targets
+from detoxlab.methods.rows import IGNORED
+from detoxlab.models import LanguageModel
 
 SNAPSHOT = "snapshot.safetensors"
 
@@ -69,3 +75,58 @@ def hidden_states(model: Any, inputs: dict[str, Tensor]) -> Tensor:
         input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
     ).last_hidden_state
     return hidden_BTD
+
+
+@dataclass
+class Anchor:
+    """The anchor of a training: it draws the responses, and its projections are the targets."""
+
+    kind: str
+    lm: LanguageModel
+    trainer: Any
+    snapshot: Snapshot = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.snapshot = Snapshot(self.lm.model)
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """The model draws while the block lasts: the base, or the policy as an iteration began."""
+        return self.without_adapter() if self.kind == "reference" else self.snapshot.active()
+
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """The model is the base while the block lasts."""
+        base: AbstractContextManager[None] = self.trainer.model.disable_adapter()
+        return base
+
+    def targets(
+        self,
+        projection: Projection,
+        stretches: Sequence[Stretch],
+        policy_PD: Tensor | None = None,
+    ) -> Targets:
+        """Targets over the responses; `policy_PD` are the policy's own hidden states there."""
+        if self.kind == "current" and policy_PD is not None:
+            places = Places.of(list(enumerate(stretches)), policy_PD.device)
+            return projection.targets(policy_PD.detach(), places.next_P, places.first_P)
+        with self.drawing():
+            return self.of_model(projection, stretches)
+
+    def of_model(self, projection: Projection, stretches: Sequence[Stretch]) -> Targets:
+        """Targets from the model as it stands; what follows the responses is not read."""
+        inputs = self.inputs(stretches)
+        places = Places.of(list(enumerate(stretches)), self.lm.device)
+        with untouched(self.lm.model), self.trainer.accelerator.autocast():
+            hidden_BTD = hidden_states(self.lm.model, inputs)
+        return projection.targets(places.of_batch(hidden_BTD), places.next_P, places.first_P)
+
+    def inputs(self, stretches: Sequence[Stretch]) -> dict[str, Tensor]:
+        """A batch of these rows, in which their responses are labelled."""
+        rows = [
+            {
+                "input_ids": list(s.ids[: s.stop]),
+                "labels": [IGNORED] * s.start + list(s.ids[s.start : s.stop]),
+            }
+            for s in stretches
+        ]
+        batch = self.trainer.data_collator(rows)
+        return {name: value.to(self.lm.device) for name, value in batch.items()}

@@ -21,9 +21,10 @@ from detoxlab.methods.regularised import EVERY, RegularisedConfig
 from detoxlab.methods.regularised_anchor import Snapshot
 from detoxlab.methods.regularised_domain import constrained
 from detoxlab.methods.regularised_forward import Joined
+from detoxlab.methods.regularised_penalty import Tagged, Terms
 from detoxlab.methods.regularised_targets import Stretch
 from detoxlab.methods.regularised_work import Elsewhere, Work, serve
-from detoxlab.methods.regulariser import Regulariser, Tagged, Terms
+from detoxlab.methods.regulariser import Regulariser
 from detoxlab.methods.rejected import write_rejected
 from detoxlab.methods.rows import IGNORED, row_columns
 from detoxlab.methods.sft_training import Rows, Trainer, dialogue_rows, text_rows
@@ -213,24 +214,24 @@ class RegularisedTrainer(Trainer):
         numbers = inputs.pop("number", None)
         if not self.model.training or numbers is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
-        beside = self.regulariser.beside()
-        joined = Joined(model, self.regulariser.rows_of(beside), self.regulariser.lm.pad_id)
-        with watching_hidden_states(self.regulariser.lm) as watched:
+        penalty, lm = self.regulariser.penalty, self.regulariser.lm
+        beside = penalty.beside()
+        joined = Joined(model, penalty.rows_of(beside), lm.pad_id)
+        with watching_hidden_states(lm) as watched:
             loss = super().compute_loss(joined, inputs, *args, **kwargs)
-        term = self.regulariser.term(numbers.tolist(), beside, joined.outputs, watched.take())
-        self.regulariser.pass_number += 1
+        term = penalty.term(numbers.tolist(), beside, joined.outputs, watched.take())
         learnt = kwargs.get("num_items_in_batch")
         if learnt is None:
             learnt = (inputs["labels"][:, 1:] != IGNORED).sum()
         return loss + term / learnt
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        terms = self.regulariser.terms
+        terms = self.regulariser.penalty.terms
         if "loss" in logs and terms.prefixes:
             logs["kl_to_target"] = terms.kl / terms.prefixes
             logs["kl_to_anchor"] = terms.moved / terms.prefixes
             logs["iteration"] = self.regulariser.flow.iteration
-            self.regulariser.terms = Terms()
+            self.regulariser.penalty.terms = Terms()
         super().log(logs, *args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
