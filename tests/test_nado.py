@@ -40,7 +40,13 @@ LOUD = {"scorer": "shouting"}
 SETTINGS: dict[str, Any] = {
     "conditions": [LOUD],
     "draws": {"k": 24, "max_new_tokens": 6},
-    "head": {"steps": 150, "learning_rate": 1e-2, "blocks": 0},
+    "head": {
+        "steps": 150,
+        "learning_rate": 1e-2,
+        "blocks": 0,
+        "weight_decay": 0.01,
+        "consistency": 0.1,
+    },
     "chat": False,
     "validation": 0.25,
 }
