@@ -91,10 +91,8 @@ def test_no_two_parts_share_an_id(runs: list[Run], tmp_path: Path) -> None:
 def test_a_run_without_evaluations_has_no_section(tmp_path: Path) -> None:
     shown = read_study(
         [measured_run(tmp_path / "base", level=0.2, prompts=4)],
-        {},
-        None,
-        Limits(),
-        seed=0,
+        trained={},
+        limits=Limits(),
         resamples=100,
     )
     assert shown.usefulness == ()

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detoxlab.compare import compare, holm_across
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
-from detoxlab.measure.presets import get_protocol
 from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import source_kind, training_scorers
@@ -122,41 +120,24 @@ def _check_evaluations(recipe: Recipe) -> None:
 def _conclude(
     recipe: Recipe, experiment: Run, base: Run, measured: list[Run], trained: dict[str, Run]
 ) -> Experiment:
-    from detoxlab.report import build_report
+    from detoxlab.report import FORMATS, read_study, write_report
 
-    by_name = {run.name: run for run in [base, *measured]}
     rivals = [(rival, variant.name) for variant in recipe.variants for rival in variant.against]
+    by_name = {run.name: run for run in [base, *measured]}
     pairs = [(base, run) for run in measured]
     pairs += [(by_name[baseline], by_name[treated]) for baseline, treated in rivals]
-    contests = _judged(recipe, experiment, pairs)
-    comparisons = _compared(recipe, pairs)
-    experiment.write_json("comparisons.json", [to_json(row) for row in comparisons])
-    report = build_report(
+    study = read_study(
         [base, *measured],
-        experiment.path / "report.html",
         trained=trained,
         rivals=rivals,
-        win_rates=contests,
+        win_rates=_judged(recipe, experiment, pairs),
         limits=recipe.limits,
+        seed=recipe.seed,
+        resamples=recipe.resamples,
     )
-    return Experiment(experiment, report, comparisons)
-
-
-def _compared(recipe: Recipe, pairs: Sequence[tuple[Run, Run]]) -> tuple[Comparison, ...]:
-    responses = {run.name: run.responses() for pair in pairs for run in pair}
-    return holm_across(
-        [
-            compare(
-                responses[baseline.name],
-                responses[treated.name],
-                limits=recipe.limits,
-                threshold=get_protocol(recipe.protocol).threshold,
-                seed=recipe.seed,
-                resamples=recipe.resamples,
-            )
-            for baseline, treated in pairs
-        ]
-    )
+    experiment.write_json("comparisons.json", [to_json(row) for row in study.comparisons])
+    report = write_report(study, experiment.path / "report.html", FORMATS, seed=recipe.seed)
+    return Experiment(experiment, report, study.comparisons)
 
 
 def _judged(recipe: Recipe, experiment: Run, pairs: Sequence[tuple[Run, Run]]) -> list[Run]:

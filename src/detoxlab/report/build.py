@@ -58,11 +58,11 @@ def build_report(
             raise UnknownNameError("report format", name, FORMATS)
     study = read_study(
         measured,
-        trained or {},
-        title,
-        limits or Limits(),
+        trained=trained or {},
         rivals=rivals,
         win_rates=win_rates,
+        title=title,
+        limits=limits or Limits(),
         seed=seed,
         resamples=resamples,
     )
@@ -73,14 +73,14 @@ def build_report(
 
 def read_study(
     measured: Sequence[Run],
-    trained: Mapping[str, Run],
-    title: str | None,
-    limits: Limits,
     *,
+    trained: Mapping[str, Run],
     rivals: Sequence[tuple[str, str]] = (),
     win_rates: Sequence[Run] = (),
-    seed: int,
-    resamples: int,
+    title: str | None = None,
+    limits: Limits,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Study:
     """All that the report shows, read from the folders, with every variant compared.
 
