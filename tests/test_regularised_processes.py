@@ -66,11 +66,19 @@ def test_two_processes_do_what_one_does_also_when_killed(tmp_path: Path) -> None
 
 
 @pytest.mark.e2e
+def test_the_policy_as_it_is_can_be_the_anchor_of_two(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "base")
+    for name, processes in (("one", 1), ("two", 2)):
+        finish(begun(tmp_path, name, processes=processes, anchor="current"))
+    check_equal(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.e2e
 def test_what_the_second_process_cannot_do_ends_both(tmp_path: Path) -> None:
     save_tiny(tmp_path / "base")
     for settings, message in (
         ({"conditions": [{"scorer": "shouting", "threshold": 0.05}]}, "acceptance 0"),
-        ({"schedule": "sequential"}, "with schedule parallel and anchor snapshot"),
+        ({"schedule": "sequential"}, "with schedule parallel and anchor snapshot or current"),
     ):
         process = begun(tmp_path, f"run{len(message)}", **settings)
         _, errors = process.communicate(timeout=300)

@@ -52,7 +52,7 @@ from detoxlab.runs import Run
 
 FOLDER = "regulariser"
 EXCHANGE = "exchange"  # in the run folder, while two processes share the work
-SHARED = ("parallel", "snapshot")  # schedule and anchor with which they can
+SHARING = ("snapshot", "current")  # anchors with which they can, with the schedule parallel
 DIALOGUES = "dialogues"
 CURRENT_STEPS = 30  # beyond that, anchor `current` multiplies by R too often
 
@@ -127,12 +127,13 @@ def fit_regularised(
 
 def _check_processes(config: RegularisedConfig) -> None:
     count = processes.count()
-    if count > 2 or (count == 2 and (config.schedule, config.anchor) != SHARED):
+    can_share = config.schedule == "parallel" and config.anchor in SHARING
+    if count > 2 or (count == 2 and not can_share):
         raise TrainingError(
             f"regularised with schedule {config.schedule} and anchor {config.anchor} cannot share "
             f"its work among {count} processes",
-            remedy="Two can with schedule parallel and anchor snapshot; start others without a "
-            "launcher.",
+            remedy=f"Two can with schedule parallel and anchor {' or '.join(SHARING)}; start "
+            "others without a launcher.",
         )
 
 
