@@ -134,6 +134,24 @@ def test_killed_while_it_evaluates_it_goes_on(
     assert rows.read_bytes() == (tmp_path / "whole/plain/evaluation/park.jsonl").read_bytes()
 
 
+@pytest.mark.usefixtures("shouting")
+def test_a_variant_more_leaves_what_is_done_and_a_changed_one_is_refused(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    first, second = content["variants"]
+    ran(content | {"variants": [first]}, tmp_path / "out")
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.safetensors")}
+    experiment = ran(content, tmp_path / "out", resume=True)
+    assert [one.treated for one in experiment.comparisons] == ["plain", "nado", "nado"]
+    assert done
+    assert all(path.stat().st_mtime_ns == when for path, when in done.items())
+    named = [one["name"] for one in Run.open(tmp_path / "out").config["variants"]]
+    assert named == [first["name"], second["name"]]
+    changed = first | {"config": first["config"] | {"seed": 1}}
+    with pytest.raises(RunMismatchError, match="was made with"):
+        ran(content | {"variants": [changed]}, tmp_path / "out", resume=True)
+
+
 def _kill_after(patched: pytest.MonkeyPatch, *, batches: int) -> None:
     done = 0
     results = Perplexity.results

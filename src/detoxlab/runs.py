@@ -22,7 +22,7 @@ import os
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,16 +73,18 @@ class Run:
         seed: int = 0,
         parent: str | None = None,
         resume: bool = False,
+        may_differ: Collection[str] = (),
     ) -> "Run":
         """A new run at `path`, or with `resume` the one that is there, if its config is the same.
 
-        Raises `RunError` when something is there and `resume` is False, `RunMismatchError`
-        when what is there was made with another config. Of several processes the main one makes
-        the folder; the others find it made.
+        Keys of the config that `may_differ` stay as they were until `write_config`. Raises
+        `RunError` when something is there and `resume` is False, `RunMismatchError` when what is
+        there was made with another config. Of several processes the main one makes the folder;
+        the others find it made.
         """
         run = cls(Path(path))
         if processes.is_main():
-            run._begin(kind, config, seed, parent, resume)
+            run._begin(kind, config, seed, parent, resume, may_differ)
         processes.wait()
         return run
 
@@ -117,6 +119,10 @@ class Run:
         """The content of `config.yaml`."""
         loaded = yaml.safe_load(_read_text(self.path / "config.yaml"))
         return dict(loaded or {})
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `config.yaml`, in one atomic step."""
+        _write_atomically(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
     def update(self, **fields: Any) -> None:
         """Set fields of `run.json`, in one atomic step."""
@@ -260,9 +266,10 @@ class Run:
         seed: int,
         parent: str | None,
         resume: bool,
+        may_differ: Collection[str],
     ) -> None:
         if (self.path / "run.json").exists():
-            self._check_same(kind, config, resume)
+            self._check_same(kind, config, resume, may_differ)
             self.update(status="running", finished=None)
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -277,20 +284,22 @@ class Run:
         """Make the folder with its first two files, whole or not at all."""
         draft = Run(self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp"))
         draft.write_json("run.json", info)
-        _write_atomically(draft.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        draft.write_config(config)
         draft.path.replace(self.path)
 
     def _write_info(self, info: Mapping[str, Any]) -> None:
         self.write_json("run.json", dict(info))
 
-    def _check_same(self, kind: str, config: Mapping[str, Any], resume: bool) -> None:
+    def _check_same(
+        self, kind: str, config: Mapping[str, Any], resume: bool, may_differ: Collection[str]
+    ) -> None:
         if not resume:
             raise RunError(
                 f"{self.path}: already holds a run",
                 remedy="Go on with it by --resume, or choose another --out.",
             )
         theirs, ours = {"kind": self.info["kind"], **self.config}, {"kind": kind, **config}
-        for key in sorted(theirs.keys() | ours.keys()):
+        for key in sorted((theirs.keys() | ours.keys()) - set(may_differ)):
             if canonical(theirs.get(key)) != canonical(ours.get(key)):
                 raise RunMismatchError(
                     f"{self.path}: was made with {key}={shortened(theirs.get(key))}, "

@@ -36,13 +36,21 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
 
     Layout: `out/base`, `out/<variant>` (measured runs), `out/trained/<variant>`,
     `out/win-rates/<variant>-against-<other>`, `out/comparisons.json`, `out/win_rates.json`,
-    `out/report.html`. With `resume`, finished stages are skipped.
+    `out/report.html`. With `resume`, finished stages are skipped; variants may have been added
+    to the recipe or taken from it meanwhile, and one that was changed is an error.
     """
     out = Path(out)
     _check_variants(recipe)
     _check_evaluations(recipe)
     config = recipe_config(recipe)
-    experiment = Run.start(out, kind="experiment", config=config, seed=recipe.seed, resume=resume)
+    experiment = Run.start(
+        out,
+        kind="experiment",
+        config=config,
+        seed=recipe.seed,
+        resume=resume,
+        may_differ=("variants",),
+    )
     with experiment.writing():
         say(f"base: {recipe.model}")
         base = _measured(recipe, recipe.model, out / "base")
@@ -53,6 +61,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
             trained[variant.name] = train_model(settings, out / TRAINED / variant.name, resume=True)
             model = str(trained[variant.name].path)
             measured.append(_measured(recipe, model, out / variant.name))
+        experiment.write_config(config)
         return _conclude(recipe, experiment, base, measured, trained)
 
 
