@@ -331,6 +331,28 @@ def test_training_curves_are_thinned_and_leave_out_what_is_no_number(small: Stud
     assert (loss.data[0]["x"][0], loss.data[0]["x"][-1]) == (1, 3000)
 
 
+def test_a_constraint_is_drawn_by_domain_and_its_head_by_position(small: Study) -> None:
+    positions = [{"position": 1, "auroc": 0.6}, {"position": 2, "auroc": None}]
+    rows = [
+        {"domain": domain, "step": step, "acceptance": share, "weight": weight}
+        for domain in ("rude", "loud")
+        for step, share in ((0, 0.5), (20, 0.75))
+        for weight in [3.0 if domain == "rude" else 1.0 + share]
+    ]
+    rows[-1] |= {"held_out_positions": positions}
+    trained = dataclasses.replace(small.trained[0], log=(), iterations=tuple(rows))
+    found = all_figures(dataclasses.replace(small, trained=(trained,)))["training"]
+    drawn = {figure.key: [(t["name"], t["x"], t["y"]) for t in figure.data] for figure in found}
+    assert drawn == {
+        "step-1-acceptance": [
+            ("Share accepted, rude", [0, 20], [0.5, 0.75]),
+            ("Share accepted, loud", [0, 20], [0.5, 0.75]),
+        ],
+        "step-1-weight": [("Weight, loud", [0, 20], [1.5, 1.75])],
+        "position-1-auroc": [("AUROC, loud", [1], [0.6])],
+    }
+
+
 # --- examples ---
 
 

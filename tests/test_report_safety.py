@@ -51,7 +51,10 @@ def hostile_study(folder: Path) -> Study:
     names = [run.name for run in runs]
     sample = {"step": 1, "prompt_id": HOSTILE, "sample": 0, "reward": 0.5, "gates": [HOSTILE]}
     samples = tuple({**sample, "prompt": HOSTILE, "text": payload} for payload in PAYLOADS)
-    training = Trained(HOSTILE, {HOSTILE: HOSTILE}, {"x": [HOSTILE]}, ({HOSTILE: 1},), samples)
+    iterations = [{"domain": name, "step": 1, "acceptance": 0.5} for name in (HOSTILE, "x")]
+    training = Trained(
+        HOSTILE, {HOSTILE: HOSTILE}, {"x": [HOSTILE]}, ({HOSTILE: 1},), samples, tuple(iterations)
+    )
     return dataclasses.replace(
         base,
         title=HOSTILE,

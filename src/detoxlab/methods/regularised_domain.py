@@ -48,6 +48,7 @@ REPORTED = (
     "prompt_r",
     "calibration_error",
     "consistency_gap",
+    "positions",
 )
 
 Opening = tuple[str, tuple[int, ...]]

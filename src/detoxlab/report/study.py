@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from detoxlab.errors import DataError
 from detoxlab.evaluate import Evaluated, read_evaluated
 from detoxlab.records import Comparison, Generation, Measurement, Prompt, Responses
-from detoxlab.runs import Run, complete_lines
+from detoxlab.runs import Run, complete_lines, read_json
 
 if TYPE_CHECKING:
     from detoxlab.report.usefulness import Change
@@ -81,13 +81,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trained:
-    """A training run: how, what each logged step said, and responses drawn on the way."""
+    """A training run: how, what each logged step said, and responses drawn on the way.
+
+    Where there was a constraint, `iterations` say how it was met, and `head` how good the
+    auxiliary model of a run of its own is.
+    """
 
     name: str
     info: Mapping[str, Any]
     config: Mapping[str, Any]
     log: tuple[Mapping[str, Any], ...]
     samples: tuple[Mapping[str, Any], ...] = ()
+    iterations: tuple[Mapping[str, Any], ...] = ()
+    head: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,13 +188,21 @@ def read_measured(run: Run, name: str) -> Measured:
 
 
 def read_trained(run: Run, name: str) -> Trained:
-    """The training run with its log."""
-    log, samples = read_log(run.path / "train.jsonl"), read_log(run.path / "samples.jsonl")
-    return Trained(name=name, info=run.info, config=run.config, log=log, samples=samples)
+    """The training run with its logs."""
+    head = run.path / "auxiliary" / "report.json"
+    return Trained(
+        name=name,
+        info=run.info,
+        config=run.config,
+        log=read_log(run.path / "train.jsonl"),
+        samples=read_log(run.path / "samples.jsonl"),
+        iterations=read_log(run.path / "iterations.jsonl"),
+        head=read_json(head) if head.is_file() else {},
+    )
 
 
 def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """The rows of `train.jsonl` or `samples.jsonl`; none when there is no such file.
+    """The rows of a file of JSON Lines; none when there is no such file.
 
     Raises `DataError` with file and line for a row that is no JSON object.
     """

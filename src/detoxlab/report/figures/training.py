@@ -1,18 +1,9 @@
 """Training curves."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
-from detoxlab.report import words
-from detoxlab.report.figures.base import DASHES, SYMBOLS, Figure, headings, run_colour
-from detoxlab.report.safety import plotly_text
+from detoxlab.report.figures.base import Figure
+from detoxlab.report.figures.constraint import constraint
+from detoxlab.report.figures.curves import Points, curves_figure, finite
 from detoxlab.report.study import Trained
-from detoxlab.report.tables import Cell, Table
-
-CURVE_POINTS = 400
-
 
 CURVES = (
     ("loss", "Loss", ("loss", "eval_loss")),
@@ -23,6 +14,8 @@ CURVES = (
     ("entropy", "Entropy", ("entropy",)),
     ("parts", "Parts of the loss", ("policy_loss", "value_loss")),
     ("response_length", "Response length, tokens", ("response_length",)),
+    ("divergence", "KL per regularised prefix, nats", ("kl_to_target", "kl_to_anchor")),
+    ("head", "Loss of the auxiliary head, nats", ("acceptance_loss", "consistency_loss")),
     ("learning_rate", "Learning rate", ("learning_rate",)),
     ("grad_norm", "Gradient norm", ("grad_norm",)),
 )
@@ -35,8 +28,9 @@ def training(trained: Trained, index: int) -> list[Figure]:
         curves = {name: _points(trained, name) for name in names}
         curves = {name: points for name, points in curves.items() if points}
         if curves:
-            figures.append(_training_figure(trained, f"train-{index}-{key}", title, curves))
-    return figures
+            name = f"{title} · {trained.name}"
+            figures.append(curves_figure(f"train-{index}-{key}", name, curves))
+    return [*figures, *constraint(trained, index)]
 
 
 def _gates(trained: Trained) -> tuple[str, ...]:
@@ -45,68 +39,12 @@ def _gates(trained: Trained) -> tuple[str, ...]:
     return tuple(sorted(n for n in names if any(row.get(n) for row in trained.log)))
 
 
-def _points(trained: Trained, name: str) -> list[tuple[float, float]]:
+def _points(trained: Trained, name: str) -> Points:
     points = []
     for at, row in enumerate(trained.log, start=1):
         if "eval_loss" in row and "loss" not in row and not name.startswith("eval_"):
             continue
-        x, y = _finite(row.get("step", at)), _finite(row.get(name))
+        x, y = finite(row.get("step", at)), finite(row.get(name))
         if x is not None and y is not None:
             points.append((x, y))
     return points
-
-
-def _finite(value: Any) -> float | None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if usable and np.isfinite(value) else None
-
-
-def _training_figure(
-    trained: Trained, key: str, title: str, curves: Mapping[str, list[tuple[float, float]]]
-) -> Figure:
-    traces = []
-    for at, (name, points) in enumerate(curves.items()):
-        kept = _thinned(points)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers" if len(kept) < 40 else "lines",
-                "name": plotly_text(words.label(name)),
-                "x": [x for x, _ in kept],
-                "y": [y for _, y in kept],
-                "line": {"color": run_colour(at), "dash": DASHES[at % len(DASHES)], "width": 2.2},
-                "marker": {"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 7},
-            }
-        )
-    layout = {
-        "height": 300,
-        "xaxis": {"title": {"text": "step"}, "zeroline": False},
-        "yaxis": {"title": {"text": title.lower()}},
-        "hovermode": "x unified",
-        "showlegend": len(traces) > 1,
-    }
-    note = "; ".join(f"{words.label(n)}: {words.count(len(p))} steps" for n, p in curves.items())
-    table = _training_table(f"figure-{key}", f"{title} · {trained.name}", curves)
-    return Figure(key, f"{title} · {trained.name}", note + ".", tuple(traces), layout, table)
-
-
-def _thinned(points: list[tuple[float, float]], limit: int = CURVE_POINTS) -> list[Any]:
-    """At most `limit` points, evenly spaced, first and last kept."""
-    if len(points) <= limit:
-        return points
-    return [points[at] for at in np.linspace(0, len(points) - 1, limit).round().astype(int)]
-
-
-def _training_table(key: str, title: str, curves: Mapping[str, list[tuple[float, float]]]) -> Table:
-    steps = sorted({x for points in curves.values() for x, _ in _thinned(points, 25)})
-    lookup = {name: dict(points) for name, points in curves.items()}
-    rows = tuple(
-        (Cell(f"{step:g}", step, "number"), *(_logged(lookup[name].get(step)) for name in curves))
-        for step in steps
-    )
-    titles = ("Step", *(words.label(name) for name in curves))
-    return Table(key, title, headings(titles, 0), rows, "At most 25 steps per curve.")
-
-
-def _logged(value: float | None) -> Cell:
-    return Cell("–", None, "muted") if value is None else Cell(f"{value:.4g}", value, "number")
