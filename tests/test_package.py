@@ -43,6 +43,18 @@ def test_the_names_and_settings_of_all_methods_import_nothing_heavy() -> None:
     assert in_a_new_process(code) == "[]"
 
 
+def test_stages_that_read_the_same_data_warn_once() -> None:
+    code = (
+        "import warnings, detoxlab.cli as cli\n"
+        "from detoxlab.data.source import LeftOutWarning\n"
+        "cli._settle(); warnings.simplefilter('always')\n"
+        "for text in ('one', 'one', 'two'): warnings.warn(text, LeftOutWarning)\n"
+        "warnings.warn('a library says', DeprecationWarning)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["warning: one", "warning: two"]
+
+
 def test_imports_follow_the_layers() -> None:
     subprocess.run(
         [Path(sys.executable).parent / "lint-imports", "--no-cache"],

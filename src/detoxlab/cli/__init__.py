@@ -65,12 +65,21 @@ def _settle() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    warnings.showwarning = _one_line  # type: ignore[assignment]
+    warnings.showwarning = _OneLine()  # type: ignore[assignment]
 
 
-def _one_line(message: Warning | str, category: type[Warning], *_place: Any) -> None:
-    if category.__module__.startswith("detoxlab") or category is UserWarning:
-        typer.echo(f"warning: {message}", err=True)
+class _OneLine:
+    """Shows our warnings, each once, though the stages of a recipe may read the same data."""
+
+    def __init__(self) -> None:
+        self.shown: set[str] = set()
+
+    def __call__(self, message: Warning | str, category: type[Warning], *_place: Any) -> None:
+        line = f"warning: {message}"
+        is_ours = category.__module__.startswith("detoxlab") or category is UserWarning
+        if is_ours and line not in self.shown:
+            self.shown.add(line)
+            typer.echo(line, err=True)
 
 
 def _explain(error: OSError) -> str:
