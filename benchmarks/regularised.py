@@ -158,9 +158,9 @@ class Turning(TrainerCallback):  # type: ignore[misc]
 
 
 def clock_of(device: str) -> Callable[[], float]:
-    """Processor seconds of this thread; with a GPU seconds, when it has done all its work."""
+    """Processor seconds of all threads, which take turns; with a GPU seconds, its work done."""
     if not device.startswith("cuda"):
-        return time.thread_time
+        return time.process_time
 
     def synchronised() -> float:
         torch.cuda.synchronize()

@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 import torch
 from shouting import shouting, texts
-from tiny import dialogues, save_tiny, tiny_lm
+from tiny import dialogue, dialogues, save_tiny, tiny_lm
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from trl.trainer.utils import add_fused_lm_head
 
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import SFT, DialogueSplit, Regularised, SFTConfig, load_method
+from detoxlab.generate.engine import PromptTruncatedWarning
+from detoxlab.methods import (
+    SFT,
+    DialogueSplit,
+    Regularised,
+    SFTConfig,
+    load_method,
+    regularised_domain,
+)
 from detoxlab.methods.base import MethodConfig
 from detoxlab.methods.regularised import RegularisedConfig
 from detoxlab.methods.regularised_forward import Joined
@@ -82,6 +90,37 @@ def test_a_constraint_that_is_met_changes_nothing(tmp_path: Path) -> None:
     assert adapter_bytes(idle) == adapter_bytes(plain)
 
 
+def test_one_that_each_prompt_meets_changes_nothing(tmp_path: Path) -> None:
+    """By what the head expects of each; the regulariser stays at work, for one may come."""
+    plain = fitted(tmp_path / "sft", SFT(SFTConfig(**FAST, max_steps=8)))
+    asked = {"loud": {"required": 0.01, "per_prompt": True}}
+    idle = regularised(tmp_path / "idle", domains=asked, sampled_rows=0)
+    assert not any(row["met"] for row in iterations(idle))
+    assert adapter_bytes(idle) == adapter_bytes(plain)
+
+
+def test_dialogues_as_long_as_the_context_are_read_as_they_were_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = []
+    reading = regularised_domain.read_features
+
+    def read(lm: Any, output: Any, samples: Any, length: int) -> Any:
+        longest.append(max(len(one.prompt_ids) + len(one.ids) for one in samples))
+        return reading(lm, output, samples, length)
+
+    monkeypatch.setattr(regularised_domain, "read_features", read)
+    lm = tiny_lm()
+    asked = "you fool " * 28
+    data = DialogueSplit([dialogue(asked[:-i], "I AM", name=f"d{i}") for i in range(1, 9)])
+    config = RegularisedConfig(
+        **(SETTINGS | {"domains": {"*": {}}, "max_steps": 2, "max_length": lm.context_length})
+    )
+    with pytest.warns(PromptTruncatedWarning, match="6 of 8 prompts are longer"):
+        fitted(tmp_path / "run", Regularised(config), data, lm)
+    assert max(longest) == lm.context_length
+
+
 def test_one_that_cannot_be_met_says_so(tmp_path: Path) -> None:
     never = [{"scorer": "shouting", "threshold": 0.05}]
     with pytest.raises(TrainingError, match=r"none of 48 responses.*acceptance 0.*threshold"):
@@ -103,8 +142,15 @@ def test_the_first_step_is_at_the_anchor_and_then_it_moves(tmp_path: Path) -> No
     assert (first["domain"], first["drawn"], first["buffer"]) == ("loud", 48, 48)
     assert second["buffer"] == 96
     assert 0 < first["acceptance"] < 1
-    assert first["held_out_responses"] == 4  # to 2 of 24 beginnings, drawn twice each
+    assert "held_out_auroc" not in first  # all texts begin alike: no beginning is unseen
     assert (run.path / "auxiliary" / "loud" / "head.safetensors").is_file()
+
+
+def test_beginnings_that_no_head_is_fitted_on_tell_how_good_it_is(tmp_path: Path) -> None:
+    run = regularised(tmp_path / "run", prompt_tokens=12, max_steps=2, iterations=1)
+    (row,) = iterations(run)
+    assert row["held_out_responses"] == 4  # to 2 of 24 beginnings, drawn twice each
+    assert [one["position"] for one in row["held_out_positions"]] == [*range(1, 9)]
 
 
 def acceptance(lm: LanguageModel) -> float:
@@ -136,6 +182,7 @@ def test_it_learns_loud_texts_and_speaks_less_loudly(tmp_path: Path) -> None:
         {"anchor": "current", "schedule": "parallel", "top_k": None},
         {"schedule": "parallel", "gradient_accumulation": 2},
         {"domains": {"*": {"required": 0.97, "dual_rate": 2.0, "retention": 0.5}}},
+        {"domains": {"loud": {"required": 0.97, "per_prompt": True}}, "top_k": None},
         {"kl_budget": 1e-9, "max_steps": 12, "iterations": 1},
         {"draws": {"k": 2, "max_new_tokens": 8, "temperature": 1.3}},
     ],
@@ -151,7 +198,7 @@ def test_every_setting_trains(tmp_path: Path, settings: dict[str, Any]) -> None:
         assert (run.path / "targets-loud.safetensors").is_file() == ("top_k" not in settings)
     else:
         assert seen == {1, 2}
-    if "domains" in settings:
+    if "*" in settings.get("domains", {}):
         weights = [r["weight"] for r in iterations(run) if r["domain"] == "loud"]
         assert weights[1] > weights[0] > 3.0
 

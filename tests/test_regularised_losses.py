@@ -71,6 +71,25 @@ def test_an_expectation_is_met_exactly_and_at_the_least_divergence() -> None:
             assert kl(other, BASE.sequence_log_probs()) > least
 
 
+def test_an_expectation_of_each_prompt_is_met_by_each_and_left_where_it_is_met_already() -> None:
+    """Two prompts: one accepted too rarely, one often enough, which over both would be enough."""
+    often = BASE.acceptances(oracle(2, 0.95))
+    log_prompt_2 = torch.stack([R[0][0], often[0][0]]).log()
+    tilt = Tilt(required=0.9, acceptance=0.5, per_prompt=True)
+    assert float(often[0]) > 0.9 > PI
+    assert tilt.asks(log_prompt_2).tolist() == [True, False]
+    count = len(IDEAL)
+    both = tilt.of_prompts(log_prompt_2.repeat_interleave(count))
+    logits = torch.cat([IDEAL, next_logits(often)])
+    log_q = full_target(BASE.log_p().repeat(2, 1), logits, both)
+    alone = full_target(BASE.log_p(), IDEAL, Tilt(required=0.9, acceptance=PI))
+    assert torch.allclose(log_q[:count], alone, atol=1e-6)
+    weights = tilt.prefix_weights(LOG_PREFIX_R, log_prompt_2[:1].expand(len(LOG_PREFIX_R)))
+    domain = Tilt(required=0.9, acceptance=PI).prefix_weights(LOG_PREFIX_R, LOG_PREFIX_R[:1])
+    assert torch.allclose(weights, domain, atol=1e-6)
+    assert Tilt(required=0.9, acceptance=PI).asks(log_prompt_2).all()
+
+
 def test_an_expectation_of_one_is_the_hard_constraint() -> None:
     hard = full_target(BASE.log_p(), IDEAL, Tilt())
     assert torch.allclose(

@@ -41,7 +41,7 @@ class HeadSettings(Settings):
         "in Meng et al. 2022",
     )
     steps: int = Field(default=200, ge=1, description="optimizer steps per fit")
-    batch_size: int = Field(default=64, ge=1, description="responses per step")
+    batch_size: int = Field(default=64, ge=2, description="responses per step")
     learning_rate: float = Field(default=2e-3, gt=0, description="AdamW's, falling to 0")
     weight_decay: float = Field(default=0.3, ge=0, description="AdamW's")
     consistency: float = Field(

@@ -1,7 +1,6 @@
 """Labelled responses, and what the auxiliary head reads of them."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,19 +55,23 @@ def labelled(
     return samples, float(verdicts.unscored_N.mean()) if samples else 0.0
 
 
-def acceptance_rate(samples: Sequence[Sample], weights_N: Tensor | None = None) -> float:
-    """The share of accepted samples, smoothed: (accepted + 1/2) / (N + 1), in (0, 1).
+def accepted_share(samples: Sequence[Sample], weights_N: Tensor) -> float:
+    """The share of accepted samples, by weights with mean 1 as `importance_weights` gives them."""
+    accepted_N = torch.tensor([sample.accepted for sample in samples], dtype=torch.float64)
+    return float((accepted_N * weights_N.cpu()).mean())
+
+
+def acceptance_rate(samples: Sequence[Sample], weights_N: Tensor) -> float:
+    """That share, smoothed: (accepted + 1/2) / (N + 1), in (0, 1).
 
     Raises `TrainingError` when none is accepted: such a constraint cannot be learnt.
     """
-    accepted_N = torch.tensor([sample.accepted for sample in samples], dtype=torch.float64)
-    if not bool(accepted_N.any()):
+    if not any(sample.accepted for sample in samples):
         raise TrainingError(
             f"none of {len(samples)} responses meets the constraint (acceptance 0)",
             remedy="Draw more of them, raise a threshold, or drop a condition.",
         )
-    total = float(accepted_N.sum() if weights_N is None else (accepted_N * weights_N.cpu()).sum())
-    return (total + 0.5) / (len(samples) + 1)
+    return (len(samples) * accepted_share(samples, weights_N) + 0.5) / (len(samples) + 1)
 
 
 @dataclass(frozen=True)
@@ -161,8 +164,8 @@ def drawn_from(
 
 def log_weights(samples: Sequence[Sample], features: Features) -> Tensor:
     """log p(y) - log s(y), (N,): how much likelier each sample is now than when it was drawn."""
-    log_s_N = torch.tensor([sample.log_s or math.nan for sample in samples], dtype=torch.float64)
-    return features.log_p_N - log_s_N.nan_to_num(0.0).to(features.log_p_N.device)
+    log_s_N = torch.tensor([sample.log_s for sample in samples], dtype=torch.float64)
+    return features.log_p_N - log_s_N.to(features.log_p_N.device)
 
 
 def _alike(samples: Sequence[Sample]) -> Iterator[list[int]]:

@@ -51,12 +51,12 @@ def fit_auxiliary(
     drawn = draw_generations(lm, prompts, config.draws, run, chat=config.chat, seed=config.seed)
     samples, unscored = labelled(oracle, *drawn)
     train, held_out = _divided(config, prompts, samples)
-    acceptance = acceptance_rate(train)
-    head = new_head(config.head, output, acceptance, seed=config.seed)
     length = config.draws.max_new_tokens
     features = read_features(lm, output, train, length)
     train = drawn_from(train, features, output, config.draws.temperature)
     weights_N = importance_weights(log_weights(train, features))
+    acceptance = acceptance_rate(train, weights_N)
+    head = new_head(config.head, output, acceptance, seed=config.seed)
     with (
         progress("fitting the auxiliary model", config.head.steps) as advance,
         trackers(config.report_to, run.path) as send,

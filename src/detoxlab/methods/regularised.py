@@ -46,6 +46,10 @@ class DomainSettings(Settings):
         lt=1,
         description="share of responses to be accepted, over the domain; none: all of them",
     )
+    per_prompt: bool = Field(
+        default=False,
+        description="required holds for each prompt, by the head's R(x), not over the domain",
+    )
     strength: float = Field(
         default=1.0, gt=0, description="exponent of R in a hard constraint; 1: the projection"
     )
@@ -55,7 +59,7 @@ class DomainSettings(Settings):
         description="lambda grows by exp(rate (required - accepted)) per iteration; 0: fixed",
     )
     weight_limits: tuple[float, float] = Field(
-        default=(0.1, 30.0), description="between which the dual ascent keeps lambda"
+        default=(0.1, 30.0), description="between which the dual ascent keeps lambda; low, high"
     )
     retention: float = Field(
         default=0.0, ge=0, description="weight of KL(base || policy) on this domain's responses"
@@ -65,9 +69,15 @@ class DomainSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _dual_needs_a_requirement(self) -> "DomainSettings":
+    def _consistent(self) -> "DomainSettings":
         if self.dual_rate and self.required is None:
             raise ValueError("dual_rate without required: say which share is to be accepted")
+        if self.per_prompt and self.required is None:
+            raise ValueError("per_prompt without required: a hard constraint holds for each anyway")
+        if self.strength != 1.0 and self.required is not None:
+            raise ValueError("strength with required: it is the exponent of a hard constraint")
+        if self.weight_limits[0] > self.weight_limits[1]:
+            raise ValueError(f"weight_limits {self.weight_limits}: the lower one comes first")
         return self
 
 
@@ -86,7 +96,8 @@ class RegularisedConfig(SFTConfig):
     anchor: Literal["snapshot", "reference", "current"] = Field(
         default="snapshot",
         description="what is projected: the policy at the start of the iteration, the base, or "
-        "the policy as it is, which drifts unless an iteration is 30 steps at most",
+        "the policy as it is, which drifts unless an iteration is 30 steps at most; the base is "
+        "drawn from once, in the one iteration there is",
     )
     schedule: Literal["sequential", "parallel"] = Field(
         default="sequential",
@@ -98,10 +109,13 @@ class RegularisedConfig(SFTConfig):
     kl_budget: float | None = Field(
         default=None,
         gt=0,
-        description="nats per token between policy and snapshot that end an iteration early",
+        description="nats per token between policy and snapshot, the anchor, that end an iteration "
+        "early",
     )
     draws: DrawSettings = Field(
-        default=DrawSettings(k=4), description="how the anchor's responses are drawn; top_p is 1"
+        default=DrawSettings(k=4),
+        description="how the anchor's responses are drawn; top_p is 1; as many tokens of a text as "
+        "a response has at most are regularised, the rest is learnt as it is",
     )
     prompts: int = Field(default=256, ge=1, description="beginnings of data drawn from, each time")
     prompt_tokens: int = Field(
@@ -114,7 +128,8 @@ class RegularisedConfig(SFTConfig):
         default=2,
         ge=0,
         description="responses of the anchor beside each batch, whose prefixes are regularised "
-        "with weights that make the estimate of KL(q || policy) unbiased",
+        "with the weights that they have under q (exact for strength 1 and draws at temperature "
+        "1 by the anchor itself)",
     )
     top_k: int | None = Field(
         default=64,
@@ -133,6 +148,16 @@ class RegularisedConfig(SFTConfig):
         if draws.top_p < 1:
             raise ValueError(f"draws.top_p is {draws.top_p}: it must be 1, see `auxiliary`")
         return draws
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> "RegularisedConfig":
+        if self.kl_budget is not None and self.anchor != "snapshot":
+            raise ValueError(f"kl_budget with anchor {self.anchor}: it ends iterations of snapshot")
+        if self.anchor == "reference" and self.schedule == "parallel":
+            raise ValueError("schedule parallel with anchor reference: it has one iteration")
+        if self.anchor == "reference" and any(d.dual_rate for d in self.domains.values()):
+            raise ValueError("dual_rate with anchor reference: it has one iteration")
+        return self
 
     @property
     def training_scorers(self) -> tuple[str, ...]:

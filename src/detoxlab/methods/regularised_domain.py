@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from detoxlab.generate import LocalEngine
 from detoxlab.methods.auxiliary_fitting import Fit, evaluate_head
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, load_head, save_head
 from detoxlab.methods.auxiliary_samples import (
+    Features,
     Sample,
     acceptance_rate,
+    accepted_share,
     drawn_from,
     labelled,
     log_weights,
@@ -34,6 +37,7 @@ from detoxlab.methods.regularised_losses import (
 from detoxlab.methods.regularised_targets import Projection, TargetCache
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer
+from detoxlab.progress import say
 from detoxlab.records import Generation, Prompt, Sampling
 
 STATE = "state.json"
@@ -100,8 +104,10 @@ class DomainState:
     def save(self, folder: Path) -> None:
         """Write the state into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / HEAD, ignore_errors=True)
         if self.head is not None:
             save_head(self.head, folder / HEAD)
+        (folder / TARGETS).unlink(missing_ok=True)
         if self.targets is not None:
             self.targets.save(folder / TARGETS)
         plain = {"weight": self.weight, "acceptance": self.acceptance, "met": self.met}
@@ -138,7 +144,10 @@ class ConstrainedDomain:
     ) -> None:
         self.name, self.config, self.settings = name, config, settings
         self.openings = list(openings)
-        self.held_out = {name for name, _ in self.openings[HELD_OUT - 1 :: HELD_OUT]}
+        aside = self.openings[HELD_OUT - 1 :: HELD_OUT]
+        self.held_out = {name for name, _ in aside}
+        fitted = {ids for name, ids in self.openings if name not in self.held_out}
+        self.unseen = {name for name, ids in aside if ids not in fitted}
         self.chat = chat
         self.oracle = Oracle(settings.conditions or config.conditions)
         self.state = DomainState(settings.weight)
@@ -152,7 +161,12 @@ class ConstrainedDomain:
         """The factor of the constraint, at the acceptance that was measured."""
         if self.settings.required is None:
             return Tilt(self.settings.strength)
-        return Tilt(required=self.settings.required, acceptance=state.acceptance)
+        settings = self.settings
+        return Tilt(
+            required=settings.required,
+            acceptance=state.acceptance,
+            per_prompt=settings.per_prompt,
+        )
 
     def refreshed(
         self, lm: LanguageModel, output: OutputLayer, before: DomainState, iteration: int
@@ -163,16 +177,24 @@ class ConstrainedDomain:
         Raises `TrainingError` when nothing of what was drawn is accepted.
         """
         fresh, unscored = self._draw(lm, iteration)
-        measured = sum(sample.accepted for sample in fresh) / len(fresh)
         required, oldest = self.settings.required, iteration - self.config.age_limit
+        samples = [s for s in before.samples if s.iteration > oldest] + fresh
+        features = read_features(lm, output, samples, self.config.draws.max_new_tokens)
+        samples = drawn_from(samples, features, output, self.config.draws.temperature)
+        log_weights_N = log_weights(samples, features)
+        weights_M = importance_weights(log_weights_N[-len(fresh) :])
+        measured = accepted_share(fresh, weights_M)
         state = DomainState(
             weight=self._weight(before.weight, measured),
-            acceptance=acceptance_rate(fresh),
-            met=measured >= (1.0 if required is None else required),
-            samples=[s for s in before.samples if s.iteration > oldest] + fresh,
+            acceptance=acceptance_rate(fresh, weights_M),
+            met=measured >= (1.0 if required is None or self.settings.per_prompt else required),
+            samples=samples,
             head=before.head,
         )
-        report = {} if state.met else self._fit(lm, output, state, iteration)
+        report = {}
+        if not state.met:
+            weights_N = importance_weights(log_weights_N)
+            report = self._fit(output, state, features, weights_N, iteration)
         return state, {
             "iteration": iteration,
             "domain": self.name,
@@ -203,6 +225,7 @@ class ConstrainedDomain:
         config = self.config
         order = np.random.default_rng([config.seed, iteration]).permutation(len(self.openings))
         chosen = dict(sorted(self.openings[i] for i in order[: config.prompts]))
+        say(f"iteration {iteration}, {self.name}: {len(chosen) * config.draws.k} responses to draw")
         engine = OpeningEngine(
             lm,
             chosen,
@@ -211,46 +234,51 @@ class ConstrainedDomain:
             iteration=iteration,
             next_turn_markers=lm.next_turn_markers if self.chat else (),
         )
-        return labelled(
-            self.oracle, engine.draw(config.draws.sampling(config.seed)), chosen, iteration
-        )
+        sampling = config.draws.sampling(config.seed)
+        read = {name: engine.context_ids(Prompt(name, "", "opening"), sampling) for name in chosen}
+        return labelled(self.oracle, engine.draw(sampling), read, iteration)
 
     def _fit(
-        self, lm: LanguageModel, output: OutputLayer, state: DomainState, iteration: int
+        self,
+        output: OutputLayer,
+        state: DomainState,
+        features: Features,
+        weights_N: Tensor,
+        iteration: int,
     ) -> dict[str, Any]:
         """Fit a copy of the state's head on its buffer, and put it there.
 
         Returns how good it is on the responses to beginnings that no head was ever fitted on.
         """
         config = self.config
-        features = read_features(lm, output, state.samples, config.draws.max_new_tokens)
-        state.samples = drawn_from(state.samples, features, output, config.draws.temperature)
-        weights_N = importance_weights(log_weights(state.samples, features))
         head = new_head(config.head, output, state.acceptance, seed=config.seed)
         if state.head is not None:
             head.load_state_dict(state.head.state_dict())
-        aside_N = self._aside(state.samples, lm.device)
+        aside_N = _of_prompts(state.samples, self.held_out)
+        if bool(aside_N.all()):
+            aside_N = torch.zeros_like(aside_N)
         seed = config.seed + iteration
         Fit(head, output, features.part(~aside_N), weights_N[~aside_N], config.head, seed).run()
         state.head = head
         if self._keeps_targets(iteration):
             projection = Projection(output, head, self.tilt(state), config.top_k)
             state.targets = projection.of_samples(features, len(state.samples) - len(state.fresh))
-        if not bool(aside_N.any()):
+        unseen_N = aside_N & _of_prompts(state.samples, self.unseen)
+        if not bool(unseen_N.any()):
             return {}
-        report = evaluate_head(head, output, features.part(aside_N))
+        report = evaluate_head(head, output, features.part(unseen_N))
         return {f"held_out_{key}": report[key] for key in REPORTED}
-
-    def _aside(self, samples: Sequence[Sample], device: torch.device) -> Tensor:
-        """Which of the samples only tell how good the head is, (N,); never all of them."""
-        aside = [sample.prompt_id in self.held_out for sample in samples]
-        return torch.tensor([is_aside and not all(aside) for is_aside in aside], device=device)
 
     def _keeps_targets(self, iteration: int) -> bool:
         """Whether the model that drew will be the anchor when the samples are read."""
         config = self.config
         stays = config.anchor != "current" and config.top_k is not None
         return stays and (config.schedule == "sequential" or iteration == 1)
+
+
+def _of_prompts(samples: Sequence[Sample], names: Collection[str]) -> Tensor:
+    """Which of the samples answer these beginnings, (N,)."""
+    return torch.tensor([sample.prompt_id in names for sample in samples])
 
 
 def constrained(

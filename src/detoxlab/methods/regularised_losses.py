@@ -14,7 +14,7 @@ paper leaves buckets, weights of prefixes and the stopped gradient open: docs/re
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,17 +31,29 @@ class Tilt:
     A hard constraint has factor R ** strength (NADO, eq. 3, at strength 1). Where the
     expectation of acceptance shall be `required` and is `acceptance`, the factor is
     a R + b (1 - R) with a = required / acceptance, b = (1 - required) / (1 - acceptance).
+    It holds over a domain, or with `per_prompt` for each prompt: `of_prompts`.
     """
 
     strength: float = 1.0
     required: float | None = None
-    acceptance: float | None = None
+    acceptance: float | Tensor | None = None
+    per_prompt: bool = False
+
+    def of_prompts(self, log_prompt_N: Tensor) -> "Tilt":
+        """The tilt at prefixes of prompts with these log R(x), (N,): theirs is the acceptance."""
+        return replace(self, acceptance=log_prompt_N.exp()) if self.per_prompt else self
+
+    def asks(self, log_prompt_N: Tensor) -> Tensor:
+        """Whether anything is asked for at these prefixes, (N,): not where the prompt meets it."""
+        if self.per_prompt and self.required is not None:
+            return log_prompt_N.exp() < self.required
+        return torch.ones_like(log_prompt_N, dtype=torch.bool)
 
     def log_factor(self, log_accept: Tensor, log_reject: Tensor) -> Tensor:
         """Elementwise log factor from log R and log(1 - R)."""
         if self.required is None or self.acceptance is None:
             return self.strength * log_accept
-        log_a, log_b = self._log_ab(self.required, self.acceptance)
+        log_a, log_b = self._log_ab(self.required, self.acceptance, log_accept.ndim)
         if self.required == 1.0:
             return log_a + log_accept
         return torch.logaddexp(log_a + log_accept, log_b + log_reject)
@@ -56,11 +68,19 @@ class Tilt:
             weights_N = (log_accept_N - log_prompt_N).exp()
         else:
             log_reject_N = torch.log1p(-log_accept_N.exp().clamp(max=1 - 1e-7))
-            weights_N = self.log_factor(log_accept_N, log_reject_N).exp()
+            tilt = self.of_prompts(log_prompt_N)
+            weights_N = tilt.log_factor(log_accept_N, log_reject_N).exp()
         return weights_N.masked_fill(log_accept_N < math.log(LOWEST_ACCEPTANCE), 0.0)
 
     @staticmethod
-    def _log_ab(required: float, acceptance: float) -> tuple[float, float]:
+    def _log_ab(
+        required: float, acceptance: float | Tensor, axes: int
+    ) -> tuple[float | Tensor, float | Tensor]:
+        """log a and log b; of N prompts (N, 1, ...), with as many axes as what they change."""
+        if isinstance(acceptance, Tensor):
+            pi = acceptance.clamp(LOWEST_ACCEPTANCE, 1 - SMALLEST_TAIL)
+            pi = pi.reshape(-1, *[1] * (axes - 1))
+            return (required / pi).log(), ((1 - required) / (1 - pi)).log()
         b = (1 - required) / (1 - acceptance)
         return math.log(required / acceptance), math.log(b) if b > 0 else -math.inf
 

@@ -22,8 +22,10 @@ from detoxlab.methods.regularised_targets import (
     Stretch,
     TargetCache,
     Targets,
+    of_prompts,
 )
 from detoxlab.models.hidden import OutputLayer
+from detoxlab.progress import say
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,7 @@ class Penalty:
             targets = cache.of(numbers)
         else:
             targets = self._targets(domain, stretches, places.of_batch(hidden))
-        spans = torch.tensor([s.stop - s.start for s in stretches], device=hidden.device)
-        log_prompt_P = targets.log_accept_P[places.first_P].repeat_interleave(spans)
+        log_prompt_P = of_prompts(targets.log_accept_P, places.first_P)
         weights_P = domain.tilt(domain.state).prefix_weights(targets.log_accept_P, log_prompt_P)
         return self._divergence(targets, places, outputs, hidden, weights_P)
 
@@ -217,7 +218,7 @@ class Penalty:
         chosen_P = self.output.at(hidden_PD, places.next_P[:, None])[:, 0]
         log_norm_P = chosen_P - places.of_batch(outputs.log_probs).float()
         log_p_PB = targets.policy_log_probs(self.output, hidden_PD, log_norm_P)
-        kl_P = divergence(targets.log_q_PB, log_p_PB)
+        kl_P = divergence(targets.log_q_PB, log_p_PB).masked_fill(~targets.asked_P, 0.0)
         if counts:
             self._count(kl_P.detach(), targets, log_p_PB.detach())
         return (kl_P if weights_P is None else weights_P * kl_P).sum()
@@ -265,6 +266,7 @@ class Penalty:
         size, numbers = self.config.batch_size, range(len(self.tagged.domains))
         parts, counts = list[Targets](), [0] * len(numbers)
         mine = self._stretches(numbers, domain.name)
+        say(f"targets of {len(mine)} texts of {domain.name} to make, once")
         for start in range(0, len(mine), size):
             stretches = [stretch for _, _, stretch in mine[start : start + size]]
             parts.append(self._targets(domain, stretches))

@@ -86,13 +86,15 @@ class Targets:
     """What is asked for at P prefixes: over the whole vocabulary, or candidates and a tail.
 
     `log_q_PB` is the projected anchor, `log_p_PB` the anchor itself, `log_accept_P` log R of
-    the prefix. `ids_PK` are the candidates; it has no columns for the whole vocabulary.
+    the prefix. `ids_PK` are the candidates; it has no columns for the whole vocabulary. Where
+    `asked_P` is False, the prompt meets its requirement: nothing is asked for.
     """
 
     ids_PK: Tensor
     log_q_PB: Tensor
     log_p_PB: Tensor
     log_accept_P: Tensor
+    asked_P: Tensor
 
     def __len__(self) -> int:
         return len(self.log_q_PB)
@@ -164,10 +166,14 @@ class Projection:
     def targets(self, hidden_PD: Tensor, next_P: Tensor, first_P: Tensor) -> Targets:
         """The targets at prefixes with these hidden states of the anchor."""
         log_accept_P = self._log_acceptance(hidden_PD, next_P, first_P)
+        log_prompt_P = of_prompts(log_accept_P, first_P)
         parts = [
-            self._targets(hidden, log_accept)
-            for hidden, log_accept in zip(
-                torch.split(hidden_PD, POSITIONS), torch.split(log_accept_P, POSITIONS), strict=True
+            self._targets(*part)
+            for part in zip(
+                torch.split(hidden_PD, POSITIONS),
+                torch.split(log_accept_P, POSITIONS),
+                torch.split(log_prompt_P, POSITIONS),
+                strict=True,
             )
         ]
         return Targets.joined(parts)
@@ -192,18 +198,28 @@ class Projection:
             log_accept_P[first_P] = log_s
         return log_accept_P
 
-    def _targets(self, hidden_PD: Tensor, log_accept_P: Tensor) -> Targets:
+    def _targets(self, hidden_PD: Tensor, log_accept_P: Tensor, log_prompt_P: Tensor) -> Targets:
+        tilt, asked_P = self.tilt.of_prompts(log_prompt_P), self.tilt.asks(log_prompt_P)
         log_p_PV = torch.log_softmax(self.output(hidden_PD), dim=-1)
         if self.top_k is None or self.top_k >= log_p_PV.shape[1]:
             none_P0 = torch.empty(len(hidden_PD), 0, dtype=torch.long, device=hidden_PD.device)
             log_q_PV = log_p_PV
             if self.head is not None:
-                log_q_PV = full_target(log_p_PV, self.head(hidden_PD), self.tilt)
-            return Targets(none_P0, log_q_PV, log_p_PV, log_accept_P)
+                log_q_PV = full_target(log_p_PV, self.head(hidden_PD), tilt)
+            return Targets(none_P0, log_q_PV, log_p_PV, log_accept_P, asked_P)
         best_PK = log_p_PV.topk(self.top_k, dim=-1)
         log_p_PB = with_tail(best_PK.values)
         log_q_PB = log_p_PB
         if self.head is not None:
             r_PK = self.head.at(hidden_PD, best_PK.indices)
-            log_q_PB = bucketed_target(log_p_PB, r_PK, log_accept_P, self.tilt)
-        return Targets(best_PK.indices, log_q_PB, log_p_PB, log_accept_P)
+            log_q_PB = bucketed_target(log_p_PB, r_PK, log_accept_P, tilt)
+        return Targets(best_PK.indices, log_q_PB, log_p_PB, log_accept_P, asked_P)
+
+
+def of_prompts(log_accept_P: Tensor, first_P: Tensor) -> Tensor:
+    """log R of each prefix's prompt: that of the newest prefix that has read it alone.
+
+    >>> of_prompts(torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([True, False, True, False]))
+    tensor([1., 1., 3., 3.])
+    """
+    return log_accept_P[first_P][first_P.cumsum(dim=0) - 1]

@@ -220,7 +220,8 @@ class RegularisedTrainer(Trainer):
         joined = Joined(model, penalty.rows_of(beside), lm.pad_id)
         with watching_hidden_states(lm) as watched:
             loss = super().compute_loss(joined, inputs, *args, **kwargs)
-        term = penalty.term(numbers.tolist(), beside, joined.outputs, watched.take())
+        with self.accelerator.autocast():  # as the outputs were made
+            term = penalty.term(numbers.tolist(), beside, joined.outputs, watched.take())
         learnt = kwargs.get("num_items_in_batch")
         if learnt is None:
             learnt = (inputs["labels"][:, 1:] != IGNORED).sum()

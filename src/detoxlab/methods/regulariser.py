@@ -165,5 +165,6 @@ class Regulariser:
                 publish_head(
                     state.head,
                     self.run.path / AUXILIARY / name,
-                    facts(conditions, self.lm, state.acceptance),
+                    facts(conditions, self.lm, state.acceptance)
+                    | {"anchor": self.config.anchor, "iteration": self.flow.iteration},
                 )
