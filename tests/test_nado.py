@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from shouting import prompts, register, shouting
 from tiny import save_tiny, tiny_lm, tiny_model, tiny_tokenizer
+from torch import Tensor
 
 from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
 from detoxlab.generate import LocalEngine
@@ -18,6 +19,7 @@ from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.methods.auxiliary_samples import (
     Sample,
     acceptance_rate,
+    accepted_share,
     read_features,
     sequence_log_probs,
 )
@@ -26,9 +28,10 @@ from detoxlab.methods.training.log import TrainLog
 from detoxlab.methods.training.trackers import TRACKERS
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.models.hidden import output_layer
+from detoxlab.models.likelihood import Reweight
 from detoxlab.pipeline import measure_model
 from detoxlab.recipe import MeasureSettings, PromptSettings
-from detoxlab.records import Sampling
+from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
 from detoxlab.steering import load_steering
 from detoxlab.steering.nado import Nado
@@ -50,6 +53,7 @@ SETTINGS: dict[str, Any] = {
     "chat": False,
     "validation": 0.25,
 }
+STEPS = 6  # that are drawn
 
 
 def fitted(folder: Path, lm: LanguageModel | None = None, count: int = 48, **settings: Any) -> Run:
@@ -58,6 +62,11 @@ def fitted(folder: Path, lm: LanguageModel | None = None, count: int = 48, **set
     with run.writing():
         assert Auxiliary(config).fit(lm or tiny_lm(), prompts(count), run) == folder / "auxiliary"
     return run
+
+
+def unlike(count: int) -> list[Prompt]:
+    """Prompts of unlike length, the shortest first, so that all but one of a batch are padded."""
+    return [Prompt(f"u{i}", "so what" + " then" * i, "test") for i in range(count)]
 
 
 def quiet_share(lm: LanguageModel, steering: Nado | None = None) -> float:
@@ -133,7 +142,10 @@ def test_several_conditions_hold_at_once_and_the_unread_is_not_accepted() -> Non
 
 def test_the_acceptance_rate_is_smoothed_and_never_0() -> None:
     samples = [Sample("p", (1,), (2,), accepted) for accepted in (True, False, False)]
-    assert acceptance_rate(samples) == pytest.approx(1.5 / 4)
+    assert acceptance_rate(samples, torch.ones(3)) == pytest.approx(1.5 / 4)
+    tempered = torch.tensor([2.0, 0.5, 0.5])  # the accepted one is likelier than it was drawn
+    assert accepted_share(samples, tempered) == pytest.approx(2 / 3)
+    assert acceptance_rate(samples, tempered) == pytest.approx(2.5 / 4)
 
 
 def test_features_are_the_models_own_log_probabilities() -> None:
@@ -165,27 +177,84 @@ def test_decoding_follows_the_head_and_strength_0_changes_nothing(run: Run) -> N
     assert pushed >= steered > plain + 0.1
 
 
-def test_a_step_is_the_formula(tmp_path: Path) -> None:
-    """log p + strength * log R, at every prompt of a padded batch."""
-    lm = tiny_lm()
-    table = output_layer(lm).weight_VD
+class Watched:
+    """A steering that keeps the logits (B, V) which it makes of each forward pass."""
+
+    id = "watched"
+    training_scorers = ()
+
+    def __init__(self, steering: Nado) -> None:
+        self.inner, self.steps = steering, list[Tensor]()
+
+    @contextlib.contextmanager
+    def steering(self, lm: LanguageModel) -> Iterator[Reweight]:
+        with self.inner.steering(lm) as reweight:
+
+            def kept(logits: Tensor) -> Tensor:
+                self.steps.append(reweight(logits))
+                return self.steps[-1]
+
+            yield kept
+
+
+def random_head(folder: Path, lm: LanguageModel) -> AuxiliaryHead:
+    """A head that asks for something at every token, in `folder`."""
+    table_VD = output_layer(lm).weight_VD
     torch.manual_seed(0)
-    head = AuxiliaryHead(HeadShape(table.shape[1], table.shape[0]), table)
+    head = AuxiliaryHead(HeadShape(table_VD.shape[1], table_VD.shape[0]), table_VD)
     torch.nn.init.normal_(head.out.weight)
-    save_head(head, tmp_path)
-    with Nado.load(tmp_path, strength=2.0).steering(lm) as reweighted, torch.no_grad():
-        outputs = lm.model(torch.tensor([[5, 6, 7]]), output_hidden_states=True)
-        logits = reweighted(outputs.logits[:, -1])
-    r = head(outputs.hidden_states[-1][:, -1])
-    expected = outputs.logits[:, -1] + 2 * torch.nn.functional.logsigmoid(r)
-    assert torch.allclose(logits, expected, atol=1e-5)
+    save_head(head, folder)
+    return head
+
+
+@torch.no_grad()
+def alone(lm: LanguageModel, head: AuxiliaryHead, ids: Sequence[int], strength: float) -> Tensor:
+    """log p + strength * log R (T, V) after each token of one row, unpadded and without a cache."""
+    outputs = lm.model(torch.tensor([list(ids)]), output_hidden_states=True, use_cache=False)
+    r_TV = head(outputs.hidden_states[-1][0])
+    made: Tensor = outputs.logits[0] + strength * torch.nn.functional.logsigmoid(r_TV)
+    return made
+
+
+def test_a_step_is_the_formula(tmp_path: Path) -> None:
+    """log p + strength * log R at each prompt of a padded batch, and on, with a cache."""
+    lm, asked = tiny_lm(), unlike(5)
+    head = random_head(tmp_path, lm)
+    watched = Watched(Nado.load(tmp_path, strength=2.0))
+    drawn = LocalEngine(lm, chat=False, steering=watched).generate(asked, Sampling(3, STEPS))
+    assert {one.finish_reason for one in drawn} == {"length"}  # so that no row leaves the batch
+    assert len(watched.steps) == STEPS
+    prompts_ids = {p.id: lm.prompt_ids(p.text, chat=False) for p in asked}
+    for row, prompt in enumerate(asked):
+        expected_V = alone(lm, head, prompts_ids[prompt.id], 2.0)[-1]
+        assert torch.allclose(watched.steps[0][row], expected_V, atol=1e-4)
+    for row, one in enumerate(drawn):
+        ids = [*prompts_ids[one.prompt_id], *one.token_ids[:-1]]
+        expected_TV = alone(lm, head, ids, 2.0)[-STEPS + 1 :]
+        found_TV = torch.stack([step_RV[row] for step_RV in watched.steps[1:]])
+        assert torch.allclose(found_TV, expected_TV, atol=1e-4)
+
+
+def test_a_drawn_response_scores_by_the_formula(tmp_path: Path) -> None:
+    """In a padded batch without a cache, where several positions are read at once."""
+    lm = tiny_lm()
+    head = random_head(tmp_path, lm)
+    prompts_ids = [lm.prompt_ids(p.text, chat=False) for p in unlike(5)]
+    responses_ids = [[9, 8, 7, 6, 5][: 1 + i] for i in range(5)]
+    with Nado.load(tmp_path, strength=2.0).steering(lm) as reweight:
+        scored = token_log_probs(lm, prompts_ids, responses_ids, reweight=reweight)
+    for prompt, response, found in zip(prompts_ids, responses_ids, scored, strict=True):
+        log_q_TV = alone(lm, head, [*prompt, *response], 2.0).log_softmax(dim=-1)
+        expected = log_q_TV[len(prompt) - 1 : -1].gather(1, torch.tensor(response)[:, None])[:, 0]
+        assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_batches_do_not_change_what_is_drawn(run: Run) -> None:
+    """Prompts of unlike length, in one padded batch and each by itself."""
     lm, steering = load_model(run.path.parent / "base"), Nado.load(run.path)
-    whole = LocalEngine(lm, chat=False, steering=steering).generate(prompts(6), Sampling(3, 6))
-    single = LocalEngine(lm, chat=False, steering=steering)
-    parts = [single.generate([prompt], Sampling(3, 6)) for prompt in prompts(6)]
+    engine, asked = LocalEngine(lm, chat=False, steering=steering), unlike(6)
+    whole = engine.generate(asked, Sampling(3, STEPS))
+    parts = [engine.generate([prompt], Sampling(3, STEPS)) for prompt in asked]
     assert [one for part in parts for one in part] == whole
 
 
