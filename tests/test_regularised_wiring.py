@@ -348,6 +348,8 @@ def test_once_it_is_met_a_constraint_that_was_active_asks_for_nothing(tmp_path: 
         rows.append((row["met"], bool(penalty.beside()), term(penalty, ROWS) > 0))
     assert state.head is not None
     assert rows == [(False, True, True), (True, False, False)]
+    # what was drawn then is weighed against the model that drew it, should the next one need it
+    assert all(sample.log_s is not None for sample in state.fresh)
 
 
 @pytest.mark.parametrize(("schedule", "read"), [("sequential", [1, 2, 3]), ("parallel", [1, 1, 2])])
