@@ -23,6 +23,7 @@ from detoxlab.report import FORMATS, build_report, words
 from detoxlab.report.bench import bench_tables
 from detoxlab.report.examples import PER_RULE, choose, examples, training_samples
 from detoxlab.report.figures import all_figures
+from detoxlab.report.figures.base import DASHES, SYMBOLS, run_colour
 from detoxlab.report.html import as_html
 from detoxlab.report.plain import as_csv, as_json, as_markdown
 from detoxlab.report.sources import provenance_tables
@@ -317,6 +318,12 @@ def test_runs_differ_in_more_than_colour(tmp_path: Path) -> None:
     dashes = [trace["line"]["dash"] for trace in figures["distributions"][0].data]
     symbols = [trace["marker"]["symbol"] for trace in figures["trade-off"][0].data]
     assert len(set(dashes)) == len(set(symbols)) == 4
+
+
+def test_thirty_runs_look_unlike() -> None:
+    for marks in (DASHES, SYMBOLS):
+        looks = {(run_colour(i), marks[i % len(marks)]) for i in range(30)}
+        assert len(looks) == 30
 
 
 def test_one_variant_needs_no_trade_off(small: Study) -> None:

@@ -12,8 +12,9 @@ from detoxlab.report.tables import Column, Table
 
 Trace = dict[str, Any]
 
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross")
+# As many of each that none divides the colours' number: only after 30 runs do two look alike.
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "x")
 RUN_COLOURS = 6
 
 

@@ -9,6 +9,8 @@ from detoxlab.report.safety import plotly_text
 from detoxlab.report.study import Measured, Study
 from detoxlab.report.tables import Cell, Table, value_cell
 
+LABELS = ("bottom left", "top right", "bottom right")  # neighbours' stand apart
+
 
 def trade_off(study: Study) -> Figure | None:
     """Toxicity against perplexity under the base model, for two variants or more."""
@@ -16,7 +18,11 @@ def trade_off(study: Study) -> Figure | None:
     if len(study.variants) < 2 or len(points) < 3:
         return None
     title = "Toxicity against its cost in fluency"
-    traces = tuple(_trade_off_trace(study, index, point) for index, point in points.items())
+    beside = {index: at for at, index in enumerate(sorted(points, key=lambda i: points[i][0]))}
+    traces = tuple(
+        _trade_off_trace(study, index, point, LABELS[beside[index] % len(LABELS)])
+        for index, point in points.items()
+    )
     layout = {
         "height": 380,
         "xaxis": {"title": {"text": "perplexity under the base model (log)"}, "type": "log"},
@@ -72,7 +78,7 @@ def _half_widths(point: Point) -> dict[str, Any]:
     }
 
 
-def _trade_off_trace(study: Study, index: int, point: Point) -> Trace:
+def _trade_off_trace(study: Study, index: int, point: Point, label: str) -> Trace:
     name = plotly_text(study.names[index])
     return {
         "type": "scatter",
@@ -82,7 +88,8 @@ def _trade_off_trace(study: Study, index: int, point: Point) -> Trace:
         "y": [100 * point[1]],
         "error_y": _half_widths(point) | {"color": run_colour(index)},
         "text": [name],
-        "textposition": "middle right",
+        "textposition": label,
+        "cliponaxis": False,
         "marker": {
             "size": 13,
             "color": run_colour(index),
