@@ -96,5 +96,4 @@ def _trade_off_trace(study: Study, index: int, point: Point, label: str) -> Trac
             "symbol": SYMBOLS[index % len(SYMBOLS)],
         },
         "hovertemplate": "%{text}: %{y:.1f} % toxic, perplexity %{x:.1f}<extra></extra>",
-        "cliponaxis": False,
     }
