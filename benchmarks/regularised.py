@@ -69,6 +69,7 @@ PLAIN = "plain"
 WAYS: dict[str, dict[str, Any] | None] = {
     PLAIN: None,
     "reference, top-64": {"anchor": "reference"},
+    "current, top-64": {"anchor": "current"},
     "snapshot, top-64": {},
     "snapshot, full vocabulary": {"top_k": None},
 }
