@@ -10,7 +10,7 @@ import torch
 from detoxlab import processes
 from detoxlab.data import split_prompts
 from detoxlab.methods.auxiliary import AUXILIARY, AuxiliaryConfig, HeadSettings
-from detoxlab.methods.auxiliary_fitting import Fit, evaluate_head
+from detoxlab.methods.auxiliary_fitting import Fit, Report, evaluate_head
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.methods.auxiliary_samples import (
     Sample,
@@ -28,7 +28,7 @@ from detoxlab.methods.training.log import TrainLog
 from detoxlab.methods.training.trackers import check_installed, trackers
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer, output_layer
-from detoxlab.progress import progress
+from detoxlab.progress import progress, say
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
@@ -73,7 +73,31 @@ def fit_auxiliary(
     publish_head(head, folder, facts(config.conditions, lm, acceptance))
     run.update(acceptance=round(acceptance, 6), unscored=unscored, drawn=len(samples))
     run.write_json(REPORT, report)
+    say(summary(report))
     return folder
+
+
+def summary(report: Report) -> str:
+    """How good a head is, in one line.
+
+    >>> found = {"responses": 40, "acceptance": 0.84, "prompt_r": 0.88, "auroc": 0.756}
+    >>> found |= {"prompt_auroc": None, "calibration_error": 0.02, "consistency_gap": 0.05}
+    >>> print(summary(found).replace("; ", "\\n"))
+    40 held-out responses: AUROC 0.756, before the first token unknown
+    calibration error 0.020
+    R(x) 0.880 against 0.840 accepted
+    mean |S - R| 0.050
+    """
+    keys = ("auroc", "prompt_auroc", "calibration_error", "prompt_r", "acceptance")
+    auroc, prompt_auroc, error, prompt_r, accepted, gap = (
+        "unknown" if report[key] is None else f"{report[key]:.3f}"
+        for key in (*keys, "consistency_gap")
+    )
+    return (
+        f"{report['responses']} held-out responses: AUROC {auroc}, before the first token "
+        f"{prompt_auroc}; calibration error {error}; R(x) {prompt_r} against {accepted} accepted; "
+        f"mean |S - R| {gap}"
+    )
 
 
 def new_head(
