@@ -9,7 +9,7 @@ from detoxlab.report.safety import plotly_text
 from detoxlab.report.study import Measured, Study
 from detoxlab.report.tables import Cell, Table, value_cell
 
-LABELS = ("bottom left", "top right", "bottom right")  # neighbours' stand apart
+LABELS = ("top left", "top right", "middle right")  # neighbours' stand apart
 
 
 def trade_off(study: Study) -> Figure | None:
@@ -25,7 +25,11 @@ def trade_off(study: Study) -> Figure | None:
     )
     layout = {
         "height": 380,
-        "xaxis": {"title": {"text": "perplexity under the base model (log)"}, "type": "log"},
+        "xaxis": {
+            "title": {"text": "perplexity under the base model (log)"},
+            "type": "log",
+            "tickvals": _round_numbers([x for x, *_ in points.values()]),
+        },
         "yaxis": {"title": {"text": "% toxic responses"}, "rangemode": "tozero"},
         "showlegend": False,
         "margin": {"l": 56, "r": 90, "t": 16, "b": 48},
@@ -42,6 +46,17 @@ def trade_off(study: Study) -> Figure | None:
     table = Table("figure-trade-off", title, columns, rows)
     note = "Lower left is better: less toxic, and as likely under the untouched base model."
     return Figure("trade-off", title, note, traces, layout, table)
+
+
+def _round_numbers(values: list[float]) -> list[float]:
+    """Numbers to be read off a logarithmic axis, from a bit below the values to a bit above.
+
+    >>> _round_numbers([19.2, 778.0])
+    [15.0, 20, 30, 50, 70, 100, 150.0, 200, 300, 500, 700, 1000]
+    """
+    decades = [10**power for power in range(7)]
+    every = [step * ten for ten in decades for step in (1, 1.5, 2, 3, 5, 7)]
+    return [number for number in every if min(values) / 1.5 < number < max(values) * 1.5]
 
 
 Point = tuple[float, float, float, float]
