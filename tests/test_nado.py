@@ -24,6 +24,7 @@ from detoxlab.methods.auxiliary_samples import (
     sequence_log_probs,
 )
 from detoxlab.methods.constraints import Condition, Oracle
+from detoxlab.methods.regularised_losses import importance_weights
 from detoxlab.methods.training.log import TrainLog
 from detoxlab.methods.training.trackers import TRACKERS
 from detoxlab.models import LanguageModel, load_model, token_log_probs
@@ -146,6 +147,8 @@ def test_the_acceptance_rate_is_smoothed_and_never_0() -> None:
     tempered = torch.tensor([2.0, 0.5, 0.5])  # the accepted one is likelier than it was drawn
     assert accepted_share(samples, tempered) == pytest.approx(2 / 3)
     assert acceptance_rate(samples, tempered) == pytest.approx(2.5 / 4)
+    every = importance_weights(torch.zeros(49, dtype=torch.float64))  # 49 times 1/49 is below 1
+    assert accepted_share(49 * samples[:1], every) == 1.0
 
 
 def test_features_are_the_models_own_log_probabilities() -> None:

@@ -56,9 +56,10 @@ def labelled(
 
 
 def accepted_share(samples: Sequence[Sample], weights_N: Tensor) -> float:
-    """The share of accepted samples, by weights with mean 1 as `importance_weights` gives them."""
+    """The share of accepted samples by weight; exactly 1 where all are."""
     accepted_N = torch.tensor([sample.accepted for sample in samples], dtype=torch.float64)
-    return float((accepted_N * weights_N.cpu()).mean())
+    weights_N = weights_N.cpu()
+    return float((accepted_N * weights_N).sum() / weights_N.sum())
 
 
 def acceptance_rate(samples: Sequence[Sample], weights_N: Tensor) -> float:
