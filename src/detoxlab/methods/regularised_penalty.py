@@ -126,13 +126,14 @@ class Penalty:
                 continue
             stretches, drawn = self._stretches(numbers, name), beside.get(name, ())
             weight = domain.state.weight
-            total = total + weight * self._of_batch(domain, outputs, hidden, stretches)
+            if stretches:
+                total = total + weight * self._of_batch(domain, outputs, hidden, stretches)
             if drawn:
                 total = total + weight * self._of_samples(domain, drawn, row, outputs, hidden)
             row += len(drawn)
         for name, weight in self.retained.items():
-            stretches = self._stretches(numbers, name)
-            total = total + weight * self._retention(outputs, hidden, stretches)
+            if stretches := self._stretches(numbers, name):
+                total = total + weight * self._retention(outputs, hidden, stretches)
         return total
 
     def _drawn(self, name: str, numbers: Sequence[int]) -> list[Stretch]:
@@ -156,8 +157,6 @@ class Penalty:
         hidden: Tensor,
         stretches: list[tuple[int, int, Stretch]],
     ) -> Tensor:
-        if not stretches:
-            return hidden.new_zeros((), dtype=torch.float32)
         places = Places.of([(row, stretch) for row, _, stretch in stretches], hidden.device)
         if cache := self._cache(domain):
             targets = cache.of([number for _, number, _ in stretches])
@@ -195,8 +194,6 @@ class Penalty:
         stretches: list[tuple[int, int, Stretch]],
     ) -> Tensor:
         """KL(base || policy): the same divergence, of the base as it is."""
-        if not stretches:
-            return hidden.new_zeros((), dtype=torch.float32)
         places = Places.of([(row, stretch) for row, _, stretch in stretches], hidden.device)
         plain = Projection(self.output, None, Tilt(), self.config.top_k)
         with self.anchor.without_adapter():
