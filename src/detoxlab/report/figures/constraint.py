@@ -5,7 +5,7 @@ from typing import Any
 
 from detoxlab.report import words
 from detoxlab.report.figures.base import Figure
-from detoxlab.report.figures.curves import Points, curves_figure, finite
+from detoxlab.report.figures.curves import curves_figure, points_of
 from detoxlab.report.study import Trained
 
 BY_ITERATION = (
@@ -62,16 +62,8 @@ def _figure(
     curves = {}
     for domain, rows in tables.items():
         for name in names:
-            points = _points(rows, axis, name)
+            points = points_of(rows, name, axis=axis)
             if points and not (name == "weight" and len({y for _, y in points}) == 1):
                 label = words.label(name)
                 curves[f"{label}, {domain}" if len(tables) > 1 else label] = points
     return curves_figure(key, f"{title} · {run}", curves, axis=axis) if curves else None
-
-
-def _points(rows: Sequence[Mapping[str, Any]], axis: str, name: str) -> Points:
-    return [
-        (x, y)
-        for row in rows
-        if (x := finite(row.get(axis))) is not None and (y := finite(row.get(name))) is not None
-    ]

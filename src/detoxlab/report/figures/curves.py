@@ -1,6 +1,6 @@
 """Lines over steps, and the table that says the same."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,16 @@ def curves_figure(
     return Figure(key, title, note + ".", tuple(traces), layout, _table(key, title, curves, axis))
 
 
-def finite(value: Any) -> float | None:
+def points_of(rows: Iterable[Mapping[str, Any]], name: str, *, axis: str = "step") -> Points:
+    """The rows that have both as finite numbers, as points."""
+    return [
+        (x, y)
+        for row in rows
+        if (x := _finite(row.get(axis))) is not None and (y := _finite(row.get(name))) is not None
+    ]
+
+
+def _finite(value: Any) -> float | None:
     """The number; None for what is none, or not a finite one."""
     usable = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if usable and np.isfinite(value) else None

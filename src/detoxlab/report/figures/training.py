@@ -2,7 +2,7 @@
 
 from detoxlab.report.figures.base import Figure
 from detoxlab.report.figures.constraint import constraint
-from detoxlab.report.figures.curves import Points, curves_figure, finite
+from detoxlab.report.figures.curves import Points, curves_figure, points_of
 from detoxlab.report.study import Trained
 
 CURVES = (
@@ -40,11 +40,7 @@ def _gates(trained: Trained) -> tuple[str, ...]:
 
 
 def _points(trained: Trained, name: str) -> Points:
-    points = []
-    for at, row in enumerate(trained.log, start=1):
-        if "eval_loss" in row and "loss" not in row and not name.startswith("eval_"):
-            continue
-        x, y = finite(row.get("step", at)), finite(row.get(name))
-        if x is not None and y is not None:
-            points.append((x, y))
-    return points
+    """A row without a step counts as one; rows of validation alone have nothing else to show."""
+    rows = ({"step": at} | dict(row) for at, row in enumerate(trained.log, start=1))
+    of_training = (row for row in rows if "eval_loss" not in row or "loss" in row)
+    return points_of(rows if name.startswith("eval_") else of_training, name)
