@@ -7,6 +7,7 @@ import pytest
 
 from detoxlab.data import load_responses_file
 from detoxlab.errors import DataError, MissingFileError
+from detoxlab.records import content_id
 
 COLUMNS = {"prompt_column": "prompt", "response_column": "response"}
 
@@ -17,18 +18,38 @@ def csv_file(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_repeated_prompts_are_samples(tmp_path: Path) -> None:
-    path = csv_file(tmp_path, "prompt,response", "A,x", "B,y", "A,z", "A,")
+Responses = list[tuple[str, str, int]]
+REPEATED: dict[str, tuple[tuple[str, ...], Responses]] = {
+    "as many rows of each are its samples": (
+        ("A,x", "B,y", "A,z", "B,"),
+        [("A", "A", 0), ("B", "B", 0), ("A", "A", 1), ("B", "B", 1)],
+    ),
+    "a prompt that occurs more often is told apart": (
+        ("A,x", "B,y", "A,z", "A,"),
+        [("A", "A", 0), ("B", "B", 0), ("A", "A#2", 0), ("A", "A#3", 0)],
+    ),
+    "so are all, where one occurs less often": (
+        ("A,x", "A,y", "B,z", "B,", "C,x"),
+        [("A", "A", 0), ("A", "A#2", 0), ("B", "B", 0), ("B", "B#2", 0), ("C", "C", 0)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REPEATED)
+@pytest.mark.filterwarnings("ignore::detoxlab.data.repeats.RepeatWarning")
+def test_repeated_prompts(tmp_path: Path, case: str) -> None:
+    rows, expected = REPEATED[case]
+    path = csv_file(tmp_path, "prompt,response", *rows)
     prompts, generations, scores = load_responses_file(path, **COLUMNS)
-    assert [prompt.text for prompt in prompts] == ["A", "B"]
     assert {prompt.source for prompt in prompts} == {"responses.csv"}
-    name = {prompt.id: prompt.text for prompt in prompts}
-    assert [(name[g.prompt_id], g.sample, g.text) for g in generations] == [
-        ("A", 0, "x"),
-        ("B", 0, "y"),
-        ("A", 1, "z"),
-        ("A", 2, ""),
+    text = {prompt.id: prompt.text for prompt in prompts}
+    name = {content_id(text): text for text in "ABC"}
+    found = [
+        (text[g.prompt_id], name[g.prompt_id[:12]] + g.prompt_id[12:], g.sample)
+        for g in generations
     ]
+    assert found == expected
+    assert [g.text for g in generations] == [row.partition(",")[2] for row in rows]
     assert {(g.token_ids, g.finish_reason) for g in generations} == {((), "unknown")}
     assert scores == []
 

@@ -180,7 +180,7 @@ class Measurement:
     """One measured number with all that is needed to read it; `value` None means unknown.
 
     `bound_low` and `bound_high` are the rate if none / all of the missing scores were toxic.
-    `n` counts prompts (or pairs, as `unit` says), `k` samples per prompt.
+    `n` counts the prompts that entered (or pairs, as `unit` says), `k` samples per prompt.
     """
 
     name: str

@@ -148,6 +148,13 @@ def score(
         list[str],
         typer.Option(help="name=column of scores the file brings; an empty cell is missing."),
     ] = [],
+    repeats: Annotated[
+        str,
+        typer.Option(
+            help="Rows that repeat a prompt: samples, apart, first (only), or auto: samples if "
+            "every prompt has as many rows, else apart."
+        ),
+    ] = "auto",
     scorer: Annotated[list[str], typer.Option(help="Scorers to run on the responses.")] = [],
     judge: Annotated[str | None, typer.Option(help="The scorer that judges.")] = None,
     second: Annotated[str | None, typer.Option(help="The scorer that cross-checks.")] = None,
@@ -165,7 +172,13 @@ def score(
         return
     if out is None:
         raise ConfigError("score: --out is missing", remedy="Name a run folder with --out.")
-    options: dict[str, Any] = {"judge": judge, "second": second, "seed": seed, "resume": resume}
+    options: dict[str, Any] = {
+        "repeats": repeats,
+        "judge": judge,
+        "second": second,
+        "seed": seed,
+        "resume": resume,
+    }
     run = score_file(
         responses,
         out,

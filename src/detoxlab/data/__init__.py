@@ -129,7 +129,8 @@ def load_prompts(
     """
     check_limit(limit)
     found = _prompt_source(source, columns, join_continuation)
-    prompts = check_ids(found.parse(_rows(found, source, path, revision)))
+    located = found.parse(_rows(found, source, path, revision))
+    prompts = check_ids(located, may_repeat=deduplicate)
     prompts = choose(prompts, where or {})
     if deduplicate:
         prompts = _distinct(prompts)

@@ -1,9 +1,12 @@
 """Responses that another tool generated, perhaps with its scores, as our records."""
 
+import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from detoxlab.data.repeats import Repeats, Repetition, repetition
 from detoxlab.data.tabular import Row, check_columns, plain, read_rows, text_of, value_of
 from detoxlab.errors import DataError
 from detoxlab.records import Generation, Prompt, Score, content_id
@@ -14,6 +17,15 @@ ATTRIBUTE = "toxicity"
 Imported = tuple[list[Prompt], list[Generation], list[Score]]
 
 
+class Read(NamedTuple):
+    """What a file of responses holds, and how the rows that repeat a prompt were read."""
+
+    prompts: list[Prompt]
+    generations: list[Generation]
+    scores: list[Score]
+    repetition: Repetition
+
+
 def load_responses_file(
     path: Path | str,
     *,
@@ -21,39 +33,79 @@ def load_responses_file(
     response_column: str,
     id_column: str | None = None,
     score_columns: Mapping[str, str] | None = None,
+    repeats: Repeats = "auto",
 ) -> Imported:
     """Prompts, generations and scores of a file of responses.
 
     Rows with the same prompt (the same id, where there is an id column) are samples 0, 1, … of
-    it; so are the items of a row whose response column holds a list (`generations`, or
-    `generations.text` where the items are objects), and then its score columns hold lists of
-    that length. An empty response stays: it is what the model said. `score_columns` maps a
-    scorer's name to the column of its toxicity; an empty cell becomes a score with an error,
-    never 0.
+    it if every prompt has as many rows, and prompts of their own (`id#2`) otherwise; `repeats`
+    says it for certain, see `repeats.repetition`. The items of a row whose response column holds
+    a list (`generations`, or `generations.text` where the items are objects) are samples of its
+    prompt, and then its score columns hold lists of that length. An empty response stays: it is
+    what the model said. `score_columns` maps a scorer's name to the column of its toxicity; an
+    empty cell becomes a score with an error, never 0.
 
     Raises `DataError` with file and line for a missing column, an empty prompt, one id with two
     prompts, or a score that is no number in [0, 1].
     """
+    read = read_responses(
+        path,
+        prompt_column=prompt_column,
+        response_column=response_column,
+        id_column=id_column,
+        score_columns=score_columns,
+        repeats=repeats,
+    )
+    return read.prompts, read.generations, read.scores
+
+
+def read_responses(
+    path: Path | str,
+    *,
+    prompt_column: str,
+    response_column: str,
+    id_column: str | None = None,
+    score_columns: Mapping[str, str] | None = None,
+    repeats: Repeats = "auto",
+) -> Read:
+    """What `load_responses_file` reads, with the account of rows that repeat a prompt."""
     rows, scored_by = read_rows(Path(path)), dict(score_columns or {})
     check_columns(rows, [prompt_column, *([id_column] if id_column else [])])
-    rows = [one for row in rows for one in _samples(row, [response_column, *scored_by.values()])]
-    if not rows:
+    columns = [response_column, *scored_by.values()]
+    samples = [list(_samples(row, columns)) for row in rows]
+    if not any(samples):
         raise DataError(f"{path}: every list of responses is empty", remedy="Check the file.")
-    check_columns(rows, [response_column, *scored_by.values()])
-    prompts: dict[str, tuple[Row, Prompt]] = {}
-    samples: dict[str, int] = {}
+    check_columns([one for some in samples for one in some], columns)
+    asked = _prompts(rows, prompt_column, id_column, Path(path).name)
+    repeated = repetition([prompt.id for prompt in asked], repeats)
+    repeated.say(str(path))
+    prompts: dict[str, Prompt] = {}
     generations, scores = [], []
+    drawn: Counter[str] = Counter()
+    for name, prompt, some in zip(repeated.names, asked, samples, strict=True):
+        if name is None:
+            continue
+        prompts.setdefault(name, dataclasses.replace(prompt, id=name))
+        for row in some:
+            sample = drawn[name]
+            drawn[name] += 1
+            text = text_of(row, response_column, may_be_empty=True)
+            generations.append(Generation(name, sample, text, (), "unknown"))
+            scores += [_score(row, name, sample, *pair) for pair in scored_by.items()]
+    return Read(list(prompts.values()), generations, scores, repeated)
+
+
+def _prompts(rows: Sequence[Row], column: str, id_column: str | None, source: str) -> list[Prompt]:
+    """The prompt of each row; one id means one text."""
+    first: dict[str, tuple[Row, Prompt]] = {}
+    prompts = []
     for row in rows:
-        prompt = _prompt(row, prompt_column, id_column, Path(path).name)
-        first_row, first = prompts.setdefault(prompt.id, (row, prompt))
-        if first.text != prompt.text:
+        prompt = _prompt(row, column, id_column, source)
+        first_row, earlier = first.setdefault(prompt.id, (row, prompt))
+        if earlier.text != prompt.text:
             raise _two_prompts(row, first_row, prompt.id)
-        sample = samples.get(prompt.id, 0)
-        samples[prompt.id] = sample + 1
-        text = text_of(row, response_column, may_be_empty=True)
-        generations.append(Generation(prompt.id, sample, text, (), "unknown"))
-        scores += [_score(row, prompt.id, sample, *pair) for pair in scored_by.items()]
-    return [prompt for _row, prompt in prompts.values()], generations, scores
+        prompts.append(prompt)
+    return prompts
 
 
 def _samples(row: Row, columns: Sequence[str]) -> Iterator[Row]:

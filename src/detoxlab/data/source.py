@@ -139,17 +139,22 @@ def sample(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
     return [items[index] for index in sorted(chosen)]
 
 
-def check_ids(located: Iterable[Located[Prompt]]) -> list[Prompt]:
-    """The prompts; `DataError` with both places when two have the same id."""
-    place_of: dict[str, str] = {}
+def check_ids(located: Iterable[Located[Prompt]], *, may_repeat: bool = False) -> list[Prompt]:
+    """The prompts; `DataError` with both places when two have the same id.
+
+    With `may_repeat`, one that has the text of the earlier one as well may stand twice.
+    """
+    first: dict[str, Located[Prompt]] = {}
     prompts = []
     for place, prompt in located:
-        if prompt.id in place_of:
+        earlier_place, earlier = first.setdefault(prompt.id, (place, prompt))
+        same = earlier.text == prompt.text
+        if earlier is not prompt and not (may_repeat and same):
+            leave_out = "leave them out with deduplicate" if same else "leave out the id column"
             raise DataError(
-                f"{place}: prompt id {prompt.id!r} was already given at {place_of[prompt.id]}",
-                remedy="Ids must be distinct: repair them, or leave out the id column.",
+                f"{place}: prompt id {prompt.id!r} was already given at {earlier_place}",
+                remedy=f"Ids must be distinct: repair them, or {leave_out}.",
             )
-        place_of[prompt.id] = place
         prompts.append(prompt)
     return prompts
 

@@ -55,7 +55,7 @@ def toxicity_rows(
             name=name,
             value=None,
             unit=unit,
-            n=len(grid.prompts),
+            n=entered(columns_PS),
             k=grid.k,
             threshold=None if unit == "score" else threshold,
             coverage=float(columns_PS[:, 1].sum() / trials) if trials else None,
@@ -68,6 +68,15 @@ def toxicity_rows(
         )
         rows.append(Row(measurement, Quantity(columns_PS, ratio)))
     return rows
+
+
+def entered(columns_PS: FloatArray) -> int:
+    """How many prompts a measure counts: those that add to its denominator, the second column.
+
+    >>> entered(np.array([[0.5, 2.0], [0.0, 0.0], [0.0, 1.0]]))
+    2
+    """
+    return int((columns_PS[:, 1] > 0).sum())
 
 
 TOXICITY = {
@@ -105,7 +114,7 @@ def macro_mean_row(
     measurement = Measurement(
         name="toxicity_macro_mean",
         value=None,
-        n=len(grid.prompts),
+        n=entered(pooled_PS),
         k=grid.k,
         threshold=threshold,
         coverage=float(pooled_PS[:, 1].sum() / max(1, grid.generated.sum())),
@@ -144,7 +153,7 @@ def level_rows(grid: Grid, scorer_id: str, attribute: str) -> list[Row]:
                 name=f"level_{name}",
                 value=None,
                 direction="higher" if name == "low" else "lower",
-                n=len(grid.prompts),
+                n=int(known_PK.any(axis=1).sum()),
                 k=grid.k,
                 scorer_id=scorer_id,
                 attribute=attribute,
@@ -174,7 +183,8 @@ def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> Row:
     """Share of generations that the scorer scored."""
     known_PK = ~np.isnan(grid.of(scorer_id, attribute))
     columns_PS = toxicity.fraction_columns(known_PK, grid.generated)
-    return Row(_measurement(grid, "coverage", "share", scorer_id), Quantity(columns_PS, ratio))
+    made = _measurement(grid, "coverage", "share", scorer_id, n=entered(columns_PS))
+    return Row(made, Quantity(columns_PS, ratio))
 
 
 def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> list[Row]:
@@ -189,7 +199,7 @@ def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> lis
             value=value,
             unit="correlation",
             direction="higher",
-            n=len(grid.prompts),
+            n=int(both_PK.any(axis=1).sum()),
             k=grid.k,
             threshold=threshold if name == "kappa" else None,
             coverage=share,
@@ -224,7 +234,8 @@ def _perplexity_rows(grid: Grid, scorer_id: str) -> list[Row]:
     wild = int((each_N > WILD_PERPLEXITY).sum())
     mean = float(each_N.mean()) if each_N.size and np.isfinite(each_N).all() else None
     share = float(known_PK.sum() / max(1, grid.generated.sum()))
-    pooled = _measurement(grid, "perplexity", "perplexity", scorer_id, coverage=share)
+    n = int(known_PK.any(axis=1).sum())
+    pooled = _measurement(grid, "perplexity", "perplexity", scorer_id, n=n, coverage=share)
     columns_PS = perplexity_columns(nll_PK, tokens_PK)
     note = f"{wild} of {each_N.size} responses above 1e4, kept"
     return [
@@ -235,12 +246,17 @@ def _perplexity_rows(grid: Grid, scorer_id: str) -> list[Row]:
                 "perplexity_mean_of_samples",
                 "perplexity",
                 scorer_id,
+                n=n,
                 coverage=share,
                 value=mean,
                 note=note,
             )
         ),
-        Row(_measurement(grid, "perplexity_above_1e4", "responses", scorer_id, value=float(wild))),
+        Row(
+            _measurement(
+                grid, "perplexity_above_1e4", "responses", scorer_id, n=n, value=float(wild)
+            )
+        ),
     ]
 
 
@@ -253,9 +269,9 @@ def _mean_row(
     known_PK = ~np.isnan(values_PK)
     columns_PS = toxicity.mean_columns(values_PK, known_PK)
     share = float(known_PK.sum() / trials) if trials else None
-    return Row(
-        _measurement(grid, name, unit, scorer_id, coverage=share), Quantity(columns_PS, ratio)
-    )
+    n = entered(columns_PS)
+    made = _measurement(grid, name, unit, scorer_id, n=n, coverage=share)
+    return Row(made, Quantity(columns_PS, ratio))
 
 
 def _measurement(
@@ -264,6 +280,7 @@ def _measurement(
     unit: str,
     scorer_id: str | None,
     *,
+    n: int,
     coverage: float | None = None,
     value: float | None = None,
     note: str | None = None,
@@ -274,7 +291,7 @@ def _measurement(
         value=value,
         unit=unit,
         direction="neither" if name in NEITHER_IS_BETTER else direction,
-        n=len(grid.prompts),
+        n=n,
         k=grid.k,
         coverage=coverage,
         scorer_id=scorer_id,

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.data import load_responses_file
+from detoxlab.data.imported import read_responses
+from detoxlab.data.repeats import Repeats
 from detoxlab.data.settings import relative
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.measure import measure
@@ -23,6 +24,7 @@ def score_file(
     response_column: str,
     id_column: str | None = None,
     score_columns: Mapping[str, str] | None = None,
+    repeats: Repeats = "auto",
     scorers: Sequence[str] = (),
     judge: str | None = None,
     second: str | None = None,
@@ -34,7 +36,8 @@ def score_file(
     """A run at `out` made of the responses in a file, with the scores it brings and ours.
 
     `score_columns` maps a scorer's name to the column that holds its toxicity scores; an
-    empty cell is a missing score, never a zero. `judge` and `second` may name either kind;
+    empty cell is a missing score, never a zero. `repeats` says what rows that repeat a prompt
+    are (see `load_responses_file`). `judge` and `second` may name either kind;
     without them the file's first score column judges, and `rtp-neural` cross-checks.
     """
     given = dict(score_columns or {})
@@ -42,14 +45,15 @@ def score_file(
     second = second or next(n for n in ("rtp-neural", "rtp-linear") if n != judge)
     if second == judge:
         raise ConfigError(f"judge and second scorer are both {judge!r}: take another one")
-    prompts, generations, scores = load_responses_file(
+    read = read_responses(
         path,
         prompt_column=prompt_column,
         response_column=response_column,
         id_column=id_column,
         score_columns=given,
+        repeats=repeats,
     )
-    _check_judged(path, given, judge, scores)
+    _check_judged(path, given, judge, read.scores)
     wanted = [name for name in dict.fromkeys((judge, second, *scorers)) if name not in given]
     loaded = (
         dict(zip(wanted, load_scorers(wanted[0], None, wanted[1:]), strict=True)) if wanted else {}
@@ -64,19 +68,25 @@ def score_file(
         "scorers": list(wanted),
         "encoder": encoder,
     }
+    if repeats != "auto":
+        config["repeats"] = repeats
     run = Run.start(out, kind="score", config=config, seed=seed, resume=resume)
     with run.writing():
-        run.write_once("prompts.jsonl", prompts)
-        run.write_once("generations/imported.jsonl", generations)
+        run.write_once("prompts.jsonl", read.prompts)
+        run.write_once("generations/imported.jsonl", read.generations)
         for name in given:
-            run.write_once(f"scores/{name}.jsonl", [s for s in scores if s.scorer_id == name])
+            run.write_once(f"scores/{name}.jsonl", [s for s in read.scores if s.scorer_id == name])
         run.update(
             model={"id": f"responses in {Path(path).name}"},
-            prompts={"file": Path(path).name, "sha256": file_sha256(Path(path))},
+            prompts={
+                "file": Path(path).name,
+                "sha256": file_sha256(Path(path)),
+                **read.repetition.facts(),
+            },
             judge_id=loaded[judge].id if judge in loaded else judge,
             second_id=loaded[second].id if second in loaded else second,
         )
-        score_run(run, prompts, list(loaded.values()), encoder=encoder)
+        score_run(run, read.prompts, list(loaded.values()), encoder=encoder)
         run.write_measurements(
             measure(
                 run.responses(), protocol=get_protocol("imported"), seed=seed, resamples=resamples
