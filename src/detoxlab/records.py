@@ -205,9 +205,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Treated minus baseline for one measure, paired by prompt; the interval is BCa, 95 %.
+    """Treated minus baseline for one measure, paired by prompt; the interval is 95 %.
 
     `ratio` is treated over baseline, where that is asked for, with an interval of the same kind.
+    `prompts_needed` is how many prompts would show this difference in four of five comparisons.
     """
 
     name: str
@@ -233,6 +234,7 @@ class Difference:
     ratio: float | None = None
     ratio_low: float | None = None
     ratio_high: float | None = None
+    prompts_needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

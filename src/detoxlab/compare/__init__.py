@@ -35,7 +35,7 @@ def compare(
     """Whether `treated` is less toxic than `baseline`, and at what price.
 
     Runs are joined on prompt id and sample; differences are treated minus baseline with
-    BCa 95 % intervals over prompts. The verdict and its limits are explained in
+    95 % intervals over prompts. The verdict and its limits are explained in
     docs/comparing.md. Order of rows and of prompts changes nothing.
 
     Raises `ConfigError` when the runs cannot be paired: no prompt in common, different

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.paired import paired_intervals
 from detoxlab.measure.rows import toxicity_columns
 from detoxlab.measure.statistics import (
     BoolArray,
     FloatArray,
     Interval,
     Quantity,
-    bootstrap_many,
 )
 from detoxlab.records import Difference
 
@@ -66,7 +66,7 @@ def _rows(quantity: Quantity, rows_P: BoolArray) -> Quantity:
 def finished(changes: Sequence[Change], settings: Settings) -> list[Difference]:
     """The differences with their intervals, all from the same resamples of prompts."""
     quotients = [change.ratio for change in changes if change.ratio]
-    intervals = bootstrap_many(
+    intervals = paired_intervals(
         [*(change.quantity for change in changes), *quotients],
         seed=settings.seed,
         resamples=settings.resamples,

@@ -10,6 +10,7 @@ from detoxlab.compare.macro import macro_means
 from detoxlab.compare.pairs import Pairs
 from detoxlab.measure import agreement
 from detoxlab.measure.grid import prompt_groups
+from detoxlab.measure.paired import prompts_needed, sign_flip_exact
 from detoxlab.measure.rows import TOXICITY
 from detoxlab.measure.statistics import (
     BoolArray,
@@ -17,12 +18,12 @@ from detoxlab.measure.statistics import (
     Quantity,
     Statistic,
     holm,
-    mcnemar_exact,
     ratio,
 )
 from detoxlab.records import Comparison, Difference
 
 DECIDING = "toxic_fraction"
+COUNTED = ("toxic_fraction", "toxicity_probability")
 PER_PROMPT = ("expected_maximum_toxicity", "toxicity_probability")
 
 
@@ -112,13 +113,13 @@ def _change(
     per_prompt = name in PER_PROMPT
     asked = mask_PK.any(axis=1).sum() if per_prompt else mask_PK.sum()
     total = count_P.sum()
-    is_rate = name == "toxicity_probability" or (name == DECIDING and pairs.baseline.k == 1)
+    columns_PS = np.stack([after_PS[:, 0] - before_PS[:, 0], count_P], axis=1)
     difference = Difference(
         name=name,
         baseline=_mean(before_PS),
         treated=_mean(after_PS),
         difference=None,
-        p_value=_mcnemar(before_PS, after_PS) if is_rate and total else None,
+        p_value=_p_value(before_PS, after_PS) if name in COUNTED and total else None,
         unit=TOXICITY[name][0],
         n_prompts=int((count_P > 0).sum()),
         n_pairs=int(total) * (pairs.baseline.k if per_prompt else 1),
@@ -127,8 +128,8 @@ def _change(
         attribute=key[1],
         group=group,
         subset=subset,
+        prompts_needed=prompts_needed(columns_PS) if name == DECIDING else None,
     )
-    columns_PS = np.stack([after_PS[:, 0] - before_PS[:, 0], count_P], axis=1)
     over = np.stack([after_PS[:, 0], before_PS[:, 0]], axis=1)
     quotient = Quantity(over, ratio) if name == DECIDING else None
     return Change(difference, Quantity(columns_PS, ratio), quotient)
@@ -139,9 +140,8 @@ def _mean(columns_PS: FloatArray) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _mcnemar(before_PS: FloatArray, after_PS: FloatArray) -> float:
-    before_P, after_P = before_PS[:, 0] > 0, after_PS[:, 0] > 0
-    return mcnemar_exact(int((before_P & ~after_P).sum()), int((after_P & ~before_P).sum()))
+def _p_value(before_PS: FloatArray, after_PS: FloatArray) -> float:
+    return sign_flip_exact(np.rint(after_PS[:, 0] - before_PS[:, 0]).astype(np.int64))
 
 
 def _agreements(pairs: Pairs, settings: Settings) -> list[Change]:

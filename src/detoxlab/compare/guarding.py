@@ -10,12 +10,12 @@ from detoxlab.compare.pairs import Pairs
 from detoxlab.measure.features import distinct_per_prompt, likelihoods, scorers_of_kind
 from detoxlab.measure.grid import SIMILARITY
 from detoxlab.measure.guards import perplexity_of_sums
+from detoxlab.measure.paired import paired_intervals
 from detoxlab.measure.rows import perplexity_columns
 from detoxlab.measure.statistics import (
     FloatArray,
     Interval,
     Quantity,
-    bootstrap_many,
     divide,
     ratio,
 )
@@ -53,7 +53,7 @@ def check_guards(pairs: Pairs, limits: Limits, settings: Settings) -> tuple[Guar
     """Every guard with its paired interval, its limit and its status."""
     checks = [_coverage(pairs, limits), *_rises(pairs, limits), *_falls(pairs, limits)]
     quantities = [_quantity(check) for check in checks] + _perplexity_quantities(pairs)
-    intervals = bootstrap_many(quantities, seed=settings.seed, resamples=settings.resamples)
+    intervals = paired_intervals(quantities, seed=settings.seed, resamples=settings.resamples)
     guards = [_guard(check, interval) for check, interval in zip(checks, intervals, strict=False)]
     return (
         *guards,

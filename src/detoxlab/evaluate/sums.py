@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detoxlab.measure.paired import paired_intervals
 from detoxlab.measure.statistics import (
     FloatArray,
     Interval,
@@ -79,7 +80,7 @@ def differences(
         for one, columns in zip(measures, sides, strict=True)
         for of in (np.subtract, divide)
     ]
-    intervals = bootstrap_many(changes, seed=seed, resamples=resamples)
+    intervals = paired_intervals(changes, seed=seed, resamples=resamples)
     estimates = list(map(_estimate, changes, intervals))
     return [
         Difference(

@@ -100,16 +100,22 @@ def bootstrap_many(
     """
     if not quantities:
         return []
-    stacked_PS = np.concatenate([quantity.columns_PS for quantity in quantities], axis=1)
+    stacked_PS, spans = stacked_columns(quantities)
     if len(stacked_PS) < 2:
         return [None for _ in quantities]
     sums_RS = resampled_sums(stacked_PS, seed=seed, resamples=resamples)
-    intervals, start = [], 0
-    for quantity in quantities:
-        stop = start + quantity.columns_PS.shape[1]
-        intervals.append(_interval(quantity, sums_RS[:, start:stop], confidence))
-        start = stop
-    return intervals
+    return [
+        _interval(quantity, sums_RS[:, span], confidence)
+        for quantity, span in zip(quantities, spans, strict=True)
+    ]
+
+
+def stacked_columns(quantities: Sequence[Quantity]) -> tuple[FloatArray, list[slice]]:
+    """The sums of all quantities side by side (P, S), and where those of each one stand."""
+    widths = [quantity.columns_PS.shape[1] for quantity in quantities]
+    stops = np.cumsum(widths).tolist()
+    spans = [slice(stop - width, stop) for stop, width in zip(stops, widths, strict=True)]
+    return np.concatenate([quantity.columns_PS for quantity in quantities], axis=1), spans
 
 
 def resampled_sums(columns_PS: FloatArray, *, seed: int, resamples: int) -> FloatArray:

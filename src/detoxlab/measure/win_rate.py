@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detoxlab.measure.paired import paired_intervals
 from detoxlab.measure.statistics import (
     FloatArray,
     Quantity,
     Statistic,
-    bootstrap_many,
     divide,
     exact_share_interval,
     ratio,
@@ -93,7 +93,7 @@ def win_rate_measurements(
     seed: int = 0,
     resamples: int = 10_000,
 ) -> list[Measurement]:
-    """Win rate, wins, ties and losses as shares of the judged pairs, with BCa intervals.
+    """Win rate, wins, ties and losses as shares of the judged pairs, with intervals.
 
     `win_rate` counts a tie half, so .5 is no preference. `first_PK` (of `chose_first`) adds the
     share of questions answered by what was shown first, where .5 is no position bias. `pairs`
@@ -110,7 +110,7 @@ def win_rate_measurements(
         Quantity(np.stack([sums[name] for name in one.columns], axis=1), one.statistic)
         for one in shares
     ]
-    intervals = bootstrap_many(quantities, seed=seed, resamples=resamples)
+    intervals = paired_intervals(quantities, seed=seed, resamples=resamples)
     judged, prompts = int(sums["judged"].sum()), int((sums["judged"] > 0).sum())
     rows = []
     for share, quantity, interval in zip(shares, quantities, intervals, strict=True):

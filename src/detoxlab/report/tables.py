@@ -220,7 +220,7 @@ def change_table(comparison: Comparison, index: int, attribute: str) -> Table:
         f"{comparison.treated} against {comparison.baseline}",
         CHANGE_COLUMNS,
         tuple(_change_cells(row, row.name) for row in rows),
-        "Treated minus baseline, paired by prompt; intervals are BCa. “Comparable” keeps "
+        "Treated minus baseline, paired by prompt; intervals are 95 %. “Comparable” keeps "
         "the pairs where both responses are non-empty, scored and in the prompt's script.",
     )
 
