@@ -148,7 +148,7 @@ def prompts_needed(columns_PS: FloatArray, confidence: float = CONFIDENCE) -> in
     counted = int((pairs_P > 0).sum())
     if value == 0 or spread == 0:
         return None
-    return math.ceil(counted * (_reach(confidence) * spread / abs(value)) ** 2)
+    return math.ceil(counted * (_reach(confidence) * spread / abs(float(value))) ** 2)
 
 
 def detectable_fall(
