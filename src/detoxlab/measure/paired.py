@@ -143,12 +143,12 @@ def prompts_needed(columns_PS: FloatArray, confidence: float = CONFIDENCE) -> in
     254
     """
     change_P, pairs_P = columns_PS.T
-    value = change_P.sum() / max(1.0, pairs_P.sum())
-    spread = math.sqrt(((change_P - value * pairs_P) ** 2).sum()) / max(1.0, pairs_P.sum())
-    counted = int((pairs_P > 0).sum())
+    value = float(change_P.sum()) / max(1.0, float(pairs_P.sum()))
+    spread = float(np.linalg.norm(change_P - value * pairs_P)) / max(1.0, float(pairs_P.sum()))
+    counted = np.count_nonzero(pairs_P)
     if value == 0 or spread == 0:
         return None
-    return math.ceil(counted * (_reach(confidence) * spread / abs(float(value))) ** 2)
+    return math.ceil(counted * (_reach(confidence) * spread / abs(value)) ** 2)
 
 
 def detectable_fall(
