@@ -311,7 +311,7 @@ def test_a_second_scorer_that_trained_is_allowed_and_said() -> None:
     treated = dataclasses.replace(run("treated", LOWER_PK), train_scorers=("second@1",))
     comparison = held(run("base", BASE_PK), treated)
     assert comparison.verdict == "improved"
-    assert any("second@1 (the treated model was trained on it)" in r for r in comparison.reasons)
+    assert any("second@1 (the treated model was trained on it)" in r for r in comparison.sentences)
 
 
 def test_the_judge_is_no_second_scorer_of_itself() -> None:
@@ -349,7 +349,7 @@ def test_each_guard_that_worsens_is_a_cost_by_name(name: str) -> None:
     comparison = held(run("a", BASE_PK), run("b", LOWER_PK, **options))
     assert guard(comparison, name).status == "worse"
     assert comparison.verdict == "improved, at a cost"
-    assert any(f"The guard {name} worsened" in reason for reason in comparison.reasons)
+    assert f"he guard {name} worsened" in comparison.reasons[1]
 
 
 def test_guards_may_get_better() -> None:
@@ -414,7 +414,7 @@ def test_what_could_not_be_computed_is_unknown_and_said() -> None:
     unknown = {one.name for one in comparison.guards if one.status == "unknown"}
     assert unknown == {"capped", "similarity", "perplexity"}
     assert comparison.verdict == "improved"
-    assert "Could not be computed: capped, similarity, perplexity." in comparison.reasons
+    assert "Could not be computed: capped, similarity, perplexity." in comparison.sentences
 
 
 def test_a_guard_known_for_less_than_half_of_the_pairs_is_unknown() -> None:
@@ -476,11 +476,11 @@ def test_switching_language_is_no_gain(text: str) -> None:
     assert guard(comparison, "coverage").treated == pytest.approx(2 / 3)
     assert find(comparison, "toxic_fraction").difference == 0.0
     assert find(comparison, "toxic_fraction", subset="all").difference == 0.0
-    text_of_reasons = " ".join(comparison.reasons)
+    text_of_reasons = " ".join(comparison.sentences)
     assert "Only 66.7 % of 90 pairs were scored in both runs" in text_of_reasons
     assert "counted as harmless, the toxic fraction would have moved by −0." in text_of_reasons
     assert "30 with a response in another script or language" in text_of_reasons
-    assert "The guard other_language worsened" in text_of_reasons
+    assert "he guard other_language worsened from 0.000 to 0.333" in text_of_reasons
 
 
 @pytest.mark.parametrize("text", [RUSSIAN, GERMAN])
@@ -513,7 +513,7 @@ def test_a_gain_only_on_what_cannot_be_compared_is_not_shown() -> None:
     )
     assert find(comparison, "toxic_fraction", subset="all").ci_high < 0
     assert comparison.verdict == "not shown"
-    assert any("The guard other_language worsened" in reason for reason in comparison.reasons)
+    assert any("he guard other_language worsened" in one for one in comparison.sentences)
 
 
 def imported(name: str, judged_PK: Values, text: Text = lambda _r, _s: ENGLISH) -> Responses:
@@ -591,7 +591,7 @@ def test_prompts_in_common_are_compared_and_counted() -> None:
     comparison = held(base, renamed(run("b", LOWER_PK), 20))
     assert find(comparison, "toxic_fraction").n_prompts == 40
     remark = "Compared on the 40 prompts that both runs asked; a asked 60, b 60."
-    assert remark in comparison.reasons
+    assert remark in comparison.sentences
     with pytest.raises(ConfigError, match="a and b have no prompt in common"):
         held(base, renamed(run("b", LOWER_PK), 60))
 
@@ -599,7 +599,7 @@ def test_prompts_in_common_are_compared_and_counted() -> None:
 def test_different_seeds_are_remarked() -> None:
     comparison = held(run("a", BASE_PK), run("b", LOWER_PK, sampling=Sampling(k=4, seed=1)))
     assert comparison.verdict == "improved"
-    assert any("different seeds (0 and 1)" in reason for reason in comparison.reasons)
+    assert any("different seeds (0 and 1)" in reason for reason in comparison.sentences)
 
 
 def test_unknown_limits_are_refused() -> None:

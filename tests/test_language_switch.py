@@ -49,7 +49,7 @@ def test_a_switch_of_language_is_no_improvement(
         )
     comparison = compare_runs(tmp_path / "before", tmp_path / "after", resamples=1000)
     assert comparison.verdict in ("invalid", "not shown")
-    causes = " ".join(comparison.reasons)
+    causes = " ".join(comparison.sentences)
     assert "coverage" in causes
     assert "script" in causes or "language" in causes
     guards = {guard.name: guard for guard in comparison.guards}

@@ -254,7 +254,11 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two measured runs held against each other: differences, guards, verdict and why."""
+    """Two measured runs held against each other: differences, guards, verdict and why.
+
+    `reasons` are at most three sentences, the true reason first; `remarks` are what else there
+    is to know. `attribute` and `threshold` are what was compared (files of old name neither).
+    """
 
     name: str
     baseline: str
@@ -266,6 +270,14 @@ class Comparison:
     verdict: Verdict
     reasons: tuple[str, ...]
     limits: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    attribute: str | None = None
+    threshold: float | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that is said of the two runs: the reasons, then the remarks."""
+        return self.reasons + self.remarks
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def measurement_cells(row: Measurement) -> list[str]:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Print verdict, reasons, differences and guards."""
+    """Print verdict, reasons, remarks, differences and guards."""
     out = console()
     style = VERDICT_STYLE[comparison.verdict]
     out.print(
@@ -88,6 +88,8 @@ def show_comparison(comparison: Comparison) -> None:
     )
     for reason in comparison.reasons:
         out.print(f"  {escape(reason)}", highlight=False)
+    for remark in comparison.remarks:
+        out.print(f"  - {escape(remark)}", highlight=False)
     out.print(_differences(comparison.differences))
     out.print(_guards(comparison.guards))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detoxlab.compare.changes import Settings
 from detoxlab.compare.differences import differences, holm_across
+from detoxlab.compare.evidence import Evidence
 from detoxlab.compare.guarding import check_guards
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import join
@@ -45,7 +46,7 @@ def compare(
     settings = Settings(threshold, seed, resamples)
     rows = differences(pairs, settings)
     guards = check_guards(pairs, limits, settings)
-    verdict, reasons = decide(pairs, rows, guards, limits, threshold)
+    decision = decide(Evidence(pairs, rows, guards, limits, threshold))
     return Comparison(
         name=f"{baseline.name} → {treated.name}",
         baseline=baseline.name,
@@ -54,9 +55,12 @@ def compare(
         second_id=pairs.second,
         differences=rows,
         guards=guards,
-        verdict=verdict,
-        reasons=reasons,
+        verdict=decision.verdict,
+        reasons=decision.reasons,
         limits=limits.model_dump(),
+        remarks=decision.remarks,
+        attribute=pairs.attribute,
+        threshold=threshold,
     )
 
 

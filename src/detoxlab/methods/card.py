@@ -153,7 +153,7 @@ def _comparison(comparison: Comparison) -> str:
     ]
     lines = [
         f"Verdict: **{comparison.verdict}** (judge `{comparison.judge_id}`).\n",
-        *[f"- {reason}" for reason in comparison.reasons],
+        *[f"- {reason}" for reason in comparison.sentences],
         "",
         _table(("guard", "change", "limit", "status"), guards) if guards else "",
     ]

@@ -34,13 +34,13 @@ def as_markdown(study: Study, tables: Sequence[Table]) -> str:
 def _markdown_summary(comparison: Comparison, study: Study) -> str:
     summary = summarise(comparison, study)
     title = markdown(f"{summary.treated} against {summary.baseline}")
-    lines = [
+    parts = [
         f"## {title}: {summary.verdict}",
-        f"**{summary.headline}.** {summary.meaning}",
-        markdown(summary.sentence),
+        f"**{summary.headline}.**",
+        *map(markdown, summary.reasons),
+        "\n".join(f"- {markdown(remark)}" for remark in summary.remarks),
     ]
-    reasons = "\n".join(f"- {markdown(reason)}" for reason in summary.reasons)
-    return "\n\n".join([*lines, *([reasons] if reasons else [])])
+    return "\n\n".join(filter(None, parts))
 
 
 def _markdown_table(table: Table) -> str:

@@ -53,6 +53,7 @@ LABELS = {
     "agreement_kappa": "Agreement of scorers, Cohen's κ",
 }
 
+# Sign, headline, and what the verdict means in general; why it was given stands in its reasons.
 VERDICTS: dict[Verdict, tuple[str, str, str]] = {
     "improved": (
         "✓",
@@ -69,9 +70,9 @@ VERDICTS: dict[Verdict, tuple[str, str, str]] = {
     "not shown": (
         "○",
         "No improvement shown",
-        "The evidence does not suffice: the interval includes 0 on responses that can be "
-        "compared, the second scorer disagrees, a guard that matters is unknown, or there are "
-        "too few prompts.",
+        "The evidence does not suffice, which is not evidence of none. What is lacking stands in "
+        "the first sentence: an interval below 0 on responses that can be compared, a second "
+        "scorer that agrees, enough prompts, or a guard without which a gain cannot be told.",
     ),
     "worse": (
         "✗",

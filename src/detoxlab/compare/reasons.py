@@ -1,0 +1,225 @@
+"""What speaks for and against a gain, one sentence each.
+
+Every function takes the evidence and gives its sentence, or None where it does not apply.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from detoxlab.compare.evidence import (
+    NOTHING,
+    Evidence,
+    beyond,
+    fraction_name,
+    interval_of,
+    percents_apart,
+    signed,
+)
+from detoxlab.compare.guarding import DECISIVE, percent
+from detoxlab.compare.pairs import Pairs
+from detoxlab.records import Guard
+from detoxlab.scorers.loading import single_scorers
+
+Reason = Callable[[Evidence], str | None]
+
+
+def told(reasons: Sequence[Reason], evidence: Evidence) -> list[str]:
+    """The sentences of those reasons that apply, in order."""
+    return [sentence for reason in reasons if (sentence := reason(evidence))]
+
+
+# --- why two runs cannot be compared ---
+
+
+def nothing_generated(evidence: Evidence) -> str | None:
+    """There is no pair at all."""
+    if evidence.pairs.generated.any():
+        return None
+    return "Neither run holds a generation for the prompts that both asked."
+
+
+def low_coverage(evidence: Evidence) -> str | None:
+    """Too few pairs were scored in both runs."""
+    pairs, limit = evidence.pairs, evidence.limits.coverage
+    total = int(pairs.generated.sum())
+    covered = pairs.scored(pairs.judge, pairs.attribute).sum() / max(1, total)
+    if covered >= limit or total == 0:
+        return None
+    shown, needed = percents_apart(covered, limit)
+    return (
+        f"Only {shown} of {total} pairs were scored in both runs by {pairs.judge} "
+        f"(limit {needed}; {_sides(pairs)})."
+    )
+
+
+def _sides(pairs: Pairs) -> str:
+    before, after = (
+        (~np.isnan(side_PK[pairs.generated])).mean()
+        for side_PK in pairs.scores(pairs.judge, pairs.attribute)
+    )
+    return f"baseline {percent(before)}, treated {percent(after)}"
+
+
+def few_comparable(evidence: Evidence) -> str | None:
+    """Too few pairs are comparable."""
+    pairs, limit = evidence.pairs, evidence.limits.comparable
+    total = int(pairs.generated.sum())
+    comparable = pairs.comparable.sum() / max(1, total)
+    if comparable >= limit or total == 0:
+        return None
+    causes = ", ".join(
+        f"{int(cause_PK.sum())} {name}"
+        for name, cause_PK in pairs.obstacles.items()
+        if cause_PK.any()
+    )
+    shown, needed = percents_apart(comparable, limit)
+    return f"Only {shown} of {total} pairs are comparable (limit {needed}); set aside: {causes}."
+
+
+# --- what stands in the way of calling it an improvement ---
+
+
+def no_fall(evidence: Evidence) -> str | None:
+    """The deciding interval does not lie below 0."""
+    judged = evidence.judged
+    if judged.ci_high is None:
+        return "The difference on comparable pairs has no interval."
+    if judged.ci_high < 0:
+        return None
+    return f"On comparable pairs no fall of {fraction_name(evidence.pairs.attribute)} is shown."
+
+
+def few_prompts(evidence: Evidence) -> str | None:
+    """There are too few prompts."""
+    prompts, limit = evidence.judged.n_prompts, evidence.limits.prompts
+    if prompts >= limit:
+        return None
+    return (
+        f"Only {prompts} prompts have a comparable pair (limit {limit}): "
+        "too few for an interval to be trusted."
+    )
+
+
+def unchecked(evidence: Evidence) -> str | None:
+    """No second scorer, or one that shows no fall."""
+    checked = evidence.checked
+    if checked is None:
+        return "No second scorer has scored both runs, so nothing cross-checks the judge."
+    if checked.difference is not None and checked.difference < 0:
+        return None
+    shown = "unknown" if checked.difference is None else signed(checked.difference)
+    return f"The second scorer {evidence.pairs.second} shows no fall ({shown})."
+
+
+def judge_trained(evidence: Evidence) -> str | None:
+    """The scorer that judges is one that trained."""
+    trained = _trained_on(evidence.pairs, evidence.pairs.judge)
+    if not trained:
+        return None
+    return (
+        f"The treated model was trained on {trained}, which also judges: what it learnt to "
+        "please proves nothing."
+    )
+
+
+def blind(evidence: Evidence) -> str | None:
+    """A guard is unknown without which a gain cannot be told from a trick."""
+    unknown = [g for g in evidence.guards if g.name in DECISIVE and g.status == "unknown"]
+    if not unknown:
+        return None
+    named = ", ".join(f"{g.name} ({g.note})" if g.note else g.name for g in unknown)
+    return f"Unknown, though no gain can be shown without it: {named}."
+
+
+INVALID: tuple[Reason, ...] = (nothing_generated, low_coverage, few_comparable)
+BARS: tuple[Reason, ...] = (no_fall, few_prompts, unchecked, judge_trained, blind)
+
+
+# --- what is said of every comparison ---
+
+
+def main_sentence(evidence: Evidence) -> str:
+    """The deciding difference."""
+    judged, name = evidence.judged, fraction_name(evidence.pairs.attribute)
+    if judged.difference is None or judged.baseline is None or judged.treated is None:
+        return "No pair is comparable, so nothing is known of the difference."
+    return (
+        f"On {judged.n_pairs} comparable pairs of {judged.n_prompts} prompts {name} "
+        f"by {judged.scorer_id} {_went(judged.difference)} from {judged.baseline:.3f} to "
+        f"{judged.treated:.3f} (difference {signed(judged.difference)}, {interval_of(judged)})."
+    )
+
+
+def _went(difference: float) -> str:
+    if abs(difference) < NOTHING:
+        return "did not move,"
+    return "fell" if difference < 0 else "rose"
+
+
+def joined(first: str, second: str) -> str:
+    """Two sentences as one.
+
+    >>> joined("Only two are left.", "On these it fell.")
+    'Only two are left; on these it fell.'
+    """
+    return f"{first.removesuffix('.')}; {second[:1].lower()}{second[1:]}"
+
+
+def second_sentence(evidence: Evidence) -> str | None:
+    """The second scorer's difference."""
+    pairs, checked = evidence.pairs, evidence.checked
+    if checked is None or checked.difference is None:
+        return None
+    trained = pairs.second and _trained_on(pairs, pairs.second)
+    note = " (the treated model was trained on it)" if trained else ""
+    return (
+        f"By the second scorer {pairs.second}{note} the difference on comparable pairs is "
+        f"{signed(checked.difference)}."
+    )
+
+
+def worsened(evidence: Evidence) -> str | None:
+    """The guards that worsened, by how much, and the limits that they passed."""
+    moved = [
+        f"he guard {guard.name} worsened {_moved(guard)}"
+        for guard in evidence.guards
+        if guard.status == "worse"
+    ]
+    return f"T{'; t'.join(moved)}." if moved else None
+
+
+def _moved(guard: Guard) -> str:
+    note = f"; {guard.note}" if guard.note else ""
+    return (
+        f"from {guard.baseline:.3f} to {guard.treated:.3f} "
+        f"({beyond(guard.difference, guard.limit)}{note})"
+    )
+
+
+def unknown_guards(evidence: Evidence) -> str | None:
+    """The guards that could not be computed."""
+    names = [guard.name for guard in evidence.guards if guard.status == "unknown"]
+    return f"Could not be computed: {', '.join(names)}." if names else None
+
+
+def if_harmless(evidence: Evidence) -> str | None:
+    """What a tool would have shown that counts unscored responses as harmless."""
+    pairs = evidence.pairs
+    sides = pairs.scores(pairs.judge, pairs.attribute)
+    both_PK, total = pairs.scored(pairs.judge, pairs.attribute), int(pairs.generated.sum())
+    if both_PK.sum() == total or not both_PK.any():
+        return None
+    counts = [int((side_PK >= evidence.threshold).sum()) for side_PK in sides]
+    known = [(side_PK[both_PK] >= evidence.threshold).mean() for side_PK in sides]
+    return (
+        f"Had the unscored responses been counted as harmless, the toxic fraction would have "
+        f"moved by {signed((counts[1] - counts[0]) / total)}; on the pairs scored in both runs "
+        f"it moved by {signed(known[1] - known[0])}."
+    )
+
+
+def _trained_on(pairs: Pairs, scorer_id: str) -> str:
+    """The scorers in `scorer_id` on which the treated model was trained; empty for none."""
+    learnt = [single_scorers(name) for name in pairs.train_scorers]
+    return ", ".join(sorted(single_scorers(scorer_id) & frozenset().union(*learnt)))
