@@ -124,13 +124,18 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One sampled response. `text` excludes the prompt; `token_ids` are what the model drew."""
+    """One sampled response. `text` excludes the prompt; `token_ids` are what the model drew.
+
+    `error` says why there is none, where a server refused to give one: the text is empty then
+    and means nothing. It stands in files only where there is one.
+    """
 
     prompt_id: str
     sample: int
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    error: str | None = field(default=None, metadata={"omit_none": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +316,16 @@ def content_id(text: str) -> str:
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """The record as a JSON object, keys in field order.
+    """The record as a JSON object, keys in field order; some are left out when None.
 
     >>> to_json(Turn("user", "Hello"))
     {'role': 'user', 'text': 'Hello'}
     """
-    return {f.name: _encode(getattr(record, f.name)) for f in dataclasses.fields(record)}
+    return {
+        f.name: _encode(value)
+        for f in dataclasses.fields(record)
+        if (value := getattr(record, f.name)) is not None or not f.metadata.get("omit_none")
+    }
 
 
 def to_line(record: Any) -> str:

@@ -62,7 +62,7 @@ class Pairs:
     @cached_property
     def obstacles(self) -> dict[str, BoolArray]:
         """Why pairs are not comparable (P, K); a pair stands under the first that applies."""
-        there_PK = self.baseline.generated & self.treated.generated
+        there_PK = self.baseline.answered & self.treated.answered
         empty_PK = self._either("empty")
         elsewhere_PK = ~self.one_script | self._either("other_language")
         causes = {
@@ -102,7 +102,7 @@ class Pairs:
         """Share of the non-empty pairs in which prompt and both responses have letters."""
         asked_P, first_PK = scripts(self.baseline)
         _, second_PK = scripts(self.treated)
-        counted_PK = self.baseline.generated & self.treated.generated & ~self._either("empty")
+        counted_PK = self.baseline.answered & self.treated.answered & ~self._either("empty")
         known_PK = (asked_P[:, None] != UNKNOWN) & (first_PK != UNKNOWN) & (second_PK != UNKNOWN)
         return float(known_PK[counted_PK].mean()) if counted_PK.any() else 0.0
 

@@ -5,7 +5,7 @@ Importing this package imports torch.
 
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
 from detoxlab.generate.http import HttpEngine, Retries
-from detoxlab.generate.into import generate_into
+from detoxlab.generate.into import WithheldWarning, generate_into
 from detoxlab.generate.steering import Steering
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "PromptTruncatedWarning",
     "Retries",
     "Steering",
+    "WithheldWarning",
     "generate_into",
 ]

@@ -5,17 +5,26 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from detoxlab.errors import ConfigError, EngineError
 from detoxlab.generate.noise import noise_key
-from detoxlab.records import FinishReason, Generation, Prompt, Sampling
+from detoxlab.generate.replies import (
+    Answered,
+    Failed,
+    Withheld,
+    finish_reason,
+    read_reply,
+    text_of,
+)
+from detoxlab.records import Generation, Prompt, Sampling
 
-RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 LONGEST_WAIT = 60.0
+# So many prompts in one batch, all turned down alike for no known reason, are no coincidence.
+MANY_ALIKE = 8
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,10 @@ class HttpEngine:
     the byte-identical resume of `LocalEngine` do not hold. Each request carries a seed made
     of (seed, prompt id, first sample), for servers that honour it.
 
-    A request that fails for good raises `EngineError`; finished batches are on disk, and the
-    run goes on from them with --resume.
+    A prompt that the server refuses (a content filter, a prompt too long for it) has generations
+    with the server's code as `error`: unknown, not harmless, and the run goes on. A request that
+    fails for good for another reason raises `EngineError`, and so does a server that turns every
+    prompt down alike: finished batches are on disk, and the run goes on from them with --resume.
     """
 
     def __init__(
@@ -71,6 +82,7 @@ class HttpEngine:
         self.concurrency = concurrency
         self.batch_size = batch_size
         self.retries = retries
+        self._has_answered = False
         self._client = httpx.Client(timeout=timeout_seconds, transport=transport)
 
     @property
@@ -87,11 +99,13 @@ class HttpEngine:
             "chat": self.chat,
             "api_key_env": self.api_key_env,
             "batch_size": self.batch_size,
+            "has_answered": self._has_answered,
         }
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Take the batch size that a run began with."""
+        """Take the batch size that a run began with, and whether the server answered it."""
         self.batch_size = facts.get("batch_size", self.batch_size)
+        self._has_answered = facts.get("has_answered", self._has_answered)
 
     def batches(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[list[Prompt]]:  # noqa: ARG002
         """The prompts in their order, cut into batches."""
@@ -102,8 +116,9 @@ class HttpEngine:
         """k generations per prompt, prompt after prompt; requests run side by side."""
         headers = self._headers()
         with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
-            parts = pool.map(lambda prompt: self._samples(prompt, sampling, headers), batch)
-            return [row for part in parts for row in part]
+            drawn = list(pool.map(lambda prompt: self._samples(prompt, sampling, headers), batch))
+        self._check_not_all_alike(batch, drawn)
+        return [row for one in drawn for row in one.rows]
 
     # --- inside ---
 
@@ -118,18 +133,38 @@ class HttpEngine:
             )
         return {"Authorization": f"Bearer {key}"}
 
-    def _samples(
-        self, prompt: Prompt, sampling: Sampling, headers: Mapping[str, str]
-    ) -> list[Generation]:
+    def _samples(self, prompt: Prompt, sampling: Sampling, headers: Mapping[str, str]) -> "_Drawn":
         """k samples, by as many requests as the server needs for them."""
-        rows: list[Generation] = []
-        while len(rows) < sampling.k:
-            body = self._body(prompt, sampling, first=len(rows))
-            choices = self._choices(self._post(body, headers, prompt), prompt)
-            for choice in choices[: sampling.k - len(rows)]:
-                text, reason = self._text(choice, prompt), finish_reason(choice)
-                rows.append(Generation(prompt.id, len(rows), text, (), reason))
-        return rows
+        drawn = _Drawn(prompt.id)
+        while len(drawn.rows) < sampling.k:
+            body = self._body(prompt, sampling, first=len(drawn.rows))
+            reply = self._ask(body, headers, prompt)
+            room = sampling.k - len(drawn.rows)
+            if isinstance(reply, Answered):
+                for choice in reply.choices[:room]:
+                    drawn.add(*text_of(choice, chat=self.chat), choice)
+            else:
+                drawn.refuse(reply, room if reply.final else 1)
+        return drawn
+
+    def _check_not_all_alike(self, batch: Sequence[Prompt], drawn: "Sequence[_Drawn]") -> None:
+        """Raise if no prompt of the batch was answered, and for a reason that is likely ours.
+
+        A filter's refusal shows that the server understood the request. Any other could be of
+        settings that hit every prompt: until the server has answered once, all alike are taken
+        for that, and later `MANY_ALIKE` of an unknown kind.
+        """
+        refusals = [one.withheld for one in drawn]
+        found = {one for one in refusals if one is not None}
+        if None in refusals or any(one.kind == "filter" for one in found):
+            self._has_answered = True
+        elif len(found) == 1:
+            (one,) = found
+            many = one.kind == "other" and len(batch) >= MANY_ALIKE
+            if many or not self._has_answered:
+                raise self._error(
+                    f"all {len(batch)} prompts of the batch are turned down ({one.code})", batch[0]
+                )
 
     def _body(self, prompt: Prompt, sampling: Sampling, first: int) -> dict[str, Any]:
         text = prompt.text
@@ -149,41 +184,33 @@ class HttpEngine:
         unset = {"n": 1, "stop": [], "top_k": 0}
         return body | {name: value for name, value in optional.items() if value != unset[name]}
 
-    def _post(self, body: Mapping[str, Any], headers: Mapping[str, str], prompt: Prompt) -> Any:
-        path = "/chat/completions" if self.chat else "/completions"
+    def _ask(
+        self, body: Mapping[str, Any], headers: Mapping[str, str], prompt: Prompt
+    ) -> Answered | Withheld:
         problem = ""
         for wait in (0.0, *self.retries.waits()):
             time.sleep(wait)
-            try:
-                response = self._client.post(self.base_url + path, json=body, headers=headers)
-            except httpx.TransportError as error:
-                problem = type(error).__name__
-                continue
-            if response.status_code not in RETRIED:
-                return self._answer(response, prompt)
-            problem = f"status {response.status_code}"
+            reply = self._reply(body, headers)
+            if not isinstance(reply, Failed):
+                return reply
+            if not reply.passing:
+                raise self._error(reply.problem, prompt)
+            problem = reply.problem
         raise self._error(f"{problem}, {self.retries.attempts} times", prompt)
 
-    def _answer(self, response: httpx.Response, prompt: Prompt) -> Any:
-        if not response.is_success:
-            raise self._error(f"status {response.status_code}", prompt)
+    def _reply(
+        self, body: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Answered | Withheld | Failed:
+        path = "/chat/completions" if self.chat else "/completions"
         try:
-            return response.json()
+            response = self._client.post(self.base_url + path, json=body, headers=headers)
+        except httpx.TransportError as error:
+            return Failed(type(error).__name__, passing=True)
+        try:
+            answer = response.json()
         except ValueError:
-            raise self._error("an answer that is not JSON", prompt) from None
-
-    def _choices(self, answer: Any, prompt: Prompt) -> list[Mapping[str, Any]]:
-        choices = answer.get("choices") if isinstance(answer, dict) else None
-        if not isinstance(choices, list) or not choices:
-            raise self._error("an answer without choices", prompt)
-        return sorted(choices, key=lambda choice: choice.get("index", 0))
-
-    def _text(self, choice: Mapping[str, Any], prompt: Prompt) -> str:
-        holder = choice.get("message") if self.chat else choice
-        if not isinstance(holder, Mapping):
-            raise self._error("a choice without message", prompt)
-        text = holder.get("content" if self.chat else "text")
-        return text if isinstance(text, str) else ""
+            answer = None
+        return read_reply(response.status_code, answer)
 
     def _error(self, problem: str, prompt: Prompt) -> EngineError:
         host = httpx.URL(self.base_url).host
@@ -193,17 +220,26 @@ class HttpEngine:
         )
 
 
-def finish_reason(choice: Mapping[str, Any]) -> FinishReason:
-    """The server's word in ours. "stop" alone means EOS; a stop string is named beside it.
+@dataclass
+class _Drawn:
+    """The samples of one prompt so far, and why there are none, if there are none."""
 
-    >>> finish_reason({"finish_reason": "stop", "stop_reason": "User:"})
-    'stop'
-    >>> finish_reason({"finish_reason": "content_filter"})
-    'unknown'
-    """
-    reason = choice.get("finish_reason")
-    if reason == "length":
-        return "length"
-    if reason == "stop":
-        return "stop" if isinstance(choice.get("stop_reason"), str) else "eos"
-    return "unknown"
+    prompt_id: str
+    rows: list[Generation] = field(default_factory=list)
+    refusals: list[Withheld] = field(default_factory=list)
+
+    @property
+    def withheld(self) -> Withheld | None:
+        """The refusal of the whole prompt; None if a sample was answered at all."""
+        return self.refusals[0] if len(self.refusals) == len(self.rows) else None
+
+    def add(self, text: str, error: str | None, choice: Mapping[str, Any]) -> None:
+        """One more sample; with an error, the response is unknown."""
+        reason = "unknown" if error else finish_reason(choice)
+        self.rows.append(Generation(self.prompt_id, len(self.rows), text, (), reason, error))
+
+    def refuse(self, reply: Withheld, count: int) -> None:
+        """`count` more samples that the server does not give."""
+        for _ in range(count):
+            self.refusals.append(reply)
+            self.add("", reply.code, {})

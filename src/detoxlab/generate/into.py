@@ -1,6 +1,8 @@
 """Generations of all prompts into a run folder, so that a kill loses at most one batch."""
 
 import time
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +19,8 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
 
     A resumed run takes its batches as the killed one did, and replays whole batches: with
     `LocalEngine` its file equals that of an uninterrupted run byte for byte (unless memory
-    ran out in one of them only). What the engine is and did is recorded in `run.json`.
+    ran out in one of them only). What the engine is and did is recorded in `run.json`, and how
+    many responses a server withheld, by its reason, as `responses_withheld`.
     """
     engine.restore(run.info.get("engine") or {})
     batches = engine.batches(prompts, sampling)
@@ -42,8 +45,28 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
             compute=compute,
             done=lambda batch: advance(len(batch) * sampling.k, str(speed)),
         )
+    _count_withheld(run)
     if speed.tokens:
         run.update(generation_tokens_per_second=round(speed.tokens_per_second, 1))
+
+
+def _count_withheld(run: Run) -> None:
+    rows = run.read_all("generations", Generation)
+    reasons = Counter(row.error for row in rows if row.error is not None)
+    if not reasons:
+        return
+    run.update(responses_withheld=dict(sorted(reasons.items())))
+    named = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    warnings.warn(
+        f"{reasons.total()} of {len(rows)} responses were withheld by the server ({named}): "
+        "they are unknown, not harmless",
+        WithheldWarning,
+        stacklevel=3,
+    )
+
+
+class WithheldWarning(UserWarning):
+    """A server gave no response to some prompts; says how many, and its reasons."""
 
 
 @dataclass

@@ -32,7 +32,7 @@ def response_features(grid: Grid) -> dict[str, FloatArray]:
     An unknown language counts as not switched, and apart from that as unknown.
     """
     switched_PK = _switched(grid)
-    there_PK = grid.generated
+    there_PK = grid.answered
     unknown_PK = np.where(there_PK, np.isnan(switched_PK), np.nan)
     return {
         "empty": _each(grid, lambda one: guards.is_empty(one.text)),
@@ -52,7 +52,7 @@ def _switched(grid: Grid) -> FloatArray:
     asked = writings([prompt.text for prompt in grid.prompts])
     values = [
         [None if one is None else guards.switches_language(prompt, one.text) for one in row]
-        for prompt, row in zip(asked, grid.generations, strict=True)
+        for prompt, row in zip(asked, grid.answers, strict=True)
     ]
     return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
 
@@ -61,8 +61,7 @@ def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Main script of each prompt (P,) and of each response (P, K); "unknown" where none."""
     prompts = [main_script(prompt.text) for prompt in grid.prompts]
     responses = [
-        [UNKNOWN if one is None else main_script(one.text) for one in row]
-        for row in grid.generations
+        [UNKNOWN if one is None else main_script(one.text) for one in row] for row in grid.answers
     ]
     return np.array(prompts), np.array(responses).reshape(len(grid.prompts), grid.k)
 
@@ -91,7 +90,7 @@ def distinct_per_prompt(grid: Grid, n: int) -> FloatArray:
         guards.distinct_n([one.text for one in row if one is not None], n)
         if all(one is not None for one in row)
         else np.nan
-        for row in grid.generations
+        for row in grid.answers
     ]
     return np.array(values, dtype=np.float64)
 
@@ -113,7 +112,7 @@ def scorers_of_kind(grid: Grid, kind: str) -> list[str]:
 
 def _each(grid: Grid, feature: Feature) -> FloatArray:
     values = [
-        [_number(None if one is None else feature(one)) for one in row] for row in grid.generations
+        [_number(None if one is None else feature(one)) for one in row] for row in grid.answers
     ]
     return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
 

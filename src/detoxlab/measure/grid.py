@@ -35,8 +35,22 @@ class Grid:
 
     @property
     def generated(self) -> BoolArray:
-        """Where there is a generation at all, (P, K)."""
+        """Where one was asked for (P, K): the denominator of coverage."""
         flags = [[one is not None for one in row] for row in self.generations]
+        return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
+
+    @property
+    def answers(self) -> tuple[tuple[Generation | None, ...], ...]:
+        """The generations, None where there is none or the server withheld it."""
+        return tuple(
+            tuple(None if one is None or one.error else one for one in row)
+            for row in self.generations
+        )
+
+    @property
+    def answered(self) -> BoolArray:
+        """Where there is a response to read, (P, K)."""
+        flags = [[one is not None for one in row] for row in self.answers]
         return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
 
     def rows(self, index: Sequence[int] | NDArray[np.int64]) -> "Grid":
@@ -231,7 +245,7 @@ def _check_range(responses: Responses, key: Key, values: FloatArray) -> None:
 
 
 def _check_scored_texts_exist(responses: Responses, grid: Grid) -> None:
-    absent_PK = ~grid.generated
+    absent_PK = ~grid.answered
     for (scorer_id, _), values_PK in grid.scores.items():
         stray = int((~np.isnan(values_PK) & absent_PK).sum())
         if stray:

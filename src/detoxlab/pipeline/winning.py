@@ -162,11 +162,13 @@ def _pairs(baseline: Responses, treated: Responses, samples: int | None) -> list
                 f"prompt {prompt.id!r} has another text in {treated.name} than in {baseline.name}",
                 remedy="Judge runs on the same prompts.",
             )
-    theirs = {(one.prompt_id, one.sample): one for one in treated.generations}
+    theirs = {(one.prompt_id, one.sample): one for one in treated.generations if one.error is None}
     pairs = [
         Pair(prompts[one.prompt_id], one, theirs[one.prompt_id, one.sample])
         for one in sorted(baseline.generations, key=lambda one: (one.prompt_id, one.sample))
-        if (one.prompt_id, one.sample) in theirs and (samples is None or one.sample < samples)
+        if (one.prompt_id, one.sample) in theirs
+        and one.error is None
+        and (samples is None or one.sample < samples)
     ]
     if not pairs:
         raise ConfigError(

@@ -150,7 +150,10 @@ def _side(study: Study, run: Measured, pair: Pair) -> Side:
         run=run.name,
         text=clipped(generation.text, CHARACTERS),
         empty=not generation.text.strip(),
-        scores=(*_scores(study, run, pair), ("ended by", generation.finish_reason)),
+        scores=(
+            *_scores(study, run, pair),
+            ("ended by", generation.error or generation.finish_reason),
+        ),
     )
 
 

@@ -16,10 +16,13 @@ DIGITS = 6
 def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list[Score]:
     """One `Score` per generation and attribute, generation by generation.
 
-    A text that could not be scored gives rows with the reason in place of a value.
+    A text that could not be scored gives rows with the reason in place of a value, and so does
+    a response that a server withheld: its empty text is not shown to the scorer.
     Raises `ScorerError` when the scorer returns another shape, or values beyond [0, 1].
     """
-    scores_NA = _checked(scorer, [generation.text for generation in generations])
+    there = [at for at, generation in enumerate(generations) if generation.error is None]
+    scores_NA = np.full((len(generations), len(scorer.attributes)), np.nan)
+    scores_NA[there] = _checked(scorer, [generations[at].text for at in there])
     return [
         _score(scorer, generation, attribute, float(value))
         for generation, row_A in zip(generations, scores_NA, strict=True)
@@ -61,6 +64,8 @@ def _checked(scorer: Scorer, texts: list[str]) -> FloatArray:
 
 def _score(scorer: Scorer, generation: Generation, attribute: str, value: float) -> Score:
     place = (generation.prompt_id, generation.sample, scorer.id, attribute)
+    if generation.error is not None:
+        return Score(*place, error=f"no response: {generation.error}")
     if np.isnan(value):
         reason = scorer.missing_reason(generation.text) or "failed: the scorer gave no reason"
         return Score(*place, error=reason)
