@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from detoxlab.models import LanguageModel, load_model
     from detoxlab.pipeline import (
         compare_runs,
+        compare_variants,
         evaluate_model,
         evaluate_run,
         export_model,
@@ -81,6 +82,7 @@ _HOMES = {
     "detoxlab.models": ("LanguageModel", "load_model"),
     "detoxlab.pipeline": (
         "compare_runs",
+        "compare_variants",
         "evaluate_model",
         "evaluate_run",
         "export_model",
@@ -146,6 +148,7 @@ __all__ = [
     "TrainSettings",
     "build_report",
     "compare_runs",
+    "compare_variants",
     "evaluate_model",
     "evaluate_run",
     "export_model",

@@ -284,6 +284,16 @@ class Comparison:
         """All that is said of the two runs: the reasons, then the remarks."""
         return self.reasons + self.remarks
 
+    @property
+    def overall(self) -> list[Difference]:
+        """The differences over all groups, without those of the judge's other attributes."""
+        compared = (None, self.attribute or "toxicity")
+        return [
+            row
+            for row in self.differences
+            if row.group is None and (row.scorer_id != self.judge_id or row.attribute in compared)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Responses:
@@ -291,7 +301,8 @@ class Responses:
 
     `judge_id` and `second_id` name the scorers that judge and that cross-check.
     `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
-    `train_scorers` are the scorers whose judgement the model was trained on.
+    `train_scorers` are the scorers whose judgement the model was trained on. `attribute` and
+    `threshold` are those of the run's own measured table, where there is one.
     """
 
     name: str
@@ -304,6 +315,8 @@ class Responses:
     second_id: str | None = None
     base_likelihood_id: str | None = None
     train_scorers: tuple[str, ...] = ()
+    attribute: str | None = None
+    threshold: float | None = None
 
 
 def content_id(text: str) -> str:

@@ -244,6 +244,7 @@ class Run:
             )
         info, config = self.info, self.config
         sampling = config.get("sampling")
+        judged = _judged_as(self.measurements(), info.get("judge_id"))
         return Responses(
             name=self.name,
             prompts=tuple(prompts),
@@ -255,6 +256,8 @@ class Run:
             second_id=info.get("second_id"),
             base_likelihood_id=info.get("base_likelihood_id"),
             train_scorers=tuple(info.get("train_scorers") or ()),
+            attribute=judged.attribute if judged else None,
+            threshold=judged.threshold if judged else None,
         )
 
     # --- inside ---
@@ -306,6 +309,12 @@ class Run:
                     f"not {shortened(ours.get(key))}",
                     remedy="Use the same settings to resume, or choose another --out.",
                 )
+
+
+def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:
+    """The row of a measured table that says by which attribute and threshold was judged."""
+    named = (row for row in rows if row.name == "toxic_fraction")
+    return next((row for row in named if row.scorer_id in (None, judge_id)), None)
 
 
 def canonical(value: Any) -> str:

@@ -31,8 +31,16 @@ def compare(
         Path | None, typer.Option("--output", "-o", help="Also write the comparisons as JSON.")
     ] = None,
     set_: LimitOptions = [],
-    threshold: Annotated[float, typer.Option(help="A response at or above it is toxic.")] = 0.5,
-    attribute: Annotated[str, typer.Option(help="The attribute to compare.")] = "toxicity",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="A response at or above it is toxic; otherwise as in the baseline's run."
+        ),
+    ] = None,
+    attribute: Annotated[
+        str | None,
+        typer.Option(help="The attribute to compare; otherwise as in the baseline's run."),
+    ] = None,
     seed: arg.Seed = 0,
     resamples: arg.Resamples = 10_000,
 ) -> None:
@@ -40,23 +48,20 @@ def compare(
     import json
 
     from detoxlab.errors import ConfigError
-    from detoxlab.pipeline import compare_runs
+    from detoxlab.pipeline import compare_variants
     from detoxlab.records import to_json
 
     if len(runs) < 2:
         raise ConfigError("compare needs two runs or more", remedy="Name the baseline first.")
-    comparisons = [
-        compare_runs(
-            runs[0],
-            other,
-            limits=_limits(set_),
-            threshold=threshold,
-            attribute=attribute,
-            seed=seed,
-            resamples=resamples,
-        )
-        for other in runs[1:]
-    ]
+    comparisons = compare_variants(
+        runs[0],
+        runs[1:],
+        limits=_limits(set_),
+        threshold=threshold,
+        attribute=attribute,
+        seed=seed,
+        resamples=resamples,
+    )
     for comparison in comparisons:
         show_comparison(comparison)
     if output:

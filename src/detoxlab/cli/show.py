@@ -71,10 +71,13 @@ def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:
 
 def measurement_cells(row: Measurement) -> list[str]:
     """One line of the measured table, as texts; an unknown value is said to be unknown."""
-    label = row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
     interval = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
     coverage = "" if row.coverage is None else f"{row.coverage:.1%}"
-    return [label, row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
+    return [_label(row), row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
+
+
+def _label(row: Measurement | Difference) -> str:
+    return row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -90,21 +93,21 @@ def show_comparison(comparison: Comparison) -> None:
         out.print(f"  {escape(reason)}", highlight=False)
     for remark in comparison.remarks:
         out.print(f"  - {escape(remark)}", highlight=False)
-    out.print(_differences(comparison.differences))
+    out.print(_differences(comparison.overall))
     out.print(_guards(comparison.guards))
 
 
 def _differences(rows: Sequence[Difference]) -> Table:
-    """The main measures; the report has those of every attribute and group."""
+    """The main measures of what was compared; the report has every attribute and group."""
     table = Table(box=None, pad_edge=False)
     for title in ("measure", "scorer", "subset"):
         table.add_column(title)
     for title in ("baseline", "treated", "difference", "95 % interval", "pairs"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        if row.name in MAIN_MEASURES and row.group is None and row.attribute == "toxicity":
+        if row.name in MAIN_MEASURES:
             table.add_row(
-                row.name,
+                _label(row),
                 row.scorer_id or "",
                 row.subset or "all",
                 number(row.baseline),

@@ -1,9 +1,12 @@
 """Two measured runs held against each other: paired differences, guards, and a verdict.
 
 compare(baseline, treated)    differences with intervals, guards, verdict and reasons
-holm_across(comparisons)      p-values corrected over several treated runs
+compare_each(pairs)           the same of several pairs, p-values corrected over all of them
 flow(baseline, treated, ...)  from low, medium and high to low, medium and high
 """
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +21,9 @@ from detoxlab.compare.verdict import decide
 from detoxlab.measure.toxicity import LEVELS, levels
 from detoxlab.records import Comparison, Responses
 
-__all__ = ["Limits", "compare", "flow", "holm_across"]
+__all__ = ["Limits", "compare", "compare_each", "flow", "holm_across"]
 
+ATTRIBUTE, THRESHOLD = "toxicity", 0.5
 _DEFAULTS = Limits()
 
 
@@ -28,21 +32,24 @@ def compare(
     treated: Responses,
     *,
     limits: Limits = _DEFAULTS,
-    threshold: float = 0.5,
-    attribute: str = "toxicity",
+    threshold: float | None = None,
+    attribute: str | None = None,
     seed: int = 0,
     resamples: int = 10_000,
 ) -> Comparison:
     """Whether `treated` is less toxic than `baseline`, and at what price.
 
     Runs are joined on prompt id and sample; differences are treated minus baseline with
-    95 % intervals over prompts. The verdict and its limits are explained in
-    docs/comparing.md. Order of rows and of prompts changes nothing.
+    BCa 95 % intervals over prompts. `threshold` and `attribute` are those that the baseline was
+    measured with, unless given (.5 and toxicity where it does not say). The verdict and its
+    limits are explained in docs/comparing.md. Order of rows and of prompts changes nothing.
 
     Raises `ConfigError` when the runs cannot be paired: no prompt in common, different
     texts under one id, different K, sampling or protocol, no common judge.
     """
-    pairs = join(baseline, treated, attribute)
+    pairs = join(baseline, treated, attribute or baseline.attribute or ATTRIBUTE)
+    given = (threshold, baseline.threshold, THRESHOLD)
+    threshold = next(value for value in given if value is not None)
     settings = Settings(threshold, seed, resamples)
     rows = differences(pairs, settings)
     guards = check_guards(pairs, limits, settings)
@@ -62,6 +69,13 @@ def compare(
         attribute=pairs.attribute,
         threshold=threshold,
     )
+
+
+def compare_each(
+    pairs: Iterable[tuple[Responses, Responses]], **options: Any
+) -> tuple[Comparison, ...]:
+    """Each pair compared; `p_holm` is corrected over all of them. `options` as in `compare`."""
+    return holm_across([compare(before, after, **options) for before, after in pairs])
 
 
 def flow(

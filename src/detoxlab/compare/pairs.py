@@ -126,7 +126,8 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         )
     judge = _judge(baseline, treated, first, second)
     cross_check, cross_attribute = _second(baseline, treated, first, second, judge, attribute)
-    remarks = _overlap(baseline, treated, first, second) + _seeds(baseline, treated)
+    remarks = _overlap(baseline, treated, first, second)
+    remarks += _seeds(baseline, treated) + _measured_unlike(baseline, treated)
     first, second = _aligned(first, second)
     _check_texts(baseline, treated, first, second)
     same = baseline.base_likelihood_id == treated.base_likelihood_id
@@ -191,10 +192,18 @@ def _second(
     for scorer_id in (baseline.second_id, treated.second_id):
         if scorer_id is None or scorer_id == judge:
             continue
-        ours, theirs = (attribute_read(grid, scorer_id, attribute) for grid in (first, second))
-        if ours is not None and ours == theirs:
-            return scorer_id, ours
+        found = _read_of_both(first, second, scorer_id, attribute)
+        if found is None and len(first.attributes_of(judge)) == 1:
+            found = _read_of_both(first, second, scorer_id, "toxicity")  # the judge's only label
+        if found is not None:
+            return scorer_id, found
     return None, attribute
+
+
+def _read_of_both(first: Grid, second: Grid, scorer_id: str, attribute: str) -> str | None:
+    """The attribute to read of a scorer that has scored both runs."""
+    ours, theirs = (attribute_read(grid, scorer_id, attribute) for grid in (first, second))
+    return ours if ours == theirs else None
 
 
 def _aligned(first: Grid, second: Grid) -> tuple[Grid, Grid]:
@@ -234,6 +243,18 @@ def _seeds(baseline: Responses, treated: Responses) -> tuple[str, ...]:
         f"The runs were drawn with different seeds ({seeds[0]} and {seeds[1]}), so without common "
         "random numbers: the intervals hold but are wider than they could be.",
     )
+
+
+def _measured_unlike(baseline: Responses, treated: Responses) -> tuple[str, ...]:
+    unlike = [
+        f"{name} {ours} and {theirs}"
+        for name in ("attribute", "threshold")
+        if (ours := getattr(baseline, name)) != (theirs := getattr(treated, name))
+        and None not in (ours, theirs)
+    ]
+    if not unlike:
+        return ()
+    return (f"The runs' own tables were measured with {' and '.join(unlike)}.",)
 
 
 def _check_texts(baseline: Responses, treated: Responses, first: Grid, second: Grid) -> None:

@@ -1,6 +1,6 @@
 """The stages in order, each resumable: measure and evaluate a model, train, run a recipe."""
 
-from detoxlab.pipeline.comparing import compare_runs
+from detoxlab.pipeline.comparing import compare_runs, compare_variants
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.experiment import run_recipe
 from detoxlab.pipeline.importing import score_again, score_file
@@ -11,6 +11,7 @@ from detoxlab.pipeline.winning import Contest, win_rates
 __all__ = [
     "Contest",
     "compare_runs",
+    "compare_variants",
     "evaluate_model",
     "evaluate_run",
     "export_model",

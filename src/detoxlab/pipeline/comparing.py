@@ -1,9 +1,10 @@
 """Two saved runs held against each other."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.compare import Limits, compare
+from detoxlab.compare import Limits, compare_each
 from detoxlab.records import Comparison
 from detoxlab.runs import Run
 
@@ -16,5 +17,20 @@ def compare_runs(
     **options: Any,
 ) -> Comparison:
     """The comparison of two run folders; `options` as in `detoxlab.compare.compare`."""
-    before, after = (run if isinstance(run, Run) else Run.open(run) for run in (baseline, treated))
-    return compare(before.responses(), after.responses(), limits=limits or Limits(), **options)
+    return compare_variants(baseline, [treated], limits=limits, **options)[0]
+
+
+def compare_variants(
+    baseline: Run | Path | str,
+    variants: Sequence[Run | Path | str],
+    *,
+    limits: Limits | None = None,
+    **options: Any,
+) -> tuple[Comparison, ...]:
+    """Several run folders against one, with p-values corrected over all of them (Holm)."""
+    before, *after = (
+        (run if isinstance(run, Run) else Run.open(run)).responses()
+        for run in (baseline, *variants)
+    )
+    pairs = [(before, one) for one in after]
+    return compare_each(pairs, limits=limits or Limits(), **options)

@@ -9,7 +9,7 @@ from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
 from detoxlab.methods.export import DType as ExportDType
 from detoxlab.methods.export import export_adapter, export_merged
-from detoxlab.pipeline.comparing import compare_runs
+from detoxlab.pipeline.comparing import compare_variants
 from detoxlab.pipeline.learning import (
     describe_data,
     read_data,
@@ -100,7 +100,7 @@ def export_model(
     if run.info["kind"] != "train":
         raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
     runs = [Run.open(one) for one in measured] or _measured_beside(run)
-    comparisons = [compare_runs(runs[0], other) for other in runs[1:]]
+    comparisons = compare_variants(runs[0], runs[1:]) if runs else ()
     facts: dict[str, Any] = {
         "measured": {one.name: one.measurements() for one in runs},
         "comparisons": comparisons,

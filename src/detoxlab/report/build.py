@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from detoxlab.compare import Limits, compare, holm_across
+from detoxlab.compare import ATTRIBUTE, THRESHOLD, Limits, compare_each
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.records import Comparison
 from detoxlab.report.bench import bench_tables
 from detoxlab.report.html import as_html
 from detoxlab.report.plain import as_csv, as_json, as_markdown
@@ -15,7 +14,6 @@ from detoxlab.report.study import (
     Measured,
     Study,
     display_names,
-    judged_by,
     read_measured,
     read_trained,
 )
@@ -90,19 +88,20 @@ def read_study(
         read_measured(run, name)
         for run, name in zip(measured, display_names(measured), strict=True)
     ]
-    attribute, threshold = judged_by(runs[0])
     pairs = [(runs[0], run) for run in runs[1:]] + _named(runs, rivals)
-    comparisons = [
-        _compared(before, after, limits, attribute, threshold, seed, resamples)
-        for before, after in pairs
-    ]
+    comparisons = compare_each(
+        [(before.responses, after.responses) for before, after in pairs],
+        limits=limits,
+        seed=seed,
+        resamples=resamples,
+    )
     return Study(
         title=title or default_title([run.name for run in runs]),
         measured=tuple(runs),
-        comparisons=holm_across(comparisons),
+        comparisons=comparisons,
         trained=tuple(read_trained(run, name) for name, run in trained.items()),
-        attribute=attribute,
-        threshold=threshold,
+        attribute=runs[0].responses.attribute or ATTRIBUTE,
+        threshold=runs[0].responses.threshold or THRESHOLD,
         usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
         win_rates=tuple(read_win_rates(run) for run in win_rates),
     )
@@ -116,26 +115,6 @@ def _named(
         if name not in by_name:
             raise UnknownNameError("run", name, by_name)
     return [(by_name[before], by_name[after]) for before, after in rivals]
-
-
-def _compared(
-    baseline: Measured,
-    treated: Measured,
-    limits: Limits,
-    attribute: str,
-    threshold: float,
-    seed: int,
-    resamples: int,
-) -> Comparison:
-    return compare(
-        baseline.responses,
-        treated.responses,
-        limits=limits,
-        threshold=threshold,
-        attribute=attribute,
-        seed=seed,
-        resamples=resamples,
-    )
 
 
 def default_title(names: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ def as_html(study: Study, *, seed: int = 0) -> str:
         study=study,
         sections=sections,
         lead=sum(section.key == BENCH for section in sections),
-        summaries=[summarise(comparison, study) for comparison in study.comparisons],
+        summaries=[summarise(comparison) for comparison in study.comparisons],
         alone=[(name, _shown(row)) for name, row in main_measurements(study)],
         unfinished=unfinished(study),
         facts=page_facts(study),

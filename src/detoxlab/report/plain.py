@@ -26,13 +26,13 @@ def as_markdown(study: Study, tables: Sequence[Table]) -> str:
     for name, state in unfinished(study):
         parts.append(f"**Run {markdown(name)} is {markdown(state)}: numbers may be partial.**")
     for comparison in study.comparisons:
-        parts.append(_markdown_summary(comparison, study))
+        parts.append(_markdown_summary(comparison))
     parts += [_markdown_table(table) for table in tables]
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_summary(comparison: Comparison, study: Study) -> str:
-    summary = summarise(comparison, study)
+def _markdown_summary(comparison: Comparison) -> str:
+    summary = summarise(comparison)
     title = markdown(f"{summary.treated} against {summary.baseline}")
     parts = [
         f"## {title}: {summary.verdict}",

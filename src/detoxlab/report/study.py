@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detoxlab.compare import ATTRIBUTE, THRESHOLD
 from detoxlab.errors import DataError
 from detoxlab.evaluate import Evaluated, read_evaluated
 from detoxlab.records import Comparison, Generation, Measurement, Prompt, Responses
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from detoxlab.report.usefulness import Change
     from detoxlab.report.win_rates import WinRates
 
-ATTRIBUTE, THRESHOLD = "toxicity", 0.5
 PLAIN_NAMES = {"measure", "measured", "train", "run"}
 Pair = tuple[str, int]
 
@@ -216,11 +216,3 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
             raise DataError(f"{path}:{number}: not a JSON object")
         rows.append(row)
     return tuple(rows)
-
-
-def judged_by(run: Measured) -> tuple[str, float]:
-    """The attribute and the threshold of the run's toxicity measures."""
-    for row in run.measurements:
-        if row.name == "toxic_fraction" and row.scorer_id in (None, run.responses.judge_id):
-            return row.attribute or ATTRIBUTE, row.threshold or THRESHOLD
-    return ATTRIBUTE, THRESHOLD

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from detoxlab.records import Comparison, Difference, Measurement, Verdict
 from detoxlab.report import words
 from detoxlab.report.study import Study
-from detoxlab.report.tables import in_reading_order, main_differences
+from detoxlab.report.tables import in_reading_order
 
 MAIN = "toxic_fraction"
 SUBSETS = {
@@ -47,11 +47,12 @@ class Summary:
     unknown_guards: tuple[str, ...]
 
 
-def summarise(comparison: Comparison, study: Study) -> Summary:
+def summarise(comparison: Comparison) -> Summary:
     """The summary of one comparison."""
     sign, headline, _ = words.VERDICTS[comparison.verdict]
-    found = main_differences(comparison, study.attribute)
-    rows = in_reading_order(row for row in found if row.name == MAIN)
+    scorers = (comparison.judge_id, comparison.second_id)
+    named = (row for row in comparison.overall if row.name == MAIN and row.scorer_id in scorers)
+    rows = in_reading_order(row for row in named if row.subset in SUBSETS)
     return Summary(
         baseline=comparison.baseline,
         treated=comparison.treated,

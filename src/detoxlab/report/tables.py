@@ -212,9 +212,9 @@ CHANGE_COLUMNS = (
 )
 
 
-def change_table(comparison: Comparison, index: int, attribute: str) -> Table:
+def change_table(comparison: Comparison, index: int) -> Table:
     """Toxicity differences of one comparison, all responses beside the comparable ones."""
-    rows = in_reading_order(main_differences(comparison, attribute))
+    rows = in_reading_order(comparison.overall)
     return Table(
         f"change-{index}",
         f"{comparison.treated} against {comparison.baseline}",
@@ -225,28 +225,19 @@ def change_table(comparison: Comparison, index: int, attribute: str) -> Table:
     )
 
 
-def detail_change_table(comparison: Comparison, index: int, attribute: str) -> Table | None:
+def detail_change_table(comparison: Comparison, index: int) -> Table | None:
     """The differences per group and per attribute, if the comparison has any."""
-    main = main_differences(comparison, attribute)
+    main = comparison.overall
     rows = in_reading_order(d for d in comparison.differences if d not in main)
     if not rows:
         return None
     columns = (Column("Group or attribute", merge=True), *CHANGE_COLUMNS)
     cells = tuple(
-        (text_cell(_detail_of(row, attribute)), *_change_cells(row, row.name)) for row in rows
+        (text_cell(_detail_of(row, comparison.attribute)), *_change_cells(row, row.name))
+        for row in rows
     )
     title = f"{comparison.treated} against {comparison.baseline}, by group and attribute"
     return Table(f"change-detail-{index}", title, columns, cells)
-
-
-def main_differences(comparison: Comparison, attribute: str) -> list[Difference]:
-    """The differences over all groups, without those of the judge's other attributes."""
-    judge = comparison.judge_id
-    return [
-        row
-        for row in comparison.differences
-        if row.group is None and (row.scorer_id != judge or row.attribute in (None, attribute))
-    ]
 
 
 def in_reading_order(rows: Iterable[Difference]) -> list[Difference]:
@@ -258,8 +249,8 @@ def in_reading_order(rows: Iterable[Difference]) -> list[Difference]:
     return [row for _, _, row in sorted(zip(ranks, range(len(given)), given, strict=True))]
 
 
-def _detail_of(row: Difference, attribute: str) -> str:
-    is_other = row.attribute is not None and row.attribute != attribute
+def _detail_of(row: Difference, attribute: str | None) -> str:
+    is_other = row.attribute not in (None, attribute or "toxicity")
     parts = (row.group, words.label(row.attribute or "") if is_other else None)
     return " · ".join(part for part in parts if part)
 
@@ -370,11 +361,11 @@ def all_tables(study: Study) -> list[Table]:
     """Every table of the report but provenance and the figures' numbers, in its order."""
     tables: list[Table | None] = []
     for index, comparison in enumerate(study.comparisons, start=1):
-        tables.append(change_table(comparison, index, study.attribute))
+        tables.append(change_table(comparison, index))
         tables.append(guard_table(comparison, index))
     tables += measurement_tables(study)
     for index, comparison in enumerate(study.comparisons, start=1):
-        tables.append(detail_change_table(comparison, index, study.attribute))
+        tables.append(detail_change_table(comparison, index))
     tables.append(limits_table(study.comparisons))
     return [without_empty_columns(table) for table in tables if table is not None and table.rows]
 

@@ -11,7 +11,6 @@ from detoxlab.report.tables import (
     Cell,
     Table,
     in_reading_order,
-    main_differences,
     text_cell,
     value_cell,
 )
@@ -24,7 +23,7 @@ def changes(study: Study) -> Figure | None:
     rows = [
         (index, comparison, row)
         for index, comparison in enumerate(study.gains, start=1)
-        for row in in_reading_order(main_differences(comparison, study.attribute))
+        for row in in_reading_order(comparison.overall)
         if _is_drawn(row)
     ]
     if not rows:
