@@ -563,3 +563,23 @@ def test_runs_measured_with_unlike_thresholds_are_remarked(tmp_path: Path) -> No
     (compared,) = compare_variants(base, [ft], resamples=100)
     assert compared.threshold == 0.5
     assert "The runs' own tables were measured with threshold 0.5 and 0.3." in compared.remarks
+
+
+def test_an_invalid_row_looks_invalid_in_every_overview(tmp_path: Path) -> None:
+    """Its numbers stand in parentheses and grey; those of a valid neighbour do not."""
+    shown = study(tmp_path, variants=3, prompts=8, k=2)
+    broken = dataclasses.replace(shown.comparisons[0], verdict="invalid")
+    shown = dataclasses.replace(shown, comparisons=(broken, *shown.comparisons[1:]))
+    row = bench_row(shown, "ft")
+    assert (row["Toxic, judge"], row["Difference"]) == ("(13.0 %)", "(−18.2 pts)")
+    assert row["Change, second scorer"].startswith("(")
+    assert "(" not in bench_row(shown, "dpo")["Difference"]
+    (table,) = bench_tables(shown)
+    kinds = {cell.kind for cell in table.rows[0][3:8]}
+    assert kinds == {"void"}
+    assert "cannot be compared" in table.note
+    figures = all_figures(shown)
+    names = [trace["name"] for trace in figures["trade-off"][0].data]
+    assert names == ["base", "ft (invalid)", "dpo", "steer"]
+    assert figures["trade-off"][0].data[1]["marker"]["color"] == "var(--muted)"
+    assert "ft (invalid)" in {trace["name"] for trace in figures["changes"][0].data}

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detoxlab.records import Comparison, Difference, Guard, Measurement
+from detoxlab.records import Comparison, Guard, Measurement
 from detoxlab.runs import Run
 
 if TYPE_CHECKING:
@@ -73,11 +73,8 @@ def measurement_cells(row: Measurement) -> list[str]:
     """One line of the measured table, as texts; an unknown value is said to be unknown."""
     interval = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
     coverage = "" if row.coverage is None else f"{row.coverage:.1%}"
-    return [_label(row), row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
-
-
-def _label(row: Measurement | Difference) -> str:
-    return row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
+    label = row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
+    return [label, row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -93,21 +90,22 @@ def show_comparison(comparison: Comparison) -> None:
         out.print(f"  {escape(reason)}", highlight=False)
     for remark in comparison.remarks:
         out.print(f"  - {escape(remark)}", highlight=False)
-    out.print(_differences(comparison.overall))
+    out.print(_differences(comparison))
     out.print(_guards(comparison.guards))
 
 
-def _differences(rows: Sequence[Difference]) -> Table:
+def _differences(comparison: Comparison) -> Table:
     """The main measures of what was compared; the report has every attribute and group."""
-    table = Table(box=None, pad_edge=False)
+    title = f"{comparison.attribute} at {comparison.threshold:g}" if comparison.threshold else None
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for title in ("measure", "scorer", "subset"):
         table.add_column(title)
     for title in ("baseline", "treated", "difference", "95 % interval", "pairs"):
         table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
+    for row in comparison.overall:
         if row.name in MAIN_MEASURES:
             table.add_row(
-                _label(row),
+                row.name,
                 row.scorer_id or "",
                 row.subset or "all",
                 number(row.baseline),

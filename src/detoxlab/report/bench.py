@@ -1,6 +1,7 @@
 """One table of all variants on one bench: what each gained, what it cost, what it took."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from detoxlab.records import Comparison, Difference, Guard
@@ -19,6 +20,7 @@ NOTE = (
     "Training time includes drawing and scoring the model's own responses; peak memory is that of "
     "the whole process while it trained, so on a CPU it holds Python and its libraries too."
 )
+VOID_NOTE = " In parentheses: the two runs cannot be compared, and the number shows no gain."
 AGAINST_NOTE = (
     "On comparable responses, by the judge; a ratio below 1 is less toxic than the other variant. "
     "Perplexity is that of the responses under the untouched base model."
@@ -33,11 +35,19 @@ def bench_tables(study: Study) -> list[Table]:
         trained = {run.name: run for run in study.trained}
         rows = tuple(_row(one, trained.get(one.treated), measures) for one in study.gains)
         title = "All variants on one bench"
-        tables.append(Table("variants", title, _columns(measures), rows, NOTE))
+        tables.append(Table("variants", title, _columns(measures), rows, _note(NOTE, study.gains)))
     if study.rivalries:
         rows = tuple(_against_row(one, measures) for one in study.rivalries)
         title = "Variants against other variants"
-        tables.append(Table("against", title, _against_columns(measures), rows, AGAINST_NOTE))
+        tables.append(
+            Table(
+                "against",
+                title,
+                _against_columns(measures),
+                rows,
+                _note(AGAINST_NOTE, study.rivalries),
+            )
+        )
     return tables
 
 
@@ -69,15 +79,14 @@ def _row(
     judged = _deciding(comparison, comparison.judge_id)
     checked = _deciding(comparison, comparison.second_id)
     macro = _deciding(comparison, comparison.judge_id, MACRO)
+    means = _moved(macro) if MACRO in measures else ()
+    gained = (*_moved(judged), _change(judged), *means, _change(checked))
     info: Any = trained.info if trained else {}
     return (
         Cell(comparison.treated),
         text_cell(info.get("method")),
         _verdict(comparison),
-        *_moved(judged),
-        _change(judged),
-        *(_moved(macro) if MACRO in measures else ()),
-        _change(checked),
+        *_held(comparison, gained),
         _perplexity(comparison.guards),
         _worsened(comparison),
         _measured(info.get("training_seconds"), words.duration),
@@ -106,22 +115,37 @@ def _against_row(comparison: Comparison, measures: Sequence[str]) -> tuple[Cell,
     judged = _deciding(comparison, comparison.judge_id)
     macro = _deciding(comparison, comparison.judge_id, MACRO)
     there = judged.baseline if judged else None
-    return (
-        Cell(comparison.baseline),
-        Cell(comparison.treated),
-        _verdict(comparison),
+    gained = (
         value_cell(there, words.number(there)),
         *_moved(judged),
         *ratio_cells(judged),
         *((*_moved(macro), *ratio_cells(macro)) if MACRO in measures else ()),
         _change(_deciding(comparison, comparison.second_id)),
+    )
+    return (
+        Cell(comparison.baseline),
+        Cell(comparison.treated),
+        _verdict(comparison),
+        *_held(comparison, gained),
         _perplexity(comparison.guards),
         _worsened(comparison),
     )
 
 
 def _verdict(comparison: Comparison) -> Cell:
-    return Cell(f"{words.VERDICTS[comparison.verdict][0]} {comparison.verdict}")
+    text = f"{words.VERDICTS[comparison.verdict][0]} {comparison.verdict}"
+    return Cell(text, None, "worse" if comparison.verdict in ("worse", "invalid") else "text")
+
+
+def _held(comparison: Comparison, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The numbers of a gain; greyed and in parentheses where the comparison is invalid."""
+    if comparison.verdict != "invalid":
+        return tuple(cells)
+    return tuple(replace(cell, text=f"({cell.text})", kind="void") for cell in cells)
+
+
+def _note(note: str, comparisons: Sequence[Comparison]) -> str:
+    return note + (VOID_NOTE if any(one.verdict == "invalid" for one in comparisons) else "")
 
 
 def _worsened(comparison: Comparison) -> Cell:

@@ -134,6 +134,11 @@ class Study:
         return [one for one in self.comparisons if one.baseline != self.baseline.name]
 
     @property
+    def invalid(self) -> set[str]:
+        """The variants that cannot be held against the baseline."""
+        return {one.treated for one in self.gains if one.verdict == "invalid"}
+
+    @property
     def names(self) -> list[str]:
         """Names of the measured runs, baseline first."""
         return [run.name for run in self.measured]

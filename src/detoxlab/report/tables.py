@@ -17,7 +17,7 @@ SUBSETS: dict[str | None, str] = {
     "P+C": "toxic prompts (P+C)",
 }
 
-Kind = Literal["text", "number", "unknown", "ok", "worse", "muted"]
+Kind = Literal["text", "number", "unknown", "ok", "worse", "muted", "void"]
 
 
 @dataclass(frozen=True, slots=True)

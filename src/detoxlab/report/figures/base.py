@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from detoxlab.report.safety import plotly_text
+from detoxlab.report.study import Study
 from detoxlab.report.tables import Column, Table
 
 Trace = dict[str, Any]
@@ -33,6 +35,11 @@ class Figure:
 def run_colour(index: int) -> str:
     """The colour of a run: the baseline's is 0; after the last colour they repeat."""
     return f"var(--run-{index if index == 0 else 1 + (index - 1) % (RUN_COLOURS - 1)})"
+
+
+def run_label(study: Study, name: str) -> str:
+    """What a figure calls a run: one that cannot be held against the baseline says so."""
+    return plotly_text(name) + (" (invalid)" if name in study.invalid else "")
 
 
 def headings(titles: Sequence[str], first_numeric: int) -> tuple[Column, ...]:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from detoxlab.records import Comparison, Difference
 from detoxlab.report import words
-from detoxlab.report.figures.base import SYMBOLS, Figure, Trace, headings, run_colour
+from detoxlab.report.figures.base import (
+    SYMBOLS,
+    Figure,
+    Trace,
+    headings,
+    run_colour,
+    run_label,
+)
 from detoxlab.report.safety import plotly_text
 from detoxlab.report.study import Study
 from detoxlab.report.tables import (
@@ -85,7 +92,7 @@ def _change_trace(
         "type": "scatter",
         "mode": "markers",
         "orientation": "h",
-        "name": plotly_text(study.gains[index - 1].treated),
+        "name": run_label(study, study.gains[index - 1].treated),
         "x": points,
         "y": [_change_label(row) for row in mine],
         "error_x": {

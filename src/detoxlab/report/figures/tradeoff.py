@@ -4,8 +4,14 @@ from typing import Any
 
 from detoxlab.records import Measurement
 from detoxlab.report import words
-from detoxlab.report.figures.base import SYMBOLS, Figure, Trace, headings, run_colour
-from detoxlab.report.safety import plotly_text
+from detoxlab.report.figures.base import (
+    SYMBOLS,
+    Figure,
+    Trace,
+    headings,
+    run_colour,
+    run_label,
+)
 from detoxlab.report.study import Measured, Study
 from detoxlab.report.tables import Cell, Table, value_cell
 
@@ -94,21 +100,24 @@ def _half_widths(point: Point) -> dict[str, Any]:
 
 
 def _trade_off_trace(study: Study, index: int, point: Point, label: str) -> Trace:
-    name = plotly_text(study.names[index])
+    name = run_label(study, study.names[index])
+    void = study.names[index] in study.invalid
+    colour = "var(--muted)" if void else run_colour(index)
+    symbol = SYMBOLS[index % len(SYMBOLS)]
     return {
         "type": "scatter",
         "mode": "markers+text",
         "name": name,
         "x": [point[0]],
         "y": [100 * point[1]],
-        "error_y": _half_widths(point) | {"color": run_colour(index)},
+        "error_y": _half_widths(point) | {"color": colour},
         "text": [name],
         "textposition": label,
         "cliponaxis": False,
         "marker": {
             "size": 13,
-            "color": run_colour(index),
-            "symbol": SYMBOLS[index % len(SYMBOLS)],
+            "color": colour,
+            "symbol": f"{symbol}-open" if void else symbol,
         },
         "hovertemplate": "%{text}: %{y:.1f} % toxic, perplexity %{x:.1f}<extra></extra>",
     }
