@@ -73,6 +73,8 @@ class LocalEngine:
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}", remedy="It must be at least 1.")
+        if chat:
+            lm.chat.check_user()
         self.lm = lm
         self.chat = chat
         self.batch_size = batch_size

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import jinja2
-
+from detoxlab.errors import ModelError
 from detoxlab.records import Dialogue, Turn
 
 if TYPE_CHECKING:
@@ -60,10 +59,10 @@ class RowBuilder:
     """Builds rows with one tokenizer and template.
 
     `render(turns, asks)` gives the text of a conversation, with the opening of the
-    assistant's next turn when `asks`. `tokenize(text, opens)` gives the ids of such a text;
-    `opens` when it is the beginning of a row. `stop_ids` end a response when the model draws
-    them; `end_id` is the one added where the template puts none. Of `leading_ids` the first
-    token stays when the context is cut.
+    assistant's next turn when `asks`, or raises `RejectedDialogue`. `tokenize(text, opens)`
+    gives the ids of such a text; `opens` when it is the beginning of a row. `stop_ids` end a
+    response when the model draws them; `end_id` is the one added where the template puts none.
+    Of `leading_ids` the first token stays when the context is cut.
     """
 
     render: Render
@@ -113,16 +112,13 @@ class RowBuilder:
         if self.targets == "last":
             answers = answers[-1:]
         pieces, done = list[Piece](), ""
-        try:
-            for i in answers:
-                asked, answered = self.render(turns[:i], True), self.render(turns[: i + 1], False)
-                if not (asked.startswith(done) and answered.startswith(asked)):
-                    raise RejectedDialogue("the chat template rewrites earlier turns")
-                pieces.append(Piece(asked[len(done) :], is_target=False))
-                pieces.append(Piece(answered[len(asked) :], is_target=True))
-                done = answered
-        except jinja2.TemplateError:
-            raise RejectedDialogue("the chat template refuses its order of roles") from None
+        for i in answers:
+            asked, answered = self.render(turns[:i], True), self.render(turns[: i + 1], False)
+            if not (asked.startswith(done) and answered.startswith(asked)):
+                raise RejectedDialogue("the chat template rewrites earlier turns")
+            pieces.append(Piece(asked[len(done) :], is_target=False))
+            pieces.append(Piece(answered[len(asked) :], is_target=True))
+            done = answered
         return pieces
 
     def _continuation(self, text: str, more: str) -> list[int]:
@@ -169,21 +165,27 @@ def row_builder(
     With `chat` the turns stand in the model's chat template; without, they are lines of a
     plain text, and the line break before the target is learnt with it.
     """
-    from detoxlab.models.templates import render  # torch comes with it
-
-    tokenizer = lm.tokenizer
+    tokenizer, template = lm.tokenizer, lm.chat
+    if chat:
+        template.check_exchange()
 
     def tokenize(text: str, opens: bool) -> list[int]:
-        ids = list(tokenizer(text, add_special_tokens=opens and not chat).input_ids)
+        ids = template.ids(text, opens=opens and not chat)
         ends = opens and not chat and len(ids) > 1 and ids[-1] == tokenizer.eos_token_id
         return ids[:-1] if ends else ids
 
     def render_chat(turns: Sequence[Turn], asks: bool) -> str:
         messages = [{"role": turn.role, "content": turn.text} for turn in turns]
-        return render(tokenizer, messages, reply=asks)
+        try:
+            return template.render(messages, reply=asks)
+        except ModelError:
+            raise RejectedDialogue("the chat template refuses its order of roles") from None
+
+    def render_lines(turns: Sequence[Turn], _asks: bool) -> str:
+        return "\n".join(template.marked(turn.text) for turn in turns)
 
     return RowBuilder(
-        render=render_chat if chat else _render_lines,
+        render=render_chat if chat else render_lines,
         tokenize=tokenize,
         stop_ids=lm.end_of_turn_ids if chat else lm.eos_ids,
         end_id=int(tokenizer.eos_token_id),
@@ -191,10 +193,6 @@ def row_builder(
         targets=targets,
         leading_ids=frozenset({tokenizer.bos_token_id} - {None}),
     )
-
-
-def _render_lines(turns: Sequence[Turn], _asks: bool) -> str:
-    return "\n".join(turn.text for turn in turns)
 
 
 def build_rows(

@@ -8,13 +8,14 @@ from detoxlab.models.language_model import LanguageModel, evaluating
 from detoxlab.models.likelihood import next_token_log_probs, token_log_probs
 from detoxlab.models.load import load_model
 from detoxlab.models.quantisation import Quantisation
-from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate
+from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
 
 __all__ = [
     "FALLBACK_TEMPLATE",
     "ChatTemplate",
     "LanguageModel",
     "Quantisation",
+    "Rendering",
     "evaluating",
     "load_model",
     "next_token_log_probs",

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from detoxlab.errors import ModelError
-from detoxlab.models import templates
 from detoxlab.models.quantisation import parameter_count
+from detoxlab.models.templates import FALLBACK_TEMPLATE, Chat, Rendering
 
 UNSTATED_CONTEXT = 2048
 
@@ -21,7 +21,8 @@ class LanguageModel:
     """A model and its tokenizer, as `load_model` gives them.
 
     `ref` is what the user named, `id` what a result names: NAME@HASH, with "+ADAPTER@HASH"
-    when an adapter is on. `template_name` is "own" or the name of the fallback template.
+    when an adapter is on. `template_name` is "own" or the name of the fallback template;
+    `rendering` is what is told to it.
     """
 
     ref: str
@@ -30,6 +31,7 @@ class LanguageModel:
     tokenizer: Any
     template_name: str = "own"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    rendering: Rendering = field(default_factory=Rendering)
 
     @property
     def device(self) -> torch.device:
@@ -75,8 +77,13 @@ class LanguageModel:
     @property
     def next_turn_markers(self) -> tuple[str, ...]:
         """Texts by which the fallback template begins a user turn; none for an own template."""
-        fallback = templates.FALLBACK_TEMPLATE
+        fallback = FALLBACK_TEMPLATE
         return fallback.next_turn_markers if self.template_name == fallback.name else ()
+
+    @cached_property
+    def chat(self) -> Chat:
+        """The tokenizer's chat template, as it is used here."""
+        return Chat(self.tokenizer, self.rendering, self.id)
 
     @cached_property
     def context_length(self) -> int:
@@ -106,12 +113,12 @@ class LanguageModel:
     @cached_property
     def end_of_turn_ids(self) -> frozenset[int]:
         """Tokens that end an assistant's turn: `eos_ids` and the template's own."""
-        return self.eos_ids | templates.end_of_turn_ids(self.tokenizer)
+        return self.eos_ids | self.chat.end_of_turn_ids
 
     @cached_property
     def next_turn_ids(self) -> frozenset[int]:
         """Special tokens by which the template begins another turn."""
-        return frozenset(templates.turn_ids(self.tokenizer)) - self.end_of_turn_ids
+        return frozenset(self.chat.turn_ids) - self.end_of_turn_ids
 
     @cached_property
     def takes_positions(self) -> bool:
@@ -128,15 +135,22 @@ class LanguageModel:
 
         With `chat` the text is the user's turn and the assistant's is opened; without, it is
         a text to continue, with BOS where the tokenizer puts one and never EOS at its end.
-        An empty text becomes BOS (or EOS, as GPT-2 begins a document).
+        An empty text becomes BOS (or EOS, as GPT-2 begins a document). What `text` spells out
+        of a control token is text, unless `rendering` says otherwise.
+
+        Raises `ModelError` when the chat template is of no use.
         """
         if chat:
             messages = [{"role": "user", "content": text}]
-            return templates.chat_ids(self.tokenizer, messages, reply=True)
-        ids = list(self.tokenizer(text).input_ids)
+            return self.chat.ids(self.chat.render(messages, reply=True))
+        ids = self.chat.text_ids(text, opens=True)
         if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
             ids.pop()
         return ids or [self._opening_id]
+
+    def piece_ids(self, text: str) -> list[int]:
+        """The ids of a text that continues another: no token is put before or after it."""
+        return self.chat.text_ids(text, opens=False)
 
     def fingerprint(self) -> dict[str, Any]:
         """What a run records of this model: id, weights' hash or revision, type, template."""

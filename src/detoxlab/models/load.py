@@ -1,6 +1,6 @@
 """From a name or folder to a `LanguageModel`: the one place that reads weights of LMs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from detoxlab.models.quantisation import (
     settle,
 )
 from detoxlab.models.sources import Source, check_causal, check_weights, find_source, first_line
-from detoxlab.models.templates import FALLBACK_TEMPLATE
+from detoxlab.models.templates import FALLBACK_TEMPLATE, Rendering
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def load_model(
     quantisation: Quantisation | None = None,
     adapter: str | Path | None = None,
     merge_adapter: bool = False,
+    rendering: Rendering | None = None,
 ) -> LanguageModel:
     """The language model that `ref` names, in evaluation mode.
 
@@ -72,7 +73,9 @@ def load_model(
     equal up to rounding.
 
     A missing pad token is taken from EOS. A tokenizer without chat template gets
-    `FALLBACK_TEMPLATE`, and the model's `template_name` says so.
+    `FALLBACK_TEMPLATE`, and the model's `template_name` says so. `rendering` is what is told to
+    the template, by default today's date. A template that leaves out what the user says is
+    refused.
 
     Raises `ModelError` when no usable causal language model can be made of it, and
     `DependencyError` when bitsandbytes is needed and missing.
@@ -95,7 +98,11 @@ def load_model(
     lm = _load_base(find_source(base_ref, revision, trust_remote_code), base_ref, options)
     if merge_adapter:
         dequantise(lm.model)
-    return lm if part is None else attach(lm, part, str(ref), merge_adapter)
+    if part is not None:
+        lm = attach(lm, part, str(ref), merge_adapter)
+    lm = replace(lm, rendering=rendering or Rendering())
+    lm.chat.check()
+    return lm
 
 
 # --- inside ---

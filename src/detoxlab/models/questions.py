@@ -43,4 +43,4 @@ def asked_text(
 
 def piece_ids(lm: LanguageModel, text: str) -> Sequence[int]:
     """The ids of a text that continues another: no token is put before or after it."""
-    return list(lm.tokenizer(text, add_special_tokens=False).input_ids)
+    return lm.piece_ids(text)

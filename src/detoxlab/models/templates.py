@@ -1,10 +1,40 @@
-"""How a dialogue becomes text: the tokenizer's own chat template or the stated fallback."""
+"""How a dialogue becomes text and ids: the tokenizer's own chat template or the stated fallback.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+A template is a program that came with the model. It may leave out what people say, change it,
+refuse it or write today's date. So it is tried out before it is used, its date is frozen, and
+`Chat.facts` says what was told to it.
+"""
+
+import datetime
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import jinja2
+import jinja2.meta
+
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.models.control_tokens import ControlTokens, Spelling, control_tokens, unmarked
+from detoxlab.models.sources import first_line
 
 ANSWER = "ANSWER"
+PROBE_LINES = 200
+RESERVED = frozenset({"messages", "add_generation_prompt", "strftime_now"})
+FAILURES = (  # what the program of a template can raise
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+Messages = Sequence[Mapping[str, str]]
+Form = Literal["string", "parts"]
 
 
 @dataclass(frozen=True)
@@ -35,30 +65,226 @@ FALLBACK_TEMPLATE = ChatTemplate(
 )
 
 
-def chat_ids(tokenizer: Any, messages: Sequence[dict[str, str]], *, reply: bool) -> list[int]:
-    """Token ids of a dialogue in the tokenizer's template; `reply` opens the assistant's turn."""
-    rendered = render(tokenizer, messages, reply=reply)
-    return list(tokenizer(rendered, add_special_tokens=False).input_ids)
+@dataclass(frozen=True)
+class Rendering:
+    """What is told to a chat template, and what control tokens in a text are.
+
+    `options` are variables of the template, such as `enable_thinking`. `date` is the day that a
+    template reads as today. `control_tokens` "text" keeps what a speaker writes as text, even if
+    it spells out a control token; "token" makes it that token.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    date: datetime.date = field(default_factory=datetime.date.today)
+    control_tokens: ControlTokens = "text"
 
 
-def render(tokenizer: Any, messages: Sequence[dict[str, str]], *, reply: bool) -> str:
-    """The dialogue as the text of the tokenizer's template."""
-    return str(
-        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=reply)
-    )
+@dataclass(frozen=True)
+class Chat:
+    """The chat template of a tokenizer under one `Rendering`; `owner` names it in errors."""
+
+    tokenizer: Any
+    rendering: Rendering
+    owner: str
+
+    def render(self, messages: Messages, *, reply: bool) -> str:
+        """The dialogue as text, with marks for `ids`; `reply` opens the assistant's turn.
+
+        Raises `ModelError` when the template refuses it. No text is in the error.
+        """
+        marked = [{**one, "content": self.marked(one["content"])} for one in messages]
+        given = _in_form(marked, self.form)
+        try:
+            return self._run(given, reply)
+        except FAILURES as error:
+            raise self._refusal(f"on a dialogue ({type(error).__name__})") from None
+
+    def marked(self, text: str) -> str:
+        """What a speaker says, with a mark around each control token that it spells out."""
+        return self.spelling.marked(text)
+
+    def ids(self, text: str, *, opens: bool = False) -> list[int]:
+        """Ids of a rendered text, or of a part of one; see `Spelling.ids`."""
+        return self.spelling.ids(text, opens=opens)
+
+    def text_ids(self, text: str, *, opens: bool) -> list[int]:
+        """Ids of what somebody wrote, outside of any template."""
+        return self.spelling.ids(self.marked(text), opens=opens)
+
+    @cached_property
+    def form(self) -> Form:
+        """Whether the template reads a text as a string or as a list of parts.
+
+        Raises `ModelError` unless a user's text is in what the template makes of it.
+        """
+        for form, outcome in self._heard.items():
+            if outcome is True:
+                return form
+        if isinstance(failure := self._heard["string"], Exception):
+            raise self._refusal(f"({first_line(failure)})")
+        raise self._silence("user")
+
+    def check(self) -> None:
+        """Nothing if the template lets the user speak, or refuses in so many words.
+
+        Raises `ModelError` when it silently leaves out or changes what a user says, and
+        `ConfigError` for an option that it does not read.
+        """
+        if self._heard["string"] is False:
+            _ = self.form
+
+    def check_user(self) -> None:
+        """Nothing if the user is heard; `ModelError` otherwise."""
+        _ = self.form
+
+    def check_exchange(self) -> None:
+        """Nothing if user and assistant are heard; `ModelError` where one is left out."""
+        self.check()
+        for roles in (("user",), ("user", "assistant"), ("user", "assistant", "user")):
+            try:
+                heard = self._shows(roles, self.form)
+            except FAILURES:  # it refuses such dialogues, which says so itself
+                return
+            if not heard:
+                raise self._silence(roles[-1])
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """The tokenizer, and which of its tokens are control tokens."""
+        if self.rendering.control_tokens == "token":
+            return Spelling(self.tokenizer, frozenset())
+        return Spelling(self.tokenizer, control_tokens(self.tokenizer, self._written))
+
+    @cached_property
+    def end_of_turn_ids(self) -> set[int]:
+        """The special token that the template puts right after an assistant's turn, if it does."""
+        text = unmarked(self.render(_EXAMPLE[:2], reply=False))
+        tail = self.ids(text.rpartition(ANSWER)[2])
+        special = set(self.tokenizer.all_special_ids)
+        return {next((token for token in tail if token in special), -1)} - {-1}
+
+    @cached_property
+    def turn_ids(self) -> set[int]:
+        """All special tokens that it uses: drawn within a response, one begins a new turn."""
+        special = set(self.tokenizer.all_special_ids)
+        return set(self.ids(self.render(_EXAMPLE, reply=True))) & special
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """What the template can be told besides the dialogue."""
+        try:
+            language = self._program.environment
+            read = jinja2.meta.find_undeclared_variables(language.parse(self.jinja))
+        except FAILURES as error:
+            raise self._refusal(f"({first_line(error)})") from None
+        return frozenset(read) - RESERVED - set(language.globals)
+
+    @cached_property
+    def jinja(self) -> str:
+        """The template's source.
+
+        Raises `ModelError` where the tokenizer has several and none is the default.
+        """
+        try:
+            return str(self.tokenizer.get_chat_template())
+        except ValueError as error:
+            raise self._refusal(f"({first_line(error)})") from None
+
+    def facts(self) -> dict[str, Any]:
+        """What a run records of it."""
+        return {
+            "template_sha256": hashlib.sha256(self.jinja.encode()).hexdigest(),
+            "date": self.rendering.date.isoformat(),
+            "options": dict(self.rendering.options),
+            "form": self.form,
+        }
+
+    # --- inside ---
+
+    @cached_property
+    def _program(self) -> Any:
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
+        return _compile_jinja_template(self.jinja)
+
+    @cached_property
+    def _heard(self) -> dict[Form, bool | Exception]:
+        """By form, whether the user's text is in the rendered prompt, or how that failed."""
+        self._check_options()
+        outcomes: dict[Form, bool | Exception] = {}
+        forms: tuple[Form, ...] = ("string", "parts")
+        for form in forms:
+            try:
+                outcomes[form] = self._shows(("user",), form)
+            except FAILURES as error:
+                outcomes[form] = error
+        return outcomes
+
+    def _check_options(self) -> None:
+        """Nothing, or `ConfigError` for an option that the template does not read: a typo."""
+        for name in self.rendering.options:
+            if name not in self.variables:
+                nearest = difflib.get_close_matches(name, self.variables, n=1)
+                guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
+                known = ", ".join(sorted(self.variables)) or "none"
+                raise ConfigError(
+                    f"template_options: the chat template of {self.owner} does not read {name!r}",
+                    remedy=f"{guess}It reads: {known}.",
+                )
+
+    @cached_property
+    def _told(self) -> dict[str, Any]:
+        """All variables but the dialogue."""
+        midnight = datetime.datetime.combine(self.rendering.date, datetime.time())
+        given = {"tools": None, "documents": None, "strftime_now": midnight.strftime}
+        return {**given, **self.tokenizer.special_tokens_map, **self.rendering.options}
+
+    def _run(self, messages: Sequence[Mapping[str, Any]], reply: bool) -> str:
+        told = self._told
+        return str(self._program.render(messages=messages, add_generation_prompt=reply, **told))
+
+    def _shows(self, roles: Sequence[str], form: Form) -> bool:
+        """Whether the last speaker's text is in the rendered dialogue, line for line.
+
+        A template may write a text as JSON, with its line breaks escaped; but a list of parts
+        that it writes as a list is not read.
+        """
+        said = [{"role": role, "content": _probe(at)} for at, role in enumerate(roles)]
+        rendered = self._run(_in_form(said, form), roles[-1] == "user")
+        text = said[-1]["content"]
+        return all(line in rendered for line in (text.splitlines() if form == "string" else [text]))
+
+    @cached_property
+    def _written(self) -> str:
+        """The source of the template, and what it writes around an example."""
+        try:
+            return self.jinja + self._run(_in_form(_EXAMPLE, self.form), True)
+        except FAILURES:
+            return str(self.tokenizer.chat_template)
+
+    def _refusal(self, cause: str) -> ModelError:
+        return ModelError(
+            f"{self.owner}: its chat template fails {cause}",
+            remedy="Mend chat_template in the model's folder, or remove it to get the fallback.",
+        )
+
+    def _silence(self, role: str) -> ModelError:
+        return ModelError(
+            f"{self.owner}: its chat template leaves out or changes what the {role} says",
+            remedy="Mend chat_template in the model's folder, or remove it to get the fallback.",
+        )
 
 
-def end_of_turn_ids(tokenizer: Any) -> set[int]:
-    """The special token that the template puts right after an assistant's turn, if it does."""
-    text = render(tokenizer, _EXAMPLE[:2], reply=False)
-    tail = tokenizer(text.rpartition(ANSWER)[2], add_special_tokens=False).input_ids
-    special = set(tokenizer.all_special_ids)
-    return {next((token for token in tail if token in special), -1)} - {-1}
+def _in_form(messages: Messages, form: Form) -> list[dict[str, Any]]:
+    if form == "string":
+        return [dict(one) for one in messages]
+    return [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages]
 
 
-def turn_ids(tokenizer: Any) -> set[int]:
-    """All special tokens that the template uses: drawn within a response, one begins a new turn."""
-    return set(chat_ids(tokenizer, _EXAMPLE, reply=True)) & set(tokenizer.all_special_ids)
+def _probe(speaker: int) -> str:
+    """A text that tells speakers apart and shows if letters are changed or the end is cut off."""
+    lines = range(PROBE_LINES)
+    return "\n".join(f"Speaker {speaker} says in line {at}: Ein Café, zwölf MICE?" for at in lines)
 
 
 _EXAMPLE = (
