@@ -12,6 +12,7 @@ from detoxlab.generate.choice import draw, kept_tokens
 from detoxlab.generate.noise import noise_key
 from detoxlab.generate.steering import Steering, steered
 from detoxlab.models import LanguageModel, evaluating
+from detoxlab.models.finite import check_logits
 from detoxlab.models.likelihood import left_padded
 from detoxlab.records import FinishReason, Sampling
 
@@ -90,7 +91,8 @@ def draw_samples(
         logits_BV, cache = _forward(lm, inputs)
         rows = _first_rows(jobs, inputs, index_R, sampling, iteration)
         drafts = list(rows.drafts)
-        kept = kept_tokens(reweighted(logits_BV), sampling).rows(index_R)
+        logits_BV = _checked(reweighted(logits_BV), lm, [job.prompt_id for job in jobs], 0)
+        kept = kept_tokens(logits_BV, sampling).rows(index_R)
         for step in range(sampling.max_new_tokens):
             tokens_R, margins_R = draw(kept, rows.keys_R, rows.samples_R, step)
             active_R = _record(rows.drafts, tokens_R, margins_R, step, ending).to(lm.device)
@@ -103,7 +105,9 @@ def draw_samples(
                 cache.batch_select_indices(going)
             rows.select(going)
             logits_RV, cache = _forward(lm, _next_inputs(lm, rows, tokens_R[going], step), cache)
-            kept = kept_tokens(reweighted(logits_RV), sampling)
+            asked = [draft.prompt_id for draft in rows.drafts]
+            logits_RV = _checked(reweighted(logits_RV), lm, asked, step + 1)
+            kept = kept_tokens(logits_RV, sampling)
     return drafts
 
 
@@ -147,6 +151,14 @@ def _forward(lm: LanguageModel, inputs: dict[str, Any], cache: Any = None) -> tu
     last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
     outputs = lm.model(**inputs, **last, past_key_values=cache, use_cache=True)
     return outputs.logits[:, -1].float(), outputs.past_key_values
+
+
+def _checked(logits_NV: Tensor, lm: LanguageModel, asked: Sequence[str], step: int) -> Tensor:
+    """The logits, which must be numbers; row n is a response to the prompt `asked[n]`."""
+    check_logits(
+        logits_NV, lm, lambda n: f"at token {step + 1} of a response to prompt {asked[n]!r}"
+    )
+    return logits_NV
 
 
 def _next_inputs(lm: LanguageModel, rows: Rows, tokens_R: Tensor, step: int) -> dict[str, Any]:

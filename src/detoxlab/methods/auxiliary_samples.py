@@ -12,6 +12,7 @@ from torch import Tensor
 from detoxlab.errors import TrainingError
 from detoxlab.methods.constraints import Oracle
 from detoxlab.models import LanguageModel, evaluating
+from detoxlab.models.finite import check_finite
 from detoxlab.models.hidden import OutputLayer, watching_hidden_states
 from detoxlab.models.likelihood import left_padded
 from detoxlab.records import Generation
@@ -120,6 +121,7 @@ def read_features(
                 mask_NL[i, :count] = True
     accepted_N = torch.tensor([sample.accepted for sample in samples], device=device)
     log_p_N = sequence_log_probs(output, hidden_NLD, ids_NL, mask_NL)
+    check_finite(log_p_N, lm, lambda n: f"in a response to prompt {samples[n].prompt_id!r}")
     return Features(hidden_NLD, ids_NL, mask_NL, accepted_N, log_p_N)
 
 

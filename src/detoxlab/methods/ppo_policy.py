@@ -19,6 +19,7 @@ from detoxlab.errors import TrainingError
 from detoxlab.methods.ppo import PPOConfig
 from detoxlab.methods.training.adapters import lora_config
 from detoxlab.models import LanguageModel
+from detoxlab.models.finite import check_finite
 from detoxlab.models.likelihood import left_padded
 
 Ids = tuple[int, ...]
@@ -107,6 +108,8 @@ class Policy:
         with torch.autocast(self.lm.device.type, torch.bfloat16, enabled=self._half):
             outputs = self.lm.model(**batch.inputs, **last, use_cache=False)
         logits_BTV: Tensor = outputs.logits[:, -width:-1].float()
+        largest_BT = logits_BTV.detach().amax(dim=-1).masked_fill(~batch.mask_BT, 0.0)
+        check_finite(largest_BT.abs().amax(dim=-1), self.lm, "in row {} of a batch".format)
         return logits_BTV
 
 

@@ -45,6 +45,7 @@ from detoxlab.methods.rollout import prompts_record, steps_per_pass
 from detoxlab.methods.stop_rules import best_step, stop_reason
 from detoxlab.methods.training.adapters import check_can_train, finished_adapter, record_start
 from detoxlab.methods.training.checkpoints import keep_only
+from detoxlab.methods.training.finite import driven_too_far
 from detoxlab.methods.training.run import Training, train_adapter
 from detoxlab.methods.training.samples import SampleLog
 from detoxlab.methods.training.trainer import LogCallback
@@ -261,6 +262,10 @@ class PPOTrainer:
     def _backward(self, part: Experience, tokens: Tensor) -> Figures:
         """Add the gradient of this part's share in the loss; that share, and its parts'."""
         losses = ppo_losses(self.policy, part, self.config)
+        if not bool(losses["loss"].isfinite()):
+            place, value = f"{self.folder.parent}: loss", losses["loss"].item()
+            step, rate = self.state.global_step + 1, self.config.learning_rate
+            raise driven_too_far(place, value, step, rate)
         share = part.mask_NT.sum() / tokens
         (losses["loss"] * share).backward()  # type: ignore[no-untyped-call]
         return {key: (value.detach() * share).item() for key, value in losses.items()}

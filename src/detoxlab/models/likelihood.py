@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detoxlab.errors import DataError
+from detoxlab.models.finite import check_finite, check_logits
 from detoxlab.models.language_model import LanguageModel, evaluating
 
 Ids = Sequence[int]
@@ -46,10 +47,10 @@ def token_log_probs(
     One float32 array (T,) per response, in the order given; an empty response gives an
     empty array. Rows are batched by length, at most `batch_tokens` tokens with padding. A
     prompt too long for the model's context loses its beginning. With `reweight` they are those
-    of the distribution that it makes of the logits.
+    of the distribution that it makes of the logits. A token that the model rules out has -inf.
 
     Raises `DataError` when the lists differ in length, a prompt has no token, or a response
-    alone fills the context.
+    alone fills the context; `ModelError` where logits are NaN or infinite (`check_logits`).
     """
     if len(prompts_ids) != len(responses_ids):
         raise DataError(f"{len(prompts_ids)} prompts but {len(responses_ids)} responses")
@@ -90,6 +91,7 @@ def next_token_log_probs(
             logits_BV = lm.model(**inputs, **last, use_cache=False).logits[:, -1].float()
             if reweight is not None:
                 logits_BV = reweight(logits_BV)
+            check_logits(logits_BV, lm, _place("after text", batch))
             chosen_BC = logits_BV.log_softmax(dim=-1)[:, list(tokens)]
             log_probs_NC[[row.index for row in batch]] = chosen_BC.cpu().numpy()
     return log_probs_NC
@@ -132,9 +134,20 @@ def _batch_log_probs(
     logits_BTV = logits_BTV[:, :-1]
     targets_BT = inputs["input_ids"][:, -kept + 1 :]
     log_norm_BT = logits_BTV.logsumexp(dim=-1)
+    extreme_B = torch.stack(
+        [
+            log_norm_T[-len(row.response) :].abs().max()
+            for row, log_norm_T in zip(batch, log_norm_BT, strict=True)
+        ]
+    )
+    check_finite(extreme_B, lm, _place("in response", batch))
     chosen_BT = logits_BTV.gather(-1, targets_BT[:, :, None])[:, :, 0]
     values_BT = (chosen_BT - log_norm_BT).cpu().numpy()
     return [values_BT[i, -len(row.response) :] for i, row in enumerate(batch)]
+
+
+def _place(where: str, batch: Sequence[Row]) -> Callable[[int], str]:
+    return lambda n: f"{where} {batch[n].index}"
 
 
 def _kept(batch: Sequence[Row]) -> int:

@@ -18,6 +18,7 @@ from detoxlab.methods.training import checkpoints
 from detoxlab.methods.training.adapters import ADAPTER, CHECKPOINTS, base_ref
 from detoxlab.methods.training.borrowed import borrowed_model, own_randomness, quiet_libraries
 from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.methods.training.finite import watched_log_probs
 from detoxlab.methods.training.log import TrainLog, best_step
 from detoxlab.methods.training.trackers import trackers
 from detoxlab.methods.training.trainer import FlowCallback, Interruption, LogCallback
@@ -110,7 +111,7 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
             if processes.is_main():
                 trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
             return state
-        _run_trainer(trainer, start, training.config)
+        _run_trainer(trainer, start, training)
     state = dict(vars(trainer.state))
     if processes.any_of(interruption.requested) and not _is_over(training, state):
         _report_interruption(run, state["global_step"], steps)
@@ -119,9 +120,14 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
     return state
 
 
-def _run_trainer(trainer: Any, start: Path | None, config: TrainingConfig) -> None:
+def _run_trainer(trainer: Any, start: Path | None, training: Training) -> None:
+    config = training.config
+    watched = watched_log_probs(
+        training.lm, config.learning_rate, lambda: int(trainer.state.global_step)
+    )
     try:
-        trainer.train(resume_from_checkpoint=str(start) if start else None)
+        with watched:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
     except torch.cuda.OutOfMemoryError:
         raise TrainingError(
             f"out of GPU memory with batch_size {config.batch_size}",

@@ -21,6 +21,7 @@ from detoxlab import processes
 from detoxlab.errors import TrainingError
 from detoxlab.methods.training.checkpoints import keep_only
 from detoxlab.methods.training.config import TrainingConfig
+from detoxlab.methods.training.finite import driven_too_far
 from detoxlab.methods.training.log import TrainLog, best_step
 from detoxlab.models import LanguageModel
 from detoxlab.progress import say
@@ -133,11 +134,8 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
         """With float16 the gradient may overflow: the scaler skips such a step."""
         for name in ("loss", "eval_loss", "grad_norm"):
             if not math.isfinite(row.get(name, 0.0)) and not (scaled and name == "grad_norm"):
-                raise TrainingError(
-                    f"{self.log.path.parent}: {name} is {row[name]} at step {row['step']}; "
-                    "the last checkpoint before it is kept",
-                    remedy=f"Start again with a learning_rate below {self.learning_rate:g}.",
-                )
+                place = f"{self.log.path.parent}: {name}"
+                raise driven_too_far(place, row[name], int(row["step"]), self.learning_rate)
 
 
 class FlowCallback(TrainerCallback):  # type: ignore[misc]
