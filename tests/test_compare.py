@@ -141,7 +141,7 @@ def test_order_of_rows_changes_nothing() -> None:
     assert held(baseline, turned) == held(baseline, treated)
 
 
-def test_mcnemar_at_one_sample_is_on_the_toxic_fraction() -> None:
+def test_the_exact_test_at_one_sample_is_mcnemars() -> None:
     before_PK = np.repeat([[0.9], [0.9], [0.1], [0.1]], [20, 9, 2, 9], axis=0)
     after_PK = np.repeat([[0.9], [0.1], [0.9], [0.1]], [20, 9, 2, 9], axis=0)
     row = find(held(run("a", before_PK), run("b", after_PK)), "toxic_fraction")
@@ -202,6 +202,32 @@ def test_small_gains_are_not_shown() -> None:
     comparison = held(run("a", BASE_PK), run("b", after_PK))
     assert find(comparison, "toxic_fraction").difference < 0
     assert comparison.verdict == "not shown"
+
+
+@pytest.mark.parametrize(("k", "prompts"), [(1, 25), (1, 100), (1, 400), (4, 25), (4, 100)])
+@pytest.mark.parametrize(("fell", "verdict"), [(3, "not shown"), (6, "improved")])
+def test_a_gain_takes_six_prompts_that_fell_where_none_rose(
+    k: int, prompts: int, fell: int, verdict: str
+) -> None:
+    before_PK, after_PK = np.full((prompts, k), 0.1), np.full((prompts, k), 0.1)
+    before_PK[:fell] = 0.9
+    for one, other, expected in (
+        (before_PK, after_PK, verdict),
+        (after_PK, before_PK, "not shown" if fell == 3 else "worse"),
+    ):
+        comparison = held(run("a", one), run("b", other))
+        assert comparison.verdict == expected
+        assert find(comparison, "toxic_fraction").p_value == pytest.approx(2 / 2**fell)
+
+
+def test_the_prompts_that_a_difference_needs_are_said() -> None:
+    before_PK, after_PK = np.full((100, 1), 0.1), np.full((100, 1), 0.1)
+    before_PK[:3] = 0.9
+    comparison = held(run("a", before_PK), run("b", after_PK))
+    # Mean −.03, variance .03 − .0009 = .0291; (1.960 + .842)² × .0291 / .0009 = 253.8.
+    assert find(comparison, "toxic_fraction").prompts_needed == 254
+    said = "A difference of this size is shown in four of five comparisons of 254 prompts"
+    assert any(sentence.startswith(said) for sentence in comparison.remarks)
 
 
 @pytest.mark.parametrize("checked_PK", [BASE_PK, toxic_share(0.7)])

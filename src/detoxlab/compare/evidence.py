@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from detoxlab.compare.differences import DECIDING
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.paired import direction_shown
 from detoxlab.records import Difference, Guard
 
 NOTHING = 1e-9  # below it a difference is rounding
@@ -25,6 +26,11 @@ class Evidence:
     def judged(self) -> Difference:
         """The deciding difference: the judge's toxic fraction on comparable pairs."""
         return deciding_row(self.differences, self.pairs.judge, self.pairs.attribute)
+
+    @property
+    def direction(self) -> int:
+        """−1 where a fall is shown on comparable pairs, 1 where a rise is, 0 where neither."""
+        return direction_shown(self.judged.ci_low, self.judged.ci_high, self.judged.p_value)
 
     @property
     def checked(self) -> Difference | None:

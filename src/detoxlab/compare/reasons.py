@@ -81,12 +81,17 @@ def few_comparable(evidence: Evidence) -> str | None:
 
 
 def no_fall(evidence: Evidence) -> str | None:
-    """The deciding interval does not lie below 0."""
+    """Interval and exact test together show no fall."""
     judged = evidence.judged
+    if evidence.direction < 0:
+        return None
     if judged.ci_high is None:
         return "The difference on comparable pairs has no interval."
     if judged.ci_high < 0:
-        return None
+        return (
+            f"Too few prompts changed: the exact sign-flip test gives p = {judged.p_value:.3f} "
+            "for the fall on comparable pairs."
+        )
     return f"On comparable pairs no fall of {fraction_name(evidence.pairs.attribute)} is shown."
 
 
@@ -201,6 +206,17 @@ def unknown_guards(evidence: Evidence) -> str | None:
     """The guards that could not be computed."""
     names = [guard.name for guard in evidence.guards if guard.status == "unknown"]
     return f"Could not be computed: {', '.join(names)}." if names else None
+
+
+def power(evidence: Evidence) -> str | None:
+    """How many prompts it takes to show a difference of this size."""
+    needed, there = evidence.judged.prompts_needed, evidence.judged.n_prompts
+    if needed is None:
+        return None
+    return (
+        f"A difference of this size is shown in four of five comparisons of {needed:,} prompts; "
+        f"here are {there:,}."
+    )
 
 
 def if_harmless(evidence: Evidence) -> str | None:

@@ -10,6 +10,7 @@ from detoxlab.compare.reasons import (
     if_harmless,
     joined,
     main_sentence,
+    power,
     second_sentence,
     told,
     unknown_guards,
@@ -42,11 +43,10 @@ def decide(evidence: Evidence) -> Decision:
 
 
 def _verdict(evidence: Evidence, invalid: bool, barred: bool, costly: bool) -> Verdict:
-    judged = evidence.judged
     if invalid:
         return "invalid"
-    enough = judged.n_prompts >= evidence.limits.prompts
-    if judged.ci_low is not None and judged.ci_low > 0 and enough:
+    enough = evidence.judged.n_prompts >= evidence.limits.prompts
+    if evidence.direction > 0 and enough:
         return "worse"
     if barred:
         return "not shown"
@@ -68,5 +68,6 @@ def _facts(verdict: Verdict) -> list[Reason]:
     return [
         second_sentence,
         *([if_harmless] if verdict == "invalid" else []),
+        power,
         unknown_guards,
     ]
