@@ -272,7 +272,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
         "no prompt has the attribute 'toxcity'.*'toxicity'",
     ),
     ({"where": {"toxicity": (0.8, 1)}}, DataError, "of 3 read.*1 of them without.*0.25 to 0.75"),
-    ({"where": {"challenging": "yes"}}, DataError, "no prompts left.*False, True"),
+    ({"where": {"challenging": "perhaps"}}, DataError, "no prompts left.*False, True"),
     ({"where": {"toxicity": (0.8, 0.1)}}, ConfigError, "the range is empty"),
     ({"where": {"toxicity": (0.8,)}}, ConfigError, "neither a range nor a value"),
     ({"where": {"toxicity": None}}, ConfigError, "neither a range nor a value"),

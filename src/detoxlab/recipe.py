@@ -24,7 +24,7 @@ from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
 
-Range = tuple[float, float]
+Range = tuple[float | None, float | None]
 SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -46,7 +46,9 @@ class QuantisationSettings(Settings):
 class PromptSettings(DataSettings):
     """Which prompts to ask."""
 
-    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
+    where: dict[str, Range | bool | int | float | str] = Field(
+        {}, description="keep rows in these ranges"
+    )
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
     opening: int | None = Field(
@@ -72,7 +74,9 @@ class PairSettings(DataSettings):
 class TextPart(DataSettings):
     """One part of a mixture of texts, read as prompts are; its name is its texts' domain."""
 
-    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
+    where: dict[str, Range | bool | int | float | str] = Field(
+        {}, description="keep rows in these ranges"
+    )
     proportion: float = Field(1.0, gt=0, description="its share, relative to the other parts")
 
 

@@ -50,14 +50,16 @@ def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
 def conditions(values: Iterable[str]) -> dict[str, Any]:
     """`--where` texts as conditions: `toxicity=0.5:1` is a range, anything else equality.
 
-    >>> conditions(["toxicity=0.5:1", "kind=hostile", "challenging=true"])
-    {'toxicity': (0.5, 1.0), 'kind': 'hostile', 'challenging': True}
+    What a word or number means is for the filter to tell: `label=1` may be of a text or a number.
+
+    >>> conditions(["toxicity=0.5:1", "kind=hostile", "challenging=true", "label=1"])
+    {'toxicity': (0.5, 1.0), 'kind': 'hostile', 'challenging': True, 'label': '1'}
     """
     result: dict[str, Any] = {}
     for key, value in pairs("--where", values).items():
         low, colon, high = value.partition(":")
         if not colon:
-            result[key] = yaml.safe_load(value)
+            result[key] = {"true": True, "false": False}.get(value, value)
             continue
         try:
             result[key] = (float(low or "-inf"), float(high or "inf"))

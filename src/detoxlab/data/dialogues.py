@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.source import DialogueSet, sift
-from detoxlab.data.tabular import Row, check_columns, file_of, text_of, value_of
+from detoxlab.data.tabular import Row, check_columns, file_of, text_of, value_of, whole_number
 from detoxlab.errors import DataError
 from detoxlab.records import Dialogue, Turn, content_id
 
@@ -80,13 +80,15 @@ def from_long(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> D
     check_columns(rows, [dialogue, turn, role, text])
     by_dialogue: dict[str, list[tuple[int, Row]]] = {}
     for row in rows:
-        by_dialogue.setdefault(_name(row, dialogue), []).append((_number(row, turn), row))
+        by_dialogue.setdefault(_name(row, dialogue), []).append(
+            (whole_number(row, turn, "Number the turns."), row)
+        )
     found = []
     for name, numbered in by_dialogue.items():
         ordered = sorted(numbered, key=lambda pair: pair[0])
         turns = tuple(
             Turn(_role(row, value_of(row, role)), text_of(row, text, may_be_empty=True).strip())
-            for _number_, row in ordered
+            for _number, row in ordered
         )
         first = ordered[0][1]
         made = Dialogue(name, turns, source, _target(first, columns))
@@ -191,12 +193,3 @@ def _name(row: Row, column: str) -> str:
     if value in (None, ""):
         raise DataError(f"{row.place}: column {column!r} is empty", remedy="Name the dialogue.")
     return str(value)
-
-
-def _number(row: Row, column: str) -> int:
-    try:
-        return int(value_of(row, column))
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{row.place}: column {column!r} holds no whole number", remedy="Number the turns."
-        ) from None

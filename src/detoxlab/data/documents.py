@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from detoxlab.data.files import is_local, read_text, suffix_of
+from detoxlab.data.files import is_local, lines_of, read_text, suffix_of
 from detoxlab.data.source import check_limit, sample
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Prompt
@@ -55,7 +55,7 @@ def load_documents(
 
 
 def _rows(_file: Path, text: str) -> list[str]:
-    return _filled(text.splitlines())
+    return _filled(lines_of(text))
 
 
 def _articles(file: Path, text: str) -> list[str]:

@@ -92,6 +92,18 @@ def read_text(path: Path) -> str:
     return text
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, cut at line feeds, with or without a carriage return, and only there.
+
+    A carriage return alone ends a line in a file that has no line feed. What else Python's
+    `splitlines` takes for an end (form feed, U+0085, U+2028, …) stands inside of texts.
+
+    >>> lines_of("one\\x0cpage\\r\\ntwo\\n"), lines_of("one\\rtwo")
+    (['one\\x0cpage', 'two', ''], ['one', 'two'])
+    """
+    return (text if "\n" in text else text.replace("\r", "\n")).replace("\r\n", "\n").split("\n")
+
+
 def folder_instead(path: Path) -> DataError:
     """The error for a folder where a file is needed, with the data files that it holds."""
     inside = sorted(p.name for p in path.iterdir() if suffix_of(p) in SUFFIXES)

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from detoxlab.data.tabular import Row
+from detoxlab.data.tabular import Row, cell_of
 from detoxlab.errors import DataError
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(:[\w.-]+)?$")
@@ -32,7 +32,7 @@ def read_rows(source: str, revision: str | None) -> list[Row]:
             remedy=f"Name one as {name}:SPLIT. Splits: {', '.join(splits)}.",
         )
     numbered = enumerate(splits[wanted], start=1)
-    return [Row(f"{name}:{wanted}, row {number}", dict(row)) for number, row in numbered]
+    return [Row(f"{name}:{wanted}, row {number}", cell_of(dict(row))) for number, row in numbered]
 
 
 def resolved_revision(source: str, revision: str | None) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from detoxlab.data import mapped
-from detoxlab.data.files import read_text
+from detoxlab.data.files import lines_of, read_text
 from detoxlab.data.source import Located, PromptSource, without_missing
 from detoxlab.data.split import words_of
 from detoxlab.data.tabular import Row, check_columns, plain, read_rows, read_separated, value_of
@@ -54,7 +54,7 @@ def part_of(text: str) -> Literal["train", "test"]:
 
 def comment_rows(path: Path) -> list[Row]:
     """The rows of a file of comments; one without a header has the columns `HEADER`."""
-    first = read_text(path).partition("\n")[0]
+    first = lines_of(read_text(path))[0]
     return read_rows(path) if HEADER[0] in first else read_separated(path, ",", HEADER)
 
 

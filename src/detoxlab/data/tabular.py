@@ -5,15 +5,17 @@ Parquet). Missing cells are None. Nothing here ever puts the text of a cell in a
 """
 
 import csv
+import datetime
 import difflib
 import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detoxlab.data.files import SUFFIXES, folder_instead, read_bytes, read_text, suffix_of
+from detoxlab.data.files import SUFFIXES, folder_instead, lines_of, read_bytes, read_text, suffix_of
 from detoxlab.errors import DataError
 
 MAX_CELL = 16 * 1024 * 1024
@@ -84,6 +86,17 @@ def text_of(row: Row, column: str, *, may_be_empty: bool = False) -> str:
     return value
 
 
+def whole_number(row: Row, column: str, remedy: str) -> int:
+    """The whole number in a column, however it is written (2, 2.0, "2", "2.0").
+
+    Raises `DataError` for anything else; a boolean is no number.
+    """
+    value = plain(value_of(row, column))
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        return int(value)
+    raise DataError(f"{row.place}: column {column!r} holds no whole number", remedy=remedy)
+
+
 def file_of(rows: Sequence[Row]) -> str:
     """The file (or hub id) that the first row stands in.
 
@@ -151,7 +164,7 @@ def _read_json_lines(path: Path) -> list[Row]:
 
 def _json_lines(path: Path, text: str) -> list[Row]:
     rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if line.strip():
             rows.append(_json_row(f"{path}:{number}", line))
     return rows
@@ -212,6 +225,46 @@ def read_separated(path: Path, separator: str, header: Sequence[str] | None = No
     return rows
 
 
+def _read_tabbed(path: Path) -> list[Row]:
+    """The rows of a TSV file, of which there are two kinds: with quoting, as in CSV, and without.
+
+    Where every line has as many cells as the header no cell spans lines: then a quote means
+    something only in a cell that is quoted whole, and a lone one is text.
+    """
+    lines = [(n, line.split("\t")) for n, line in enumerate(lines_of(read_text(path)), 1) if line]
+    names = _header(path, [_unquoted(cell) for cell in lines[0][1]], "\t")
+    if any(len(cells) != len(names) for _, cells in lines):
+        rows = read_separated(path, "\t")
+        _check_nothing_swallowed(rows, len(names))
+        return rows
+    return [
+        Row(f"{path}:{number}", dict(zip(names, map(_unquoted, cells), strict=True)))
+        for number, cells in lines[1:]
+    ]
+
+
+def _unquoted(cell: str) -> str:
+    """What a cell that is quoted whole holds; any other cell as it is.
+
+    >>> _unquoted('"A ""big"" hat"'), _unquoted('"Well')
+    ('A "big" hat', '"Well')
+    """
+    inside = cell[1:-1]
+    is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return inside.replace('""', '"') if is_quoted and '"' not in inside.replace('""', "") else cell
+
+
+def _check_nothing_swallowed(rows: Sequence[Row], columns: int) -> None:
+    """Raise where a cell holds a whole line of the file: its quote was never meant to open it."""
+    for row in rows:
+        for name, cell in row.values.items():
+            if any(line.count("\t") == columns - 1 for line in lines_of(cell)[1:] if columns > 1):
+                raise DataError(
+                    f"{row.place}: a quote in column {name!r} takes in whole rows after it",
+                    remedy='Quote the cell and double each " inside it, or take the quote out.',
+                )
+
+
 def _header(path: Path, header: list[str], separator: str) -> list[str]:
     names = [name.strip() for name in header]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -246,11 +299,32 @@ def _read_parquet(path: Path) -> list[Row]:
             remedy="Download or write it again.",
         ) from None
     rows = table.to_pylist()
-    return [Row(f"{path}, row {number}", row) for number, row in enumerate(rows, start=1)]
+    return [Row(f"{path}, row {number}", cell_of(row)) for number, row in enumerate(rows, start=1)]
+
+
+def cell_of(value: Any) -> Any:
+    """A typed cell, as Parquet and the hub have them, as JSON would hold it.
+
+    Decimals are numbers, dates and times texts in ISO 8601, bytes the text they encode.
+
+    >>> cell_of([Decimal("0.50"), datetime.date(2024, 5, 1), b"you fool"])
+    [0.5, '2024-05-01', 'you fool']
+    """
+    if isinstance(value, Mapping):
+        return {name: cell_of(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cell_of(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value
 
 
 def _read_lines(path: Path) -> list[Row]:
-    lines = enumerate(read_text(path).splitlines(), start=1)
+    lines = enumerate(lines_of(read_text(path)), start=1)
     return [Row(f"{path}:{number}", {"text": line}) for number, line in lines if line.strip()]
 
 
@@ -277,7 +351,7 @@ READERS: dict[str, Callable[[Path], list[Row]]] = {
     ".ndjson": _read_json_lines,
     ".json": _read_json,
     ".csv": lambda path: read_separated(path, ","),
-    ".tsv": lambda path: read_separated(path, "\t"),
+    ".tsv": _read_tabbed,
     ".parquet": _read_parquet,
     ".txt": _read_lines,
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.data.files import read_text
+from detoxlab.data.files import lines_of, read_text
 from detoxlab.data.source import Located, PromptSource, without_missing
 from detoxlab.data.tabular import Row, check_columns, plain, read_rows, text_of, value_of
 from detoxlab.errors import DataError
@@ -112,7 +112,7 @@ def _lines(name: str, place: str, text: str) -> list[Row]:
             remedy="ToxiGen's prompt files are called like neutral_women_1k.txt.",
         )
     label, group = match.groups()
-    numbered = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    numbered = [(n, line) for n, line in enumerate(lines_of(text), start=1) if line.strip()]
     shared = {"label": label, "group": group}
     return [
         Row(f"{place}:{n}", {"id": f"{label}_{group}/{n}", "text": line, **shared})

@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.source import LeftOutWarning, known_meta, nearest_remedy
+from detoxlab.data.tabular import plain
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Prompt
 
-Condition = tuple[float | None, float | None] | str | bool | float
+Condition = tuple[float | None, float | None] | str | bool | int | float
+TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def choose(prompts: Sequence[Prompt], where: Mapping[str, Condition]) -> list[Prompt]:
     """The prompts that meet every condition; those without the attribute do not.
 
-    A pair is a range with both ends included (None: open), a text or a boolean must be
-    equal, or be one of a list (`groups`). Prompts that lack an attribute are counted in a
-    `LeftOutWarning`. Raises `DataError` when nobody has the attribute or nothing is left.
+    A pair is a range with both ends included (None: open); a text, number or boolean must mean
+    the same, or be one of a list (`groups`): see `meets`. Prompts that lack an attribute are
+    counted in a `LeftOutWarning`. Raises `DataError` when nobody has the attribute or nothing is
+    left.
 
     >>> prompts = [Prompt(str(t), "…", "x", {"toxicity": t}) for t in (0.2, 0.5, 0.9)]
     >>> [prompt.id for prompt in choose(prompts, {"toxicity": (0.5, 1)})]
@@ -41,20 +44,45 @@ def choose(prompts: Sequence[Prompt], where: Mapping[str, Condition]) -> list[Pr
 
 
 def meets(value: Any, condition: Condition | list[Any]) -> bool:
-    """Whether a meta value meets a condition.
+    """Whether a meta value meets a condition, by what both mean and not by how they are held.
 
-    >>> meets(0.5, (0.5, None)), meets(["asian", "women"], "women"), meets("no", True)
+    A file without types (CSV) and one with them (JSON, Parquet) shall be filtered alike, so a
+    number may be written as text, and yes and no, true and false, 1 and 0 are one pair.
+
+    >>> meets(0.5, (0.5, None)), meets(["asian", "women"], "women"), meets("hate", True)
     (True, True, False)
+    >>> meets("1", 1), meets(1.0, "1"), meets(True, "yes"), meets("no", False)
+    (True, True, True, True)
     """
     if isinstance(value, list | tuple):
         return any(meets(item, condition) for item in value)
     if isinstance(condition, list | tuple):
         low, high = condition
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and (low is None or value >= low) and (high is None or value <= high)
-    if isinstance(condition, bool) or isinstance(value, bool):
-        return value is condition
-    return bool(value == condition)
+        number = _number(value)
+        if number is None:
+            return False
+        return bool((low is None or number >= low) and (high is None or number <= high))
+    return bool(_meanings(value) & _meanings(condition))
+
+
+def _meanings(value: Any) -> set[tuple[str, Any]]:
+    """All that a value can be read as: a text, a number, a yes or no."""
+    found: set[tuple[str, Any]] = {("text", value)} if isinstance(value, str) else set()
+    number = _number(value)
+    if number is not None:
+        found.add(("number", number))
+    said = str(value).strip().lower()
+    truth = TRUTHS.get(said) if number is None else {0.0: False, 1.0: True}.get(number)
+    return found if truth is None else found | {("truth", truth)}
+
+
+def _number(value: Any) -> float | None:
+    """The number that a value is or writes out; None of a boolean and of anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    number = plain(value)
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    return float(number) if is_number else None
 
 
 def _check_condition(name: str, condition: Any) -> None:
