@@ -57,7 +57,7 @@ def test_an_existing_run_needs_resume_and_the_same_config(tmp_path: Path) -> Non
     start(tmp_path / "r")
     with pytest.raises(RunError, match="already holds a run"):
         start(tmp_path / "r")
-    with pytest.raises(RunMismatchError, match="k=2, not 3"):
+    with pytest.raises(RunMismatchError, match="k: 2 then, 3 now"):
         Run.start(tmp_path / "r", kind="measure", config={"model": "m", "k": 3}, resume=True)
     same = Run.start(tmp_path / "r", kind="measure", config={"model": "m", "k": 2}, resume=True)
     assert same.info["status"] == "running"

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -20,27 +20,14 @@ from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.evaluate import AnyEvaluation
 from detoxlab.evaluate.win_rate import WinRate
+from detoxlab.loading import Loading, ModelSettings, OtherModel
 from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
 
 Range = tuple[float | None, float | None]
 SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
-DType = Literal["auto", "float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-class QuantisationSettings(Settings):
-    """Linear layers in 8 or 4 bits; see `detoxlab.models.Quantisation`. A bare kind will do."""
-
-    kind: Literal["none", "int8", "nf4", "fp4"]
-    double: bool = Field(True, description="4 bits: quantise the scales too; published: true")
-    compute_dtype: DType = Field("auto", description="4 bits: the type that is multiplied in")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_kind(cls, given: Any) -> Any:
-        return {"kind": given} if isinstance(given, str) else given
 
 
 class PromptSettings(DataSettings):
@@ -105,28 +92,16 @@ class SamplingSettings(Settings):
     stop: tuple[str, ...] | None = None
 
 
-class Loading(Settings):
-    """How a model is read into memory."""
-
-    dtype: DType = "auto"
-    quantisation: QuantisationSettings | None = Field(
-        None, description="int8, nf4, fp4, none, or a mapping; None is as an adapter was trained"
-    )
-    device: str = "auto"
-    revision: str | None = Field(None, description="revision of a hub model")
-    trust_remote_code: bool = Field(False, description="run code that comes with the model")
-
-
-class SubjectSettings(Loading):
+class SubjectSettings(ModelSettings):
     """A model that is measured or evaluated, and what changes its decoding."""
 
-    model: str
     steer: str | None = Field(None, description="a change of decoding, such as nado:RUN")
     strength: float = Field(1.0, ge=0, description="of the steering; 0 changes nothing")
 
     def run_config(self) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative."""
-        plain = {"model": relative(self.model), **self.model_dump(mode="json", exclude={"model"})}
+        rest = self.model_dump(mode="json", exclude={"model", "base"})
+        plain = {"model": relative(self.model), **rest}
         if self.steer:
             kind, _, where = self.steer.partition(":")
             plain["steer"] = f"{kind}:{relative(where)}"
@@ -146,7 +121,9 @@ class Measuring(Loading):
     batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
     endpoint: str | None = Field(None, description="URL of an OpenAI-compatible server")
     api_key_env: str | None = Field(None, description="environment variable with the server's key")
-    reference: str | None = Field(None, description="model for perplexity; None is the base")
+    reference: OtherModel | None = Field(
+        None, description="model for perplexity, or a mapping with `model`; None is the base"
+    )
     resamples: int = Field(10_000, ge=100, description="bootstrap resamples")
     seed: int = 0
 
@@ -176,6 +153,7 @@ class MeasureSettings(Measuring, SubjectSettings):
         """What goes into the run's `config.yaml`: paths relative, sampling resolved."""
         plain = super().run_config()
         plain["prompts"] = portable(plain["prompts"])
+        plain["reference"] = self.reference and self.reference.recorded()
         plain["sampling"] = {
             **dataclasses.asdict(self.resolved_sampling()),
             "stop": list(self.resolved_sampling().stop),
@@ -204,23 +182,32 @@ class Learning(Settings):
         return {kind: given for kind in SOURCES if (given := getattr(self, kind)) is not None}
 
 
-class TrainSettings(Learning):
+class TrainSettings(ModelSettings, Learning):
     """One `train` command."""
 
-    model: str
-    dtype: DType = "auto"
-    quantisation: QuantisationSettings | None = Field(
-        None, description="int8, nf4, fp4, or a mapping; None is full precision"
-    )
-    device: str = "auto"
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_seed(self) -> "TrainSettings":
+        check_seed(self.config, self.seed, "")
+        return self
 
     def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
         unused = {kind for kind in SOURCES if getattr(self, kind) is None}
-        plain = self.model_dump(mode="json", exclude={"seed", *unused})
+        unsaid = {name for name in ("revision", "trust_remote_code") if not getattr(self, name)}
+        plain = self.model_dump(mode="json", exclude={"seed", "base", *unused, *unsaid})
         plain |= {kind: portable(plain[kind]) for kind in self.sources()}
         return plain | {"model": relative(self.model), "config": dict(hyperparameters)}
+
+
+def check_seed(config: Mapping[str, Any], seed: int, where: str) -> None:
+    """Raises `ValueError` when the hyperparameters at `where` name another seed than the run's."""
+    if config.get("seed", seed) != seed:
+        raise ValueError(
+            f"{where}config.seed is {config['seed']} and seed is {seed}: a run has one seed, "
+            "leave out config.seed"
+        )
 
 
 class Variant(Learning):
@@ -248,8 +235,14 @@ class Recipe(Measuring):
     limits: Limits = Field(default_factory=Limits)
 
     @model_validator(mode="after")
+    def _one_seed(self) -> "Recipe":
+        for variant in self.variants:
+            check_seed(variant.config, self.seed, f"variants.{variant.name}.")
+        return self
+
+    @model_validator(mode="after")
     def _judge_is_a_third_model(self) -> "Recipe":
-        if self.win_rate and self.win_rate.judge == self.model:
+        if self.win_rate and self.win_rate.judge.model == self.model:
             raise ValueError(f"win_rate.judge is {self.model!r}, the base: take a third model")
         return self
 
@@ -293,8 +286,7 @@ class Recipe(Measuring):
 
         What the bench asks is left out of the prompts and texts that are trained on.
         """
-        common = ("model", "dtype", "quantisation", "device", "seed")
-        shared = {name: getattr(self, name) for name in common}
+        shared = {name: getattr(self, name) for name in (*Loading.model_fields, "model", "seed")}
         own = {name: getattr(variant, name) for name in Learning.model_fields}
         for kind in ("prompts", "texts"):
             if own[kind] and own[kind].exclude is None:

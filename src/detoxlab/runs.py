@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 import yaml
 
 from detoxlab import processes, provenance
+from detoxlab.config_changes import changes, listed
 from detoxlab.errors import (
     DataError,
     MissingFileError,
@@ -37,6 +38,7 @@ from detoxlab.errors import (
     RunLockedError,
     RunMismatchError,
 )
+from detoxlab.locations import located, stored
 from detoxlab.records import (
     Generation,
     Measurement,
@@ -119,6 +121,20 @@ class Run:
         """The content of `config.yaml`."""
         loaded = yaml.safe_load(_read_text(self.path / "config.yaml"))
         return dict(loaded or {})
+
+    @property
+    def working_folder(self) -> Path | None:
+        """The folder that the relative paths in `config.yaml` begin in; None where none is known.
+
+        It is named relative to the run, so that they are found when both have moved.
+        """
+        named = self.info.get("working_folder")
+        return self.path / named if named else None
+
+    def located(self, ref: str) -> str:
+        """The path from here to what `config.yaml` calls `ref`; a name that is no path as it is."""
+        folder = self.working_folder
+        return located(ref, folder) if folder else ref
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write `config.yaml`, in one atomic step."""
@@ -281,6 +297,8 @@ class Run:
                 remedy="Choose another --out, or remove it.",
             )
         info = provenance.new_run(self.path.name, kind=kind, seed=seed, parent=parent)
+        named = stored(str(Path.cwd()), self.path)
+        info["working_folder"] = None if Path(named).is_absolute() else named
         self._create(info, config)
 
     def _create(self, info: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -302,34 +320,19 @@ class Run:
                 remedy="Go on with it by --resume, or choose another --out.",
             )
         theirs, ours = {"kind": self.info["kind"], **self.config}, {"kind": kind, **config}
-        for key in sorted((theirs.keys() | ours.keys()) - set(may_differ)):
-            if canonical(theirs.get(key)) != canonical(ours.get(key)):
-                raise RunMismatchError(
-                    f"{self.path}: was made with {key}={shortened(theirs.get(key))}, "
-                    f"not {shortened(ours.get(key))}",
-                    remedy="Use the same settings to resume, or choose another --out.",
-                )
+        kept = {key: value for key, value in theirs.items() if key not in may_differ}
+        wanted = {key: value for key, value in ours.items() if key not in may_differ}
+        if found := changes(kept, wanted, self.working_folder):
+            raise RunMismatchError(
+                f"{self.path}: was made with other settings: {listed(found)}",
+                remedy="Use the same settings to resume, or choose another --out.",
+            )
 
 
 def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:
     """The row of a measured table that says by which attribute and threshold was judged."""
     named = (row for row in rows if row.name == "toxic_fraction")
     return next((row for row in named if row.scorer_id in (None, judge_id)), None)
-
-
-def canonical(value: Any) -> str:
-    """The value as JSON with sorted keys: equal settings give equal text.
-
-    >>> canonical({"b": (1, 2), "a": None})
-    '{"a": null, "b": [1, 2]}'
-    """
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def shortened(value: Any, limit: int = 80) -> str:
-    """The value for an error message, cut to `limit` characters."""
-    text = canonical(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def file_name(identifier: str) -> str:

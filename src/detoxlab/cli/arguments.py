@@ -17,6 +17,10 @@ Limit = Annotated[int | None, typer.Option(help="A seeded sample of that many.")
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Revision = Annotated[str | None, typer.Option(help="Revision of a hub model.")]
+Base = Annotated[
+    str | None,
+    typer.Option(help="Where the base of an adapter or trained run is now, if it has moved."),
+]
 Strength = Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
 
@@ -94,6 +98,15 @@ def quantisation(value: str | None) -> Any:
     ('nf4', {'kind': 'nf4', 'double': False}, None)
     """
     return None if value is None else yaml.safe_load(value)
+
+
+def model(value: str | None) -> Any:
+    """The text of an option that names a further model: a name, or a mapping written as YAML.
+
+    >>> model("org/judge"), model("{model: org/judge, revision: v1}")
+    ('org/judge', {'model': 'org/judge', 'revision': 'v1'})
+    """
+    return yaml.safe_load(value) if value is not None and value.startswith("{") else value
 
 
 def _number(text: str) -> float | str:

@@ -45,6 +45,7 @@ def evaluate(
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
     device: arg.Device = "auto",
+    base: arg.Base = None,
     revision: arg.Revision = None,
     trust_remote_code: arg.TrustRemoteCode = False,
     resamples: arg.Resamples = 10_000,
@@ -77,7 +78,7 @@ def evaluate(
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if out is None:
         _check_in_place(model, steer)
-        run = evaluate_run(model, {name or kind: evaluation}, **options)
+        run = evaluate_run(model, {name or kind: evaluation}, base=base, **options)
     else:
         subject = {
             "model": model,
@@ -86,6 +87,7 @@ def evaluate(
             "dtype": dtype,
             "quantisation": arg.quantisation(quantisation),
             "device": device,
+            "base": base,
             "revision": revision,
             "trust_remote_code": trust_remote_code,
         }
@@ -110,7 +112,12 @@ def winrate(
     baseline: Annotated[Path, typer.Argument(help="A measured run.")],
     treated: Annotated[Path, typer.Argument(help="A measured run on the same prompts.")],
     out: arg.Out,
-    judge: Annotated[str, typer.Option(help="The model that judges: neither of the two.")],
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="The model that judges, neither of the two; or '{model: ID, revision: …}'."
+        ),
+    ],
     kind: Annotated[
         str, typer.Option(help="likelihood (per token), or question (A or B, in both orders).")
     ] = "likelihood",
@@ -132,7 +139,7 @@ def winrate(
     from detoxlab.runs import Run
     from detoxlab.settings import parse
 
-    asked = {"judge": judge, "kind": kind, "samples": samples, **arg.settings_of(set_)}
+    asked = {"judge": arg.model(judge), "kind": kind, "samples": samples, **arg.settings_of(set_)}
     (run,) = win_rates(
         parse(WinRate, asked, place="winrate"),
         [Contest(Run.open(baseline), Run.open(treated), out)],

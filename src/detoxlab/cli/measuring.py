@@ -58,7 +58,10 @@ def measure(
         str, typer.Option(help="For the similarity of prompt and response; 'none' for none.")
     ] = "hashed-ngrams",
     reference: Annotated[
-        str | None, typer.Option(help="Model for perplexity; without it, the untouched base.")
+        str | None,
+        typer.Option(
+            help="Model for perplexity, or '{model: ID, revision: …}'; else the untouched base."
+        ),
     ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="Generate on this OpenAI-compatible server instead.")
@@ -74,6 +77,7 @@ def measure(
     batch_size: Annotated[
         int | None, typer.Option(help="Prompts per batch; else automatic.")
     ] = None,
+    base: arg.Base = None,
     revision: arg.Revision = None,
     trust_remote_code: arg.TrustRemoteCode = False,
     resamples: arg.Resamples = 10_000,
@@ -110,7 +114,7 @@ def measure(
             "second": none_if(second),
             "scorers": tuple(scorer),
             "encoder": none_if(encoder),
-            "reference": reference,
+            "reference": arg.model(reference),
             "endpoint": endpoint,
             "api_key_env": api_key_env,
             "dtype": dtype,
@@ -118,6 +122,7 @@ def measure(
             "steer": steer,
             "strength": strength,
             "device": device,
+            "base": base,
             "batch_size": batch_size,
             "revision": revision,
             "trust_remote_code": trust_remote_code,

@@ -48,6 +48,9 @@ def train(
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
     device: arg.Device = "auto",
+    revision: arg.Revision = None,
+    trust_remote_code: arg.TrustRemoteCode = False,
+    base: arg.Base = None,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
@@ -88,6 +91,9 @@ def train(
             "dtype": dtype,
             "quantisation": arg.quantisation(quantisation),
             "device": device,
+            "revision": revision,
+            "trust_remote_code": trust_remote_code,
+            "base": base,
             "seed": seed,
         },
         place="train",
@@ -115,6 +121,8 @@ def export(
             "with: another model than was measured.",
         ),
     ] = False,
+    base: arg.Base = None,
+    trust_remote_code: arg.TrustRemoteCode = False,
     measured: Annotated[
         list[Path], typer.Option(help="Measured runs for the card; the first is the baseline.")
     ] = [],
@@ -122,5 +130,13 @@ def export(
     """Write a model folder that plain transformers loads, with a card that holds the table."""
     from detoxlab.pipeline.training import export_model
 
-    written = export_model(run, output, merged=merged, original=original, measured=measured)
+    written = export_model(
+        run,
+        output,
+        merged=merged,
+        original=original,
+        base=base,
+        trust_remote_code=trust_remote_code,
+        measured=measured,
+    )
     typer.echo(f"model: {written}")

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from detoxlab.config_changes import changes, listed
 from detoxlab.data.settings import portable
 from detoxlab.errors import ConfigError, RunMismatchError
 from detoxlab.evaluate.base import Evaluation, Subject
 from detoxlab.progress import progress
 from detoxlab.records import ItemResult, Measurement, from_json, to_json
-from detoxlab.runs import Run, canonical, read_json, shortened
+from detoxlab.runs import Run, read_json
 
 FOLDER = "evaluation"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -131,10 +132,10 @@ def _begin(run: Run, name: str, head: Mapping[str, Any]) -> None:
 
 def _check_same(run: Run, name: str, stored: Mapping[str, Any], head: Mapping[str, Any]) -> None:
     theirs, ours = ({**one, **one["settings"]} for one in (stored, head))
-    for key in sorted(ours.keys() - {"settings"}):
-        if canonical(theirs.get(key)) != canonical(ours[key]):
-            raise RunMismatchError(
-                f"{run.path / _head_file(name)}: was made with {key}="
-                f"{shortened(theirs.get(key))}, not {shortened(ours[key])}",
-                remedy="Use the same settings to go on, or another name.",
-            )
+    asked = {key: value for key, value in ours.items() if key != "settings"}
+    found = changes({key: theirs.get(key) for key in asked}, asked, run.working_folder)
+    if found:
+        raise RunMismatchError(
+            f"{run.path / _head_file(name)}: was made with other settings: {listed(found)}",
+            remedy="Use the same settings to go on, or another name.",
+        )

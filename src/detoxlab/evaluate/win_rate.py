@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from detoxlab.loading import OtherModel
 from detoxlab.measure.guards import is_empty
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.settings import Settings
@@ -75,7 +76,9 @@ class WinRate(Settings):
     is. It is counted as missing, never as a loss or a tie.
     """
 
-    judge: str = Field(description="the model that judges: a hub id, a folder, or 'embedded'")
+    judge: OtherModel = Field(
+        description="the model that judges: a hub id, a folder, 'embedded', or a mapping of it"
+    )
     kind: Kind = Field("likelihood", description="what it is asked; see docs/evaluate.md")
     samples: int | None = Field(None, ge=1, description="so many samples per prompt; None: all")
     instruction: str = Field(INSTRUCTION, description="of the question")
@@ -85,7 +88,8 @@ class WinRate(Settings):
     def protocol(self) -> str:
         """Kind, version, and how many examples.
 
-        >>> WinRate(judge="j").protocol, WinRate(judge="j", kind="question").protocol
+        >>> judge = OtherModel(model="org/judge")
+        >>> WinRate(judge=judge).protocol, WinRate(judge=judge, kind="question").protocol
         ('win-rate@1 (likelihood)', 'win-rate@1 (question, 4 examples)')
         """
         shots = f", {len(self.examples)} examples" if self.kind == "question" else ""

@@ -9,6 +9,7 @@ import torch
 
 from detoxlab import processes
 from detoxlab.data import split_prompts
+from detoxlab.locations import stored
 from detoxlab.methods.auxiliary import AUXILIARY, AuxiliaryConfig, HeadSettings
 from detoxlab.methods.auxiliary_fitting import Fit, Report, evaluate_head
 from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
@@ -23,7 +24,6 @@ from detoxlab.methods.auxiliary_samples import (
 from detoxlab.methods.constraints import Condition, Oracle
 from detoxlab.methods.regularised_losses import importance_weights
 from detoxlab.methods.sampled import draw_generations
-from detoxlab.methods.training.adapters import base_ref
 from detoxlab.methods.training.log import TrainLog
 from detoxlab.methods.training.trackers import check_installed, trackers
 from detoxlab.models import LanguageModel
@@ -46,7 +46,10 @@ def fit_auxiliary(
     check_installed(config.report_to)
     oracle, output = Oracle(config.conditions), output_layer(lm)
     run.update(
-        method="auxiliary", base_model=base_ref(lm), base_model_id=lm.id, model=lm.fingerprint()
+        method="auxiliary",
+        base_model=stored(lm.ref, run.path),
+        base_model_id=lm.id,
+        model=lm.fingerprint(),
     )
     drawn = draw_generations(lm, prompts, config.draws, run, chat=config.chat, seed=config.seed)
     samples, unscored = labelled(oracle, *drawn)

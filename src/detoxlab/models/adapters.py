@@ -7,18 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.errors import ModelError
+from detoxlab.locations import EMBEDDED, located
 from detoxlab.models.language_model import LanguageModel
 from detoxlab.models.quantisation import Quantisation
-from detoxlab.models.sources import first_line, read_config, weights_sha256
+from detoxlab.models.sources import (
+    Source,
+    find_source,
+    first_line,
+    read_config,
+    weights_sha256,
+)
 
 QUANTISATION = "quantisation.json"
+ORIGIN = "origin.json"  # of an exported adapter: its base's id, the scorers it was trained on
+BASE_REMEDY = "Say where its base is now: --base PATH."
 
 
 @dataclass(frozen=True)
 class Adapter:
     """A PEFT adapter folder and what is known of its base model.
 
-    `quantisation` is that of the base while the adapter was trained, None where nothing says it.
+    `base_ref` is its path from here, or its id on the hub at `base_revision`; `base_id` names
+    its weights. `quantisation` is that of the base while the adapter was trained. What nothing
+    says is None.
     """
 
     folder: Path
@@ -28,6 +39,12 @@ class Adapter:
     config: Mapping[str, Any] = field(default_factory=dict)
     train_scorers: tuple[str, ...] = ()
     quantisation: Quantisation | None = None
+    base_revision: str | None = None
+
+    @property
+    def base_is_local(self) -> bool:
+        """Whether a run says that its base was a folder, not a model of the hub."""
+        return self.base_id is not None and not (self.base_revision or self.base_ref == EMBEDDED)
 
 
 def find_adapter(path: str | Path) -> Adapter:
@@ -41,26 +58,40 @@ def find_adapter(path: str | Path) -> Adapter:
         return _adapter_of_run(folder.parent)
     recorded = (folder / QUANTISATION).is_file()
     quantisation = read_config(folder, QUANTISATION) if recorded else None
+    origin = read_config(folder, ORIGIN) if (folder / ORIGIN).is_file() else {}
     return Adapter(
         folder,
         name,
         config.get("base_model_name_or_path"),
-        config=config,
-        quantisation=Quantisation.from_record(quantisation),
+        origin.get("base_model_id"),
+        config,
+        tuple(origin.get("train_scorers") or ()),
+        Quantisation.from_record(quantisation),
+        config.get("revision"),
     )
 
 
-def base_of(adapter: Adapter) -> str:
+def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source:
+    """Where the base of an adapter is that names it; the error says that it is the base."""
     if not adapter.base_ref:
         raise ModelError(
-            f"{adapter.folder}: the adapter does not name its base model",
-            remedy="Give the base as the model and this folder as its adapter.",
+            f"{adapter.folder}: the adapter does not name its base model", remedy=BASE_REMEDY
         )
-    return adapter.base_ref
+    if adapter.base_is_local and not Path(adapter.base_ref).exists():
+        raise ModelError(
+            f"{adapter.folder}: the folder of its base model, {adapter.base_ref}, is not there",
+            remedy=BASE_REMEDY,
+        )
+    try:
+        return find_source(adapter.base_ref, revision or adapter.base_revision, remote_code)
+    except ModelError as error:
+        raise ModelError(
+            f"{adapter.folder}: its base model cannot be had: {error.message}", remedy=BASE_REMEDY
+        ) from error
 
 
 def attach(lm: LanguageModel, adapter: Adapter, ref: str, merge: bool) -> LanguageModel:
-    _check_base(lm, adapter)
+    check_base(lm.id, adapter.folder, adapter.base_id)
     model = _read_adapter(lm, adapter)
     sha256 = weights_sha256(adapter.folder)
     facts = {
@@ -86,27 +117,41 @@ def _adapter_of_run(run: Path) -> Adapter:
             f"{run}: this run has no adapter (status: {info.get('status', 'unknown')})",
             remedy="Give a finished train run, or finish this one with --resume.",
         )
-    config = read_config(folder, "adapter_config.json")
-    base_ref = info.get("base_model") or config.get("base_model_name_or_path")
+    config, base = read_config(folder, "adapter_config.json"), info.get("model", {})
     learnt = tuple(info.get("train_scorers") or ())
     return Adapter(
         folder,
         run.resolve().name,
-        base_ref,
+        _base_ref(run, info.get("base_model"), config.get("base_model_name_or_path")),
         info.get("base_model_id"),
         config,
         learnt,
-        Quantisation.from_record(info.get("model", {}).get("quantisation")),
+        Quantisation.from_record(base.get("quantisation")),
+        base.get("revision"),
     )
 
 
-def _check_base(lm: LanguageModel, adapter: Adapter) -> None:
-    """The weights' hashes are compared: a folder may have moved, or be quantised otherwise."""
-    if adapter.base_id and _hash_in(adapter.base_id) != _hash_in(lm.id):
+def _base_ref(run: Path, *named: str | None) -> str | None:
+    """The first name that leads to a folder, seen from the run or from here; else the first."""
+    refs = [located(ref, run) for ref in named if ref]
+    return next((ref for ref in refs if Path(ref).is_dir()), next(iter(refs), None))
+
+
+def check_base(lm_id: str, folder: Path, base_id: str | None) -> None:
+    """Raises `ModelError` unless the model has the weights that what is in `folder` was made on.
+
+    The hashes are compared: the base may have another name by now, or be quantised otherwise.
+    """
+    if base_id and _hash_in(base_id) != _hash_in(lm_id):
         raise ModelError(
-            f"{adapter.folder}: was trained on {adapter.base_id}, not on {lm.id}",
-            remedy="Give the base model it was trained on.",
+            f"{folder}: was trained on {base_id}, not on {lm_id}",
+            remedy="Give the base model it was trained on (--base PATH).",
         )
+
+
+def check_base_folder(base: str, adapter: Adapter) -> None:
+    """Raises `ModelError` unless `base` names the weights that the adapter was trained on."""
+    check_base(find_source(base, adapter.base_revision).id, adapter.folder, adapter.base_id)
 
 
 def _hash_in(identifier: str) -> str:

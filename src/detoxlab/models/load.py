@@ -65,7 +65,8 @@ def load_model(
     """The language model that `ref` names, in evaluation mode.
 
     `ref` is "embedded", a hub id, a model folder, a PEFT adapter folder or the run folder of
-    a training; `adapter` puts an adapter (or train run) on another base. `dtype` "auto" is
+    a training; `adapter` puts an adapter (or train run) on the base that `ref` names, which
+    must have the weights it was trained on. `dtype` "auto" is
     float32 on CPU and the weights' own type elsewhere; `device` "auto" takes a GPU if there
     is one. `quantisation` holds linear layers in 8 or 4 bits; None is as the adapter was
     trained, and full precision without one. `merge_adapter` adds the adapter to the weights
@@ -83,9 +84,11 @@ def load_model(
     part = find_adapter(adapter) if adapter is not None else None
     if part is None and (folder := Path(ref)).is_dir() and not (folder / "config.json").exists():
         part = find_adapter(folder)
-        base_ref = base_of(part)
+        source = base_of(part, revision, trust_remote_code)
+        base_ref = str(part.base_ref)
     else:
         base_ref = str(ref)
+        source = find_source(base_ref, revision, trust_remote_code)
     if quantisation is None:
         quantisation = (part and part.quantisation) or FULL_PRECISION
     options = Options(
@@ -95,11 +98,11 @@ def load_model(
         safetensors_only,
         quantisation,
     )
-    lm = _load_base(find_source(base_ref, revision, trust_remote_code), base_ref, options)
+    lm = _load_base(source, base_ref, options)
     if merge_adapter:
         dequantise(lm.model)
     if part is not None:
-        lm = attach(lm, part, str(ref), merge_adapter)
+        lm = attach(lm, part, str(adapter or ref), merge_adapter)
     lm = replace(lm, rendering=rendering or Rendering())
     lm.chat.check()
     return lm

@@ -19,17 +19,18 @@ def evaluate_run(
     *,
     seed: int = 0,
     resamples: int = 10_000,
+    base: str | None = None,
 ) -> Run:
     """Add evaluations, by name, of the model that a measured run is of; in place.
 
     What is done already is left alone, and what was cut off goes on. The model is loaded as
-    the run says, steering included.
+    the run says, steering included; `base` says where its base is now.
 
     Raises `ConfigError` for a run that is of no model in this process, `RunMismatchError` when
     the run holds an evaluation of the same name with other settings.
     """
     run = path if isinstance(path, Run) else Run.open(path)
-    settings = _subject_of(run)
+    settings = _subject_of(run).model_copy(update={"base": base})
     with run.locked():
         _evaluate(run, settings, evaluations, seed, resamples)
     return run
@@ -80,4 +81,8 @@ def _subject_of(run: Run) -> SubjectSettings:
             remedy="Give a run of measure without endpoint, or a model and --out.",
         )
     known = {name: config[name] for name in SubjectSettings.model_fields if name in config}
+    known["model"] = run.located(config["model"])
+    if steer := known.get("steer"):
+        kind, _, where = steer.partition(":")
+        known["steer"] = f"{kind}:{run.located(where)}"
     return parse(SubjectSettings, known, place=str(run.path / "config.yaml"))

@@ -90,7 +90,7 @@ def _usefulness(recipe: Recipe) -> str:
         for name, one in recipe.evaluate.items()
     ]
     if recipe.win_rate:
-        steps.append(f"win rates by {recipe.win_rate.judge} ({recipe.win_rate.kind}); ")
+        steps.append(f"win rates by {recipe.win_rate.judge.model} ({recipe.win_rate.kind}); ")
     return "".join(steps)
 
 
@@ -101,8 +101,9 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
         variant |= {kind: portable(variant[kind]) for kind in planned.sources()}
     plain["evaluate"] = {name: portable(one) for name, one in plain["evaluate"].items()}
-    if plain["win_rate"]:
-        plain["win_rate"]["judge"] = relative(plain["win_rate"]["judge"])
+    if recipe.win_rate:
+        plain["win_rate"]["judge"] = recipe.win_rate.judge.recorded()
+    plain["reference"] = recipe.reference and recipe.reference.recorded()
     return plain | {"model": relative(recipe.model)}
 
 

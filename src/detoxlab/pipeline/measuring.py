@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detoxlab.config_changes import changes
 from detoxlab.data import describe_source, load_prompts
 from detoxlab.data.source import sample
 from detoxlab.data.split import words_of
@@ -14,11 +15,11 @@ from detoxlab.encoders import cosine_similarity, load_encoder
 from detoxlab.errors import DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
-from detoxlab.pipeline.subjects import load_subject
+from detoxlab.pipeline.subjects import load_named, load_subject
 from detoxlab.progress import progress
 from detoxlab.recipe import MeasureSettings, PromptSettings
 from detoxlab.records import Generation, Prompt, Score
-from detoxlab.runs import Run, canonical, file_name
+from detoxlab.runs import Run, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
     run = Run(Path(out))
     if not (run.path / "run.json").exists() or run.info["status"] != "finished":
         return None
-    return run if canonical(run.config) == canonical(config) else None
+    return None if changes(run.config, config, run.working_folder) else run
 
 
 def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
@@ -182,18 +183,18 @@ def _likelihood(
     run: Run, settings: MeasureSettings, lm: "LanguageModel | None", protocol: Protocol
 ) -> None:
     """Log-likelihood of every response under the untouched base model, or the reference."""
-    from detoxlab.models import load_model, token_log_probs
+    from detoxlab.models import token_log_probs
 
-    if settings.reference is None and lm is None:
-        return
     judged_by: LanguageModel
     untouched: AbstractContextManager[Any]
-    if settings.reference is None and lm is not None:
+    if settings.reference is not None:
+        judged_by = load_named(settings.reference.with_device(settings.device))
+        untouched, name, own_ids = nullcontext(), judged_by.id, False
+    elif lm is not None:
         judged_by, untouched = lm, lm.without_adapter()
         name, own_ids = lm.base_id, True
     else:
-        judged_by = load_model(str(settings.reference), device=settings.device)
-        untouched, name, own_ids = nullcontext(), judged_by.id, False
+        return
     scorer_id = f"likelihood:{name}"
     texts = {row.id: row.text for row in run.read("prompts.jsonl", Prompt)}
     tokenizer = judged_by.tokenizer

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.loading import ModelSettings
+from detoxlab.locations import EMBEDDED, located
 from detoxlab.recipe import SubjectSettings
 from detoxlab.runs import Run
 
@@ -11,33 +14,70 @@ if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
 
 
-def load_subject(settings: SubjectSettings) -> "tuple[LanguageModel, Steering | None]":
-    """The model, and its steering if there is one.
+def load_named(settings: ModelSettings) -> "LanguageModel":
+    """The model that the settings name, read as they say.
 
-    A run of `auxiliary` holds no adapter: it is its base with NADO decoding.
+    Raises `ConfigError` for a `base` where there is no adapter to put on it, and what
+    `load_model` raises.
     """
     from detoxlab.models import Quantisation, load_model
 
-    model, steering = _steered(settings)
+    if settings.base:
+        _check_has_base(settings.model, settings.base)
     chosen = settings.quantisation
-    lm = load_model(
-        model,
+    return load_model(
+        settings.base or settings.model,
+        adapter=settings.model if settings.base else None,
         dtype=settings.dtype,
         device=settings.device,
         revision=settings.revision,
         trust_remote_code=settings.trust_remote_code,
         quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
     )
-    return lm, steering
 
 
-def _steered(settings: SubjectSettings) -> "tuple[str, Steering | None]":
+def load_subject(settings: SubjectSettings) -> "tuple[LanguageModel, Steering | None]":
+    """The model, and its steering if there is one.
+
+    A run of `auxiliary` holds no adapter: it is its base with NADO decoding.
+    """
     from detoxlab.steering import load_steering
 
     if settings.steer:
-        return settings.model, load_steering(settings.steer, strength=settings.strength)
-    run = Run(Path(settings.model))
-    if (run.path / "run.json").is_file() and run.info.get("method") == "auxiliary":
+        return load_named(settings), load_steering(settings.steer, strength=settings.strength)
+    if run := _auxiliary_run(settings.model):
         steering = load_steering(f"nado:{settings.model}", strength=settings.strength)
-        return str(run.info["base_model"]), steering
-    return settings.model, None
+        return _base_of(run, settings), steering
+    return load_named(settings), None
+
+
+def _auxiliary_run(model: str) -> Run | None:
+    run = Run(Path(model))
+    found = (run.path / "run.json").is_file() and run.info.get("method") == "auxiliary"
+    return run if found else None
+
+
+def _base_of(run: Run, settings: SubjectSettings) -> "LanguageModel":
+    """The model that the head of an `auxiliary` run was fitted on, at the revision it had then."""
+    from detoxlab.models.adapters import BASE_REMEDY, check_base
+
+    info = run.info
+    base = settings.base or located(str(info["base_model"]), run.path)
+    revision = settings.revision or info.get("model", {}).get("revision")
+    if not revision and base != EMBEDDED and not Path(base).exists():
+        raise ModelError(
+            f"{run.path}: the folder of its base model, {base}, is not there", remedy=BASE_REMEDY
+        )
+    changes = {"model": base, "base": None, "revision": revision}
+    lm = load_named(settings.model_copy(update=changes))
+    check_base(lm.id, run.path, info.get("base_model_id"))
+    return lm
+
+
+def _check_has_base(model: str, base: str) -> None:
+    folder = Path(model)
+    if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
+        raise ConfigError(
+            f"base {base}: {model} is no adapter and no trained run, it has no base of its own",
+            remedy="Leave out --base, or name the base alone.",
+        )

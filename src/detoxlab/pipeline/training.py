@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab import processes
+from detoxlab.config_changes import shortened
 from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
 from detoxlab.methods.export import DType as ExportDType
@@ -19,8 +20,9 @@ from detoxlab.pipeline.learning import (
 )
 from detoxlab.pipeline.measuring import finished_run
 from detoxlab.pipeline.resources import measured_usage
+from detoxlab.pipeline.subjects import load_named
 from detoxlab.recipe import TrainSettings
-from detoxlab.runs import Run, shortened
+from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
 
 
@@ -36,21 +38,13 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
 
 
 def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
-    from detoxlab.models import Quantisation, load_model
-
     method = _method(settings)
     source_kind(settings)
     config = settings.run_config(method.config.model_dump(mode="json"))
     if resume and (finished := finished_run(out, config)):
         return finished
     data = read_data(settings, settings.seed)
-    chosen = settings.quantisation
-    lm = load_model(
-        settings.model,
-        dtype=settings.dtype,
-        device=settings.device,
-        quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
-    )
+    lm = load_named(settings)
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         run.update(
@@ -88,13 +82,15 @@ def export_model(
     merged: bool = True,
     dtype: ExportDType = "float32",
     original: bool = False,
+    base: str | None = None,
+    trust_remote_code: bool = False,
     measured: Sequence[Path | str] = (),
 ) -> Path:
     """The model of the train run at `path` as a folder, with a card that holds what was measured.
 
     `measured` are run folders, the baseline first. A train run that lies in a recipe's folder
-    brings that recipe's measured runs, when none are named. For `dtype` and `original` see
-    `export_merged`.
+    brings that recipe's measured runs, when none are named. For the other
+    options see `export_merged`.
     """
     run = Run.open(path)
     if run.info["kind"] != "train":
@@ -102,11 +98,19 @@ def export_model(
     runs = [Run.open(one) for one in measured] or _measured_beside(run)
     comparisons = compare_variants(runs[0], runs[1:]) if runs else ()
     facts: dict[str, Any] = {
+        "base": base,
         "measured": {one.name: one.measurements() for one in runs},
         "comparisons": comparisons,
     }
     if merged:
-        return export_merged(run, output, dtype=dtype, original=original, **facts)
+        return export_merged(
+            run,
+            output,
+            dtype=dtype,
+            original=original,
+            trust_remote_code=trust_remote_code,
+            **facts,
+        )
     return export_adapter(run, output, **facts)
 
 

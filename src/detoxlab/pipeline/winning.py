@@ -18,6 +18,7 @@ from detoxlab.measure.win_rate import (
     win_rate_measurements,
 )
 from detoxlab.pipeline.measuring import finished_run
+from detoxlab.pipeline.subjects import load_named
 from detoxlab.progress import progress
 from detoxlab.records import Measurement, Responses, Score
 from detoxlab.runs import Run
@@ -52,8 +53,6 @@ def win_rates(
 
     Raises `ConfigError` when the judge is one of the two models, or the runs share no prompt.
     """
-    from detoxlab.models import load_model
-
     configs = [_config(settings, one) for one in contests]
     done = [
         finished_run(one.out, config) if resume else None
@@ -61,7 +60,7 @@ def win_rates(
     ]
     if all(done):
         return [run for run in done if run]
-    judge = load_model(settings.judge, device=device)
+    judge = load_named(settings.judge.with_device(device))
     return [
         run or _held(settings, judge, one, config, seed, resamples, resume)
         for run, one, config in zip(done, contests, configs, strict=True)
@@ -73,7 +72,7 @@ def win_rates(
 
 def _config(settings: WinRate, contest: Contest) -> dict[str, Any]:
     return settings.model_dump(mode="json") | {
-        "judge": relative(settings.judge),
+        "judge": settings.judge.recorded(),
         "baseline": relative(str(contest.baseline.path)),
         "treated": relative(str(contest.treated.path)),
     }

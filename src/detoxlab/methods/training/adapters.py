@@ -3,7 +3,6 @@
 Imports peft, seconds: import it only to train.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from peft import LoraConfig, TaskType
 from transformers.pytorch_utils import Conv1D
 
 from detoxlab.errors import RunMismatchError, TrainingError
+from detoxlab.locations import stored
 from detoxlab.methods.training.config import TrainingConfig
 from detoxlab.methods.training.trackers import check_installed
 from detoxlab.models import LanguageModel
@@ -49,17 +49,12 @@ def record_start(run: Run, lm: LanguageModel, method: str, record: Mapping[str, 
         )
     run.update(
         method=method,
-        base_model=base_ref(lm),
+        base_model=stored(lm.ref, run.path),
         base_model_id=lm.id,
         model=lm.fingerprint(),
         adapter=ADAPTER,
         **record,
     )
-
-
-def base_ref(lm: LanguageModel) -> str:
-    """What the user named; a path relative to the working folder, as in recipes."""
-    return os.path.relpath(lm.ref) if Path(lm.ref).is_absolute() else lm.ref
 
 
 def lora_config(config: TrainingConfig, model: Any) -> LoraConfig:

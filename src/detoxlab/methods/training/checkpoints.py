@@ -39,16 +39,19 @@ def keep_only(folder: Path, steps: Collection[int]) -> None:
             shutil.rmtree(path)
 
 
-def publish_adapter(source: Path, adapter: Path, base_model: str) -> None:
+def publish_adapter(
+    source: Path, adapter: Path, base_model: str, revision: str | None = None
+) -> None:
     """Copy the adapter of a checkpoint to its final place, in one atomic step.
 
-    Its config names `base_model`, as the user gave it.
+    Its config names `base_model` so that plain PEFT finds it: a hub id, and at which revision,
+    or a whole path, for PEFT reads any other from the working folder of whoever asks.
     """
     draft = adapter.with_name(f".{adapter.name}.{os.getpid()}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     config = json.loads((source / ADAPTER_FILES[0]).read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = base_model
+    config |= {"base_model_name_or_path": base_model, "revision": revision}
     (draft / ADAPTER_FILES[0]).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(source / ADAPTER_FILES[1], draft / ADAPTER_FILES[1])
     shutil.rmtree(adapter, ignore_errors=True)

@@ -14,8 +14,9 @@ from transformers import PrinterCallback
 
 from detoxlab import processes
 from detoxlab.errors import TrainingError
+from detoxlab.locations import absolute
 from detoxlab.methods.training import checkpoints
-from detoxlab.methods.training.adapters import ADAPTER, CHECKPOINTS, base_ref
+from detoxlab.methods.training.adapters import ADAPTER, CHECKPOINTS
 from detoxlab.methods.training.borrowed import borrowed_model, own_randomness, quiet_libraries
 from detoxlab.methods.training.config import TrainingConfig
 from detoxlab.methods.training.finite import watched_log_probs
@@ -64,7 +65,7 @@ def train_adapter(training: Training, run: Run) -> Path:
     processes.wait()
     if processes.is_main():
         best_path = checkpoints.checkpoint_path(folder, best)
-        checkpoints.publish_adapter(best_path, adapter, base_ref(lm))
+        checkpoints.publish_adapter(best_path, adapter, absolute(lm.ref), lm.facts.get("revision"))
     run.update(
         steps=state["global_step"],
         planned_steps=training.steps,

@@ -1,0 +1,73 @@
+"""Settings that name a model and say how it is read into memory; the same wherever one is named."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from detoxlab.data.settings import relative
+from detoxlab.settings import Settings
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class QuantisationSettings(Settings):
+    """Linear layers in 8 or 4 bits; see `detoxlab.models.Quantisation`. A bare kind will do."""
+
+    kind: Literal["none", "int8", "nf4", "fp4"]
+    double: bool = Field(True, description="4 bits: quantise the scales too; published: true")
+    compute_dtype: DType = Field("auto", description="4 bits: the type that is multiplied in")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_kind(cls, given: Any) -> Any:
+        return {"kind": given} if isinstance(given, str) else given
+
+
+class Loading(Settings):
+    """How a model is read into memory."""
+
+    dtype: DType = "auto"
+    quantisation: QuantisationSettings | None = Field(
+        None, description="int8, nf4, fp4, none, or a mapping; None is as an adapter was trained"
+    )
+    device: str = "auto"
+    revision: str | None = Field(None, description="revision of a hub model")
+    trust_remote_code: bool = Field(False, description="run code that comes with the model")
+
+
+class ModelSettings(Loading):
+    """A model and how it is read into memory."""
+
+    model: str
+    base: str | None = Field(
+        None, description="where the base of an adapter or trained run is now, if it has moved"
+    )
+
+
+class OtherModel(ModelSettings):
+    """A model besides the one that is measured; a bare name will do.
+
+    >>> OtherModel.model_validate("org/judge").revision is None
+    True
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, given: Any) -> Any:
+        return {"model": str(given)} if isinstance(given, str | Path) else given
+
+    def recorded(self) -> str | dict[str, Any]:
+        """What goes into a run's `config.yaml`: the bare name where nothing else is said.
+
+        >>> OtherModel(model="org/judge").recorded()
+        'org/judge'
+        """
+        said = self.model_dump(mode="json", exclude_defaults=True, exclude={"base", "model"})
+        named = relative(self.model)
+        return {"model": named, **said} if said else named
+
+    def with_device(self, device: str) -> Self:
+        """These settings on that device, unless they name their own."""
+        own = self.device != "auto"
+        return self if own else self.model_copy(update={"device": device})
