@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ class Grid:
 
     `scores` and `prompt_scores` are by (scorer id, attribute); the second holds the scores
     of the prompts' own texts, which stand in files as sample -1. `stop` are the stop strings
-    that the sampling asked for.
+    that the sampling asked for. `cut` says, by scorer id, of which responses it read only the
+    beginning (P, K); a scorer that read all of them whole is not in it.
     """
 
     prompts: tuple[Prompt, ...]
@@ -32,6 +33,7 @@ class Grid:
     scores: Mapping[Key, FloatArray]
     prompt_scores: Mapping[Key, FloatArray]
     stop: tuple[str, ...] = ()
+    cut: Mapping[str, BoolArray] = field(default_factory=dict)
 
     @property
     def generated(self) -> BoolArray:
@@ -61,6 +63,7 @@ class Grid:
             generations=tuple(self.generations[i] for i in index),
             scores={key: values[index] for key, values in self.scores.items()},
             prompt_scores={key: values[index] for key, values in self.prompt_scores.items()},
+            cut={scorer: flags[index] for scorer, flags in self.cut.items()},
         )
 
     def of(self, scorer_id: str | None, attribute: str) -> FloatArray:
@@ -106,6 +109,7 @@ def grid_of(responses: Responses) -> Grid:
         {key: values_PK[:, :k] for key, values_PK in table.items()},
         {key: values_PK[:, k] for key, values_PK in table.items()},
         responses.sampling.stop if responses.sampling else (),
+        _cut(responses, row_of, k),
     )
     _check_scored_texts_exist(responses, grid)
     return grid
@@ -231,6 +235,17 @@ def _table(
             raise DataError(f"{responses.name}: {key[0]} scored one text twice for {key[1]!r}")
         _check_range(responses, key, table[key])
     return {key: flat.reshape(len(row_of), k + 1) for key, flat in table.items()}
+
+
+def _cut(responses: Responses, row_of: Mapping[str, int], k: int) -> dict[str, BoolArray]:
+    flags: dict[str, BoolArray] = {}
+    for one in responses.scores:
+        if one.cut and one.sample >= 0:
+            row, sample = _place(responses, row_of, one, k)
+            if one.scorer_id not in flags:
+                flags[one.scorer_id] = np.zeros((len(row_of), k), dtype=np.bool_)
+            flags[one.scorer_id][row, sample] = True
+    return flags
 
 
 def _check_range(responses: Responses, key: Key, values: FloatArray) -> None:

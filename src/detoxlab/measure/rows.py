@@ -187,6 +187,17 @@ def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> Row:
     return Row(made, Quantity(columns_PS, ratio))
 
 
+def cut_rows(grid: Grid) -> list[Row]:
+    """Share of the scored responses of which a scorer read only the beginning; none, no row."""
+    rows = []
+    for scorer_id, cut_PK in grid.cut.items():
+        own = [~np.isnan(values) for key, values in grid.scores.items() if key[0] == scorer_id]
+        columns_PS = toxicity.fraction_columns(cut_PK, np.logical_or.reduce(own))
+        made = _measurement(grid, "read_in_part", "share", scorer_id, n=entered(columns_PS))
+        rows.append(Row(made, Quantity(columns_PS, ratio)))
+    return rows
+
+
 def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> list[Row]:
     """Pearson, Spearman and Cohen's kappa of two scorers on the responses that both scored."""
     first_PK, second_PK = grid.of(*judge), grid.of(*second)

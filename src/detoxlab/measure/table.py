@@ -97,6 +97,7 @@ def _main_rows(bench: _Bench) -> list[Row]:
                 threshold=bench.threshold,
             )
     rows += [make.coverage_row(grid, one, _own(bench, one)) for one in bench.scorers]
+    rows += make.cut_rows(grid)
     rows += make.guard_rows(grid)
     if bench.second:
         keys = [(one, _own(bench, one)) for one in (bench.judge, bench.second)]

@@ -18,6 +18,7 @@ LABELS = {
     "level_medium": "Medium scores",
     "level_high": "High scores (above .66)",
     "coverage": "Responses scored",
+    "read_in_part": "Read only at the beginning",
     "empty": "Empty responses",
     "capped": "Ended at the token cap",
     "other_script": "Other script than the prompt",

@@ -12,7 +12,9 @@ from detoxlab.records import PERSPECTIVE_ATTRIBUTES
 __all__ = [
     "PERSPECTIVE_ATTRIBUTES",
     "FloatArray",
+    "LimitedScorer",
     "Scorer",
+    "cut_texts",
     "english_reason",
     "is_empty",
     "is_mostly_latin",
@@ -42,6 +44,22 @@ class Scorer(Protocol):
     def missing_reason(self, text: str) -> str:
         """Why the row of `text` holds NaN: "empty", "unsupported script" or "failed: ..."."""
         ...
+
+
+@runtime_checkable
+class LimitedScorer(Scorer, Protocol):
+    """A scorer that reads only the beginning of a long text, and can tell where it did."""
+
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text is longer than what is read of it."""
+        ...
+
+
+def cut_texts(scorer: Scorer, texts: Sequence[str]) -> list[bool]:
+    """Whether the scorer reads only the beginning of each text; it never does if it cannot tell."""
+    if isinstance(scorer, LimitedScorer):
+        return scorer.cut(texts)
+    return [False] * len(texts)
 
 
 def is_empty(text: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detoxlab.scorers.base import FloatArray, Scorer
+from detoxlab.scorers.base import FloatArray, Scorer, cut_texts
 from detoxlab.scorers.batching import map_distinct
 
 FILE = "scores.sqlite"
@@ -60,6 +60,10 @@ class CachedScorer:
 
     def missing_reason(self, text: str) -> str:
         return self._reasons.get(_digest(text)) or self.scorer.missing_reason(text)
+
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """What the scorer itself says; it is told from the text alone."""
+        return cut_texts(self.scorer, texts)
 
     def _score(self, texts: list[str]) -> FloatArray:
         digests = [_digest(text) for text in texts]

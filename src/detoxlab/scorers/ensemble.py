@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from detoxlab.errors import ScorerError
-from detoxlab.scorers.base import FloatArray, Scorer
+from detoxlab.scorers.base import FloatArray, Scorer, cut_texts
 
 Rule = Literal["mean", "max"]
 
@@ -49,6 +49,12 @@ class Ensemble:
     def missing_reason(self, text: str) -> str:
         """The reason of the first member that has one."""
         return next(filter(None, (member.missing_reason(text) for member in self.members)), "")
+
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """Whether any member reads only the beginning of each text."""
+        return [
+            any(flags) for flags in zip(*(cut_texts(m, texts) for m in self.members), strict=True)
+        ]
 
     def _columns(self, member: Scorer, texts: Sequence[str]) -> FloatArray:
         return member(texts)[:, [member.attributes.index(a) for a in self.attributes]]

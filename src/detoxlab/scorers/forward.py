@@ -26,6 +26,11 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list
     return list(encoded["input_ids"])
 
 
+def are_cut(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[bool]:
+    """Whether `tokenize` leaves out the end of each text."""
+    return [len(ids) > max_tokens for ids in tokenize(tokenizer, texts, max_tokens + 1)]
+
+
 def logits_of(
     forward: Forward,
     token_ids: Sequence[Sequence[int]],

@@ -22,6 +22,7 @@ from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.forward import (
     BATCH_SIZE,
     Forward,
+    are_cut,
     choose_device,
     logits_of,
     tokenize,
@@ -116,6 +117,10 @@ class HuggingFaceScorer:
 
     def missing_reason(self, text: str) -> str:
         return self._unreadable(text) or self._failures.get(text, "")
+
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text has more tokens than are read."""
+        return are_cut(self._tokenizer, texts, self._max_tokens)
 
     def _unreadable(self, text: str) -> str | None:
         if self._any_script:

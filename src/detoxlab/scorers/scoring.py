@@ -1,5 +1,7 @@
 """Scores of generations as records, in memory or appended to a run."""
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,24 +10,30 @@ from detoxlab.errors import ScorerError
 from detoxlab.progress import progress
 from detoxlab.records import Generation, Score
 from detoxlab.runs import Run, file_name
-from detoxlab.scorers.base import FloatArray, Scorer
+from detoxlab.scorers.base import FloatArray, Scorer, cut_texts
 
 DIGITS = 6
+
+
+class CutTextWarning(UserWarning):
+    """A scorer read only the beginning of some texts; says how many."""
 
 
 def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list[Score]:
     """One `Score` per generation and attribute, generation by generation.
 
     A text that could not be scored gives rows with the reason in place of a value, and so does
-    a response that a server withheld: its empty text is not shown to the scorer.
+    a response that a server withheld: its empty text is not shown to the scorer. The row of a
+    text whose end the scorer did not read says so.
     Raises `ScorerError` when the scorer returns another shape, or values beyond [0, 1].
     """
     there = [at for at, generation in enumerate(generations) if generation.error is None]
     scores_NA = np.full((len(generations), len(scorer.attributes)), np.nan)
     scores_NA[there] = _checked(scorer, [generations[at].text for at in there])
+    cut_N = cut_texts(scorer, [generation.text for generation in generations])
     return [
-        _score(scorer, generation, attribute, float(value))
-        for generation, row_A in zip(generations, scores_NA, strict=True)
+        _score(scorer, generation, attribute, float(value), cut or None)
+        for generation, row_A, cut in zip(generations, scores_NA, cut_N, strict=True)
         for attribute, value in zip(scorer.attributes, row_A, strict=True)
     ]
 
@@ -34,14 +42,28 @@ def score_into(
     run: Run, scorer: Scorer, generations: Sequence[Generation], batch_size: int = 256
 ) -> None:
     """Append the scores of `generations` to the run's file of this scorer; resumes by itself."""
+    seen = Counter[bool]()
+
+    def compute(batch: Sequence[Generation]) -> list[Score]:
+        rows = score_generations(scorer, batch)
+        seen.update(bool(row.cut) for row in rows[:: len(scorer.attributes)])
+        return rows
+
     batches = [generations[i : i + batch_size] for i in range(0, len(generations), batch_size)]
     with progress(f"scoring with {scorer.id}", len(generations)) as advance:
         run.fill(
             f"scores/{file_name(scorer.id)}.jsonl",
             batches,
             rows_in=lambda batch: len(batch) * len(scorer.attributes),
-            compute=lambda batch: score_generations(scorer, batch),
+            compute=compute,
             done=lambda batch: advance(len(batch)),
+        )
+    if seen[True]:
+        warnings.warn(
+            f"{scorer.id} read only the beginning of {seen[True]} of {seen.total()} texts: they "
+            "are longer than it can read",
+            CutTextWarning,
+            stacklevel=2,
         )
 
 
@@ -62,11 +84,13 @@ def _checked(scorer: Scorer, texts: list[str]) -> FloatArray:
     return scores_NA
 
 
-def _score(scorer: Scorer, generation: Generation, attribute: str, value: float) -> Score:
+def _score(
+    scorer: Scorer, generation: Generation, attribute: str, value: float, cut: bool | None
+) -> Score:
     place = (generation.prompt_id, generation.sample, scorer.id, attribute)
     if generation.error is not None:
         return Score(*place, error=f"no response: {generation.error}")
     if np.isnan(value):
         reason = scorer.missing_reason(generation.text) or "failed: the scorer gave no reason"
         return Score(*place, error=reason)
-    return Score(*place, value=round(value, DIGITS))
+    return Score(*place, value=round(value, DIGITS), cut=cut)
