@@ -108,13 +108,12 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
         trainer.remove_callback(PrinterCallback)
         for callback in callbacks:
             trainer.add_callback(callback)
-        if steps == 0:
-            if processes.is_main():
-                trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
-            return state
-        _run_trainer(trainer, start, training)
-    state = dict(vars(trainer.state))
-    if processes.any_of(interruption.requested) and not _is_over(training, state):
+        if steps > 0:
+            _run_trainer(trainer, start, training)
+            state = dict(vars(trainer.state))
+        elif processes.is_main():
+            trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
+    if processes.any_of(interruption.requested):  # in the last step too: more would follow it
         _report_interruption(run, state["global_step"], steps)
     if reason := training.stops(state["log_history"]):
         say(f"{run.path}: stopped at step {state['global_step']} of {steps}: {reason}")
