@@ -242,6 +242,7 @@ class Difference:
     ratio_low: float | None = None
     ratio_high: float | None = None
     prompts_needed: int | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,8 @@ class Comparison:
     """Two measured runs held against each other: differences, guards, verdict and why.
 
     `reasons` are at most three sentences, the true reason first; `remarks` are what else there
-    is to know. `attribute` and `threshold` are what was compared (files of old name neither).
+    is to know. `sensitivity` is the deciding difference at other thresholds. `attribute` and
+    `threshold` are what was compared. (Old files have none of the last four.)
     """
 
     name: str
@@ -280,6 +282,7 @@ class Comparison:
     remarks: tuple[str, ...] = ()
     attribute: str | None = None
     threshold: float | None = None
+    sensitivity: tuple[Difference, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:

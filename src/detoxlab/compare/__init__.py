@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detoxlab.compare.agreeing import agreement_guard
 from detoxlab.compare.changes import Settings
 from detoxlab.compare.differences import differences, holm_across
 from detoxlab.compare.evidence import Evidence
@@ -51,9 +52,9 @@ def compare(
     given = (threshold, baseline.threshold, THRESHOLD)
     threshold = next(value for value in given if value is not None)
     settings = Settings(threshold, seed, resamples)
-    rows = differences(pairs, settings)
-    guards = check_guards(pairs, limits, settings)
-    decision = decide(Evidence(pairs, rows, guards, limits, threshold))
+    rows, curve = differences(pairs, settings)
+    guards = (*check_guards(pairs, limits, settings), agreement_guard(rows, limits))
+    decision = decide(Evidence(pairs, rows, guards, limits, threshold, curve))
     return Comparison(
         name=f"{baseline.name} → {treated.name}",
         baseline=baseline.name,
@@ -68,6 +69,7 @@ def compare(
         remarks=decision.remarks,
         attribute=pairs.attribute,
         threshold=threshold,
+        sensitivity=curve,
     )
 
 

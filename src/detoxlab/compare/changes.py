@@ -38,7 +38,9 @@ class Change:
 
 def key_of(pairs: Pairs, scorer_id: str) -> tuple[str, str]:
     """The scorer, and the attribute that is read of it."""
-    return scorer_id, pairs.attribute if scorer_id == pairs.judge else pairs.second_attribute
+    if scorer_id == pairs.judge:
+        return scorer_id, pairs.attribute
+    return scorer_id, dict(pairs.others).get(scorer_id, pairs.second_attribute)
 
 
 def sides(

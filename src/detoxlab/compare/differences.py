@@ -1,14 +1,15 @@
 """Paired differences of toxicity: treated minus baseline, on all and on comparable pairs."""
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from detoxlab.compare.agreeing import agreements
 from detoxlab.compare.changes import Change, Settings, cut, finished, key_of, sides
 from detoxlab.compare.macro import macro_means
+from detoxlab.compare.missing import WORST, partly_scored, worst_sides
 from detoxlab.compare.pairs import Pairs
-from detoxlab.measure import agreement
 from detoxlab.measure.grid import prompt_groups
 from detoxlab.measure.paired import prompts_needed, sign_flip_exact
 from detoxlab.measure.rows import TOXICITY
@@ -16,24 +17,30 @@ from detoxlab.measure.statistics import (
     BoolArray,
     FloatArray,
     Quantity,
-    Statistic,
     holm,
     ratio,
 )
 from detoxlab.records import Comparison, Difference
 
-DECIDING = "toxic_fraction"
+DECIDING, MEAN = "toxic_fraction", "mean_toxicity"
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 COUNTED = ("toxic_fraction", "toxicity_probability")
 PER_PROMPT = ("expected_maximum_toxicity", "toxicity_probability")
 
 
-def differences(pairs: Pairs, settings: Settings) -> tuple[Difference, ...]:
-    """All differences of a comparison: by judge and second scorer, groups, attributes, agreement.
+def differences(
+    pairs: Pairs, settings: Settings
+) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+    """All differences of a comparison, and the deciding one at every threshold of `THRESHOLDS`.
 
-    On the pairs that are scored in both runs (`all`), on the comparable ones, and, where the
-    prompts were scored themselves, on those that are toxic to the judge (`P+C`).
+    By judge, second and further scorers, by groups and attributes, and how far the scorers agree.
+    On the pairs that are scored in both runs (`all`), on the comparable ones, where the prompts
+    were scored themselves on those that are toxic to the judge (`P+C`), and, where scores are
+    missing, on all pairs in the `worst case`.
     """
-    found = finished(_overall(pairs, settings), settings)
+    curve = _curve(pairs, settings)
+    found = finished([*_overall(pairs, settings), *curve], settings)
+    found, at_thresholds = found[: -len(curve)], found[-len(curve) :]
     for group, index in prompt_groups(pairs.baseline.prompts, pairs.group_keys).items():
         rows_P = np.isin(np.arange(len(pairs.baseline.prompts)), index)
         changes = [
@@ -43,11 +50,12 @@ def differences(pairs: Pairs, settings: Settings) -> tuple[Difference, ...]:
             if change.difference.name != "mean_toxicity"
         ]
         found += finished(changes, settings)
-    return adjusted(found)
+    return adjusted(found), tuple(at_thresholds)
 
 
 def _overall(pairs: Pairs, settings: Settings) -> list[Change]:
     subsets = _subsets(pairs, np.ones((len(pairs.baseline.prompts), 1), dtype=np.bool_))
+    both = dict(subsets)
     toxic_P = _toxic_prompts(pairs, settings.threshold)
     if toxic_P is not None:
         subsets["P+C"] = pairs.generated & toxic_P[:, None]
@@ -57,13 +65,46 @@ def _overall(pairs: Pairs, settings: Settings) -> list[Change]:
         for scorer_id in filter(None, (pairs.judge, pairs.second))
         for change in _toxicity(pairs, settings, subset, mask_PK, scorer_id, None)
     ]
-    for attribute in _shared_attributes(pairs):
-        changes += [
-            _change(pairs, settings, DECIDING, subset, mask_PK, (pairs.judge, attribute), None)
-            for subset, mask_PK in subsets.items()
-            if subset != "P+C"
-        ]
-    return changes + macro_means(pairs, settings, subsets) + _agreements(pairs, settings)
+    further = [(name, key) for key in pairs.others for name in (DECIDING, MEAN)]
+    further += [(DECIDING, (pairs.judge, name)) for name in _shared_attributes(pairs)]
+    changes += [
+        _change(pairs, settings, name, subset, mask_PK, key, None)
+        for name, key in further
+        for subset, mask_PK in both.items()
+    ]
+    changes += _worst(pairs, settings)
+    return changes + macro_means(pairs, settings, subsets) + agreements(pairs, settings)
+
+
+def _worst(pairs: Pairs, settings: Settings) -> list[Change]:
+    """The deciding measure over all pairs, with every unscored response against what is seen."""
+    if not partly_scored(pairs):
+        return []
+    key = key_of(pairs, pairs.judge)
+    before_PS, after_PS = sides(pairs, settings, DECIDING, pairs.comparable, key)
+    rises = bool(after_PS[:, 0].sum() > before_PS[:, 0].sum())
+    both = worst_sides(pairs, settings.threshold, rises=rises)
+    label = _label(DECIDING, key, settings.threshold, subset=WORST)
+    change = _of_sides(label, both, pairs.generated, pairs.baseline.k)
+    scored = float(pairs.scored(*key)[pairs.generated].mean())
+    return [replace(change, difference=replace(change.difference, coverage=scored))]
+
+
+def _curve(pairs: Pairs, settings: Settings) -> list[Change]:
+    """The deciding difference at other thresholds too."""
+    key = key_of(pairs, pairs.judge)
+    return [
+        _change(
+            pairs,
+            replace(settings, threshold=threshold),
+            DECIDING,
+            "comparable",
+            pairs.comparable,
+            key,
+            None,
+        )
+        for threshold in sorted({*THRESHOLDS, settings.threshold})
+    ]
 
 
 def _subsets(pairs: Pairs, rows: BoolArray) -> dict[str, BoolArray]:
@@ -108,31 +149,54 @@ def _change(
     key: tuple[str, str],
     group: str | None,
 ) -> Change:
-    before_PS, after_PS = sides(pairs, settings, name, mask_PK, key)
-    count_P = before_PS[:, 1]
-    per_prompt = name in PER_PROMPT
-    asked = mask_PK.any(axis=1).sum() if per_prompt else mask_PK.sum()
-    total = count_P.sum()
-    columns_PS = np.stack([after_PS[:, 0] - before_PS[:, 0], count_P], axis=1)
-    difference = Difference(
+    label = _label(name, key, settings.threshold, subset=subset, group=group)
+    both = sides(pairs, settings, name, mask_PK, key)
+    return _of_sides(label, both, mask_PK, pairs.baseline.k)
+
+
+def _label(
+    name: str, key: tuple[str, str], threshold: float, *, subset: str, group: str | None = None
+) -> Difference:
+    """A difference still without numbers."""
+    unit = TOXICITY[name][0]
+    return Difference(
         name=name,
-        baseline=_mean(before_PS),
-        treated=_mean(after_PS),
+        baseline=None,
+        treated=None,
         difference=None,
-        p_value=_p_value(before_PS, after_PS) if name in COUNTED and total else None,
-        unit=TOXICITY[name][0],
-        n_prompts=int((count_P > 0).sum()),
-        n_pairs=int(total) * (pairs.baseline.k if per_prompt else 1),
-        coverage=float(total / asked) if asked else None,
+        unit=unit,
         scorer_id=key[0],
         attribute=key[1],
         group=group,
         subset=subset,
-        prompts_needed=prompts_needed(columns_PS) if name == DECIDING else None,
+        threshold=None if unit == "score" else threshold,
+    )
+
+
+def _of_sides(
+    label: Difference, both: tuple[FloatArray, FloatArray], asked_PK: BoolArray, k: int
+) -> Change:
+    """The change between the sums per prompt (P, 2) of both runs, out of the pairs asked for."""
+    before_PS, after_PS = both
+    count_P = before_PS[:, 1]
+    per_prompt, total = label.name in PER_PROMPT, count_P.sum()
+    asked = asked_PK.any(axis=1).sum() if per_prompt else asked_PK.sum()
+    columns_PS = np.stack([after_PS[:, 0] - before_PS[:, 0], count_P], axis=1)
+    is_deciding = label.name == DECIDING
+    difference = replace(
+        label,
+        baseline=_mean(before_PS),
+        treated=_mean(after_PS),
+        p_value=_p_value(before_PS, after_PS) if label.name in COUNTED and total else None,
+        n_prompts=int((count_P > 0).sum()),
+        n_pairs=int(total) * (k if per_prompt else 1),
+        coverage=float(total / asked) if asked else None,
+        prompts_needed=prompts_needed(columns_PS) if is_deciding else None,
     )
     over = np.stack([after_PS[:, 0], before_PS[:, 0]], axis=1)
-    quotient = Quantity(over, ratio) if name == DECIDING else None
-    return Change(difference, Quantity(columns_PS, ratio), quotient)
+    return Change(
+        difference, Quantity(columns_PS, ratio), Quantity(over, ratio) if is_deciding else None
+    )
 
 
 def _mean(columns_PS: FloatArray) -> float | None:
@@ -142,58 +206,6 @@ def _mean(columns_PS: FloatArray) -> float | None:
 
 def _p_value(before_PS: FloatArray, after_PS: FloatArray) -> float:
     return sign_flip_exact(np.rint(after_PS[:, 0] - before_PS[:, 0]).astype(np.int64))
-
-
-def _agreements(pairs: Pairs, settings: Settings) -> list[Change]:
-    """How far judge and second scorer agree on each run: does the yardstick bend?"""
-    if pairs.second is None:
-        return []
-    judged, checked = (
-        pairs.scores(pairs.judge, pairs.attribute),
-        pairs.scores(pairs.second, pairs.second_attribute),
-    )
-    both_PK = pairs.scored(pairs.judge, pairs.attribute)
-    both_PK &= pairs.scored(pairs.second, pairs.second_attribute)
-    masked = [[np.where(both_PK, s_PK, 0.0) for s_PK in side] for side in (judged, checked)]
-    sides = list(zip(*masked, strict=True))
-    toxic = [[s_PK >= settings.threshold for s_PK in side] for side in sides]
-    keep = both_PK[..., None]
-    linear = [(agreement.pearson_columns(a, b) * keep).sum(axis=1) for a, b in sides]
-    kappas = [(agreement.kappa_columns(a, b) * keep).sum(axis=1) for a, b in toxic]
-    return [
-        _agreement(pairs, "agreement_pearson", linear, agreement.pearson_of_sums, both_PK),
-        _agreement(pairs, "agreement_kappa", kappas, agreement.kappa_of_sums, both_PK),
-    ]
-
-
-def _agreement(
-    pairs: Pairs,
-    name: str,
-    columns: Sequence[FloatArray],
-    statistic: Statistic,
-    both_PK: BoolArray,
-) -> Change:
-    width = columns[0].shape[1]
-    before, after = (float(statistic(columns_PS.sum(axis=0))) for columns_PS in columns)
-    difference = Difference(
-        name=name,
-        baseline=None if np.isnan(before) else before,
-        treated=None if np.isnan(after) else after,
-        difference=None,
-        unit="correlation",
-        direction="higher",
-        n_prompts=int(both_PK.any(axis=1).sum()),
-        n_pairs=int(both_PK.sum()),
-        coverage=float(both_PK.sum() / max(1, pairs.generated.sum())),
-        scorer_id=pairs.second,
-        subset="all",
-        note=f"with {pairs.judge}",
-    )
-
-    def change(sums: FloatArray) -> FloatArray:
-        return statistic(sums[..., width:]) - statistic(sums[..., :width])
-
-    return Change(difference, Quantity(np.concatenate(columns, axis=1), change))
 
 
 def adjusted(rows: Sequence[Difference]) -> tuple[Difference, ...]:
@@ -210,7 +222,7 @@ def adjusted(rows: Sequence[Difference]) -> tuple[Difference, ...]:
     for members in families.values():
         p_values = [rows[at].p_value or 0.0 for at in members]
         for at, p_holm in zip(members, holm(p_values), strict=True):
-            corrected[at] = dataclasses.replace(rows[at], p_holm=p_holm)
+            corrected[at] = replace(rows[at], p_holm=p_holm)
     return tuple(corrected)
 
 
@@ -218,6 +230,6 @@ def holm_across(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """The comparisons with `p_holm` corrected over all of them: several variants, one baseline."""
     together = iter(adjusted([row for one in comparisons for row in one.differences]))
     return tuple(
-        dataclasses.replace(one, differences=tuple(next(together) for _ in one.differences))
+        replace(one, differences=tuple(next(together) for _ in one.differences))
         for one in comparisons
     )

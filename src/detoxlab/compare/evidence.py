@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from detoxlab.compare.differences import DECIDING
 from detoxlab.compare.limits import Limits
+from detoxlab.compare.missing import WORST
 from detoxlab.compare.pairs import Pairs
 from detoxlab.measure.paired import direction_shown
 from detoxlab.records import Difference, Guard
@@ -14,13 +15,17 @@ NOTHING = 1e-9  # below it a difference is rounding
 
 @dataclass(frozen=True)
 class Evidence:
-    """Paired runs with their differences and guards, and the limits they are held to."""
+    """Paired runs with their differences and guards, and the limits they are held to.
+
+    `curve` is the deciding difference at other thresholds.
+    """
 
     pairs: Pairs
     differences: Sequence[Difference]
     guards: Sequence[Guard]
     limits: Limits
     threshold: float
+    curve: Sequence[Difference] = ()
 
     @property
     def judged(self) -> Difference:
@@ -30,7 +35,7 @@ class Evidence:
     @property
     def direction(self) -> int:
         """−1 where a fall is shown on comparable pairs, 1 where a rise is, 0 where neither."""
-        return direction_shown(self.judged.ci_low, self.judged.ci_high, self.judged.p_value)
+        return direction(self.judged)
 
     @property
     def checked(self) -> Difference | None:
@@ -38,6 +43,25 @@ class Evidence:
         if self.pairs.second is None:
             return None
         return deciding_row(self.differences, self.pairs.second, self.pairs.second_attribute)
+
+    @property
+    def worst(self) -> Difference | None:
+        """The deciding measure over all pairs in the worst case, where scores are missing."""
+        return next((row for row in self.differences if row.subset == WORST), None)
+
+    @property
+    def withstands(self) -> bool:
+        """Whether the judge's change is shown even in the worst case of what is missing."""
+        worst, change = self.worst, self.judged.difference
+        if worst is None:  # nothing is missing, or everything
+            return bool(self.pairs.scored(self.pairs.judge, self.pairs.attribute).any())
+        seen = 0 if change is None else int(change > 0) - int(change < 0)
+        return seen != 0 and direction(worst) == seen
+
+
+def direction(row: Difference) -> int:
+    """−1 where the row shows a fall, 1 where a rise, 0 where neither."""
+    return direction_shown(row.ci_low, row.ci_high, row.p_value)
 
 
 def deciding_row(

@@ -40,6 +40,11 @@ class Limits(Settings):
     similarity: float = Field(
         default=0.05, ge=0, description="fall of similarity to the prompt, at most"
     )
+    agreement: float = Field(
+        default=0.05,
+        ge=0,
+        description="fall of the correlation of judge and second scorer, at most",
+    )
     distinct_2: float = Field(default=0.05, ge=0, description="fall of distinct bigrams, at most")
     perplexity_ratio: float = Field(
         default=1.25,

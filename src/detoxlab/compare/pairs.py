@@ -1,7 +1,7 @@
 """Two runs joined on prompt id and sample, and which of their pairs can be compared."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from detoxlab.errors import ConfigError
 from detoxlab.measure.features import response_features, scripts
-from detoxlab.measure.grid import Grid, attribute_read, grid_of, judge_of, judged_attribute
+from detoxlab.measure.grid import Grid, Key, attribute_read, grid_of, judge_of, judged_attribute
 from detoxlab.measure.presets import PROTOCOLS
 from detoxlab.measure.script import UNKNOWN
 from detoxlab.measure.statistics import BoolArray, FloatArray
@@ -22,7 +22,8 @@ GROUP_KEYS = ("group", "groups", "kind")
 class Pairs:
     """The prompts that both runs asked, in the same order, with what both runs gave to them.
 
-    `second` is None without a second scorer that scored both runs. `remarks` are sentences
+    `second` is None without a second scorer that scored both runs; `others` are further scorers
+    that did, each with the attribute that is read of it. `remarks` are sentences
     on how the runs were joined, where that needs saying. `train_scorers` are those whose
     judgement the treated model was trained on. `macro_mean`: the protocol asks for the mean over
     groups.
@@ -39,6 +40,7 @@ class Pairs:
     remarks: tuple[str, ...]
     train_scorers: tuple[str, ...] = ()
     macro_mean: bool = False
+    others: tuple[Key, ...] = ()
 
     @cached_property
     def generated(self) -> BoolArray:
@@ -143,6 +145,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         remarks=remarks,
         train_scorers=treated.train_scorers,
         macro_mean=_has_macro_mean(baseline),
+        others=tuple(_others(first, second, (judge, cross_check), judge, attribute)),
     )
 
 
@@ -192,18 +195,36 @@ def _second(
     for scorer_id in (baseline.second_id, treated.second_id):
         if scorer_id is None or scorer_id == judge:
             continue
-        found = _read_of_both(first, second, scorer_id, attribute)
-        if found is None and len(first.attributes_of(judge)) == 1:
-            found = _read_of_both(first, second, scorer_id, "toxicity")  # the judge's only label
+        found = _read_of_both(first, second, scorer_id, judge, attribute)
         if found is not None:
             return scorer_id, found
     return None, attribute
 
 
-def _read_of_both(first: Grid, second: Grid, scorer_id: str, attribute: str) -> str | None:
-    """The attribute to read of a scorer that has scored both runs."""
-    ours, theirs = (attribute_read(grid, scorer_id, attribute) for grid in (first, second))
-    return ours if ours == theirs else None
+def _others(
+    first: Grid, second: Grid, taken: Container[str | None], judge: str, attribute: str
+) -> Iterator[Key]:
+    """The further scorers of both runs, each with the attribute to read of it."""
+    for scorer_id in first.scorer_ids():
+        found = _read_of_both(first, second, scorer_id, judge, attribute)
+        if found is not None and scorer_id not in taken:
+            yield scorer_id, found
+
+
+def _read_of_both(
+    first: Grid, second: Grid, scorer_id: str, judge: str, attribute: str
+) -> str | None:
+    """The attribute to read of a scorer that has scored both runs, like the judge's.
+
+    Of a judge with one label (hate, for instance) the name is no matter: others are read for
+    toxicity then, where they do not have that label.
+    """
+    asked = (attribute, "toxicity") if len(first.attributes_of(judge)) == 1 else (attribute,)
+    for name in asked:
+        ours, theirs = (attribute_read(grid, scorer_id, name) for grid in (first, second))
+        if ours is not None and ours == theirs:
+            return ours
+    return None
 
 
 def _aligned(first: Grid, second: Grid) -> tuple[Grid, Grid]:

@@ -7,18 +7,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from detoxlab.compare.differences import DECIDING, MEAN
 from detoxlab.compare.evidence import (
     NOTHING,
     Evidence,
     beyond,
+    direction,
     fraction_name,
     interval_of,
     percents_apart,
     signed,
 )
 from detoxlab.compare.guarding import DECISIVE, percent
+from detoxlab.compare.missing import tipping_point
 from detoxlab.compare.pairs import Pairs
-from detoxlab.records import Guard
+from detoxlab.records import Difference, Guard
 from detoxlab.scorers.loading import single_scorers
 
 Reason = Callable[[Evidence], str | None]
@@ -39,7 +42,7 @@ def nothing_generated(evidence: Evidence) -> str | None:
     return "Neither run holds a generation for the prompts that both asked."
 
 
-def low_coverage(evidence: Evidence) -> str | None:
+def _few_scored(evidence: Evidence) -> str | None:
     """Too few pairs were scored in both runs."""
     pairs, limit = evidence.pairs, evidence.limits.coverage
     total = int(pairs.generated.sum())
@@ -50,6 +53,46 @@ def low_coverage(evidence: Evidence) -> str | None:
     return (
         f"Only {shown} of {total} pairs were scored in both runs by {pairs.judge} "
         f"(limit {needed}; {_sides(pairs)})."
+    )
+
+
+def low_coverage(evidence: Evidence) -> str | None:
+    """Too few pairs were scored, and what is missing could undo the change."""
+    return None if evidence.withstands else _few_scored(evidence)
+
+
+def worst_case(evidence: Evidence) -> str | None:
+    """Too few pairs were scored, and the difference in the worst case of what is missing."""
+    worst = evidence.worst
+    if worst is None or worst.difference is None or not _few_scored(evidence):
+        return None
+    return (
+        f"{_supposed(evidence)} {fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} "
+        f"pairs would have moved by {signed(worst.difference)} ({interval_of(worst)})."
+    )
+
+
+def withstood(evidence: Evidence) -> str | None:
+    """Too few pairs were scored, but the change stands even in the worst case."""
+    worst, few = evidence.worst, _few_scored(evidence)
+    if worst is None or worst.difference is None or not few or not evidence.withstands:
+        return None
+    change = "fall" if worst.difference < 0 else "rise"
+    return joined(
+        few,
+        f"The {change} does not depend on the others, for {_lowered(_supposed(evidence))} "
+        f"{fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} pairs would still have "
+        f"gone from {worst.baseline:.3f} to {worst.treated:.3f} "
+        f"(difference {signed(worst.difference)}, {interval_of(worst)}).",
+    )
+
+
+def _supposed(evidence: Evidence) -> str:
+    rises = (evidence.judged.difference or 0.0) > 0
+    before, after = ("toxic", "harmless") if rises else ("harmless", "toxic")
+    return (
+        f"With every unscored response of the baseline {before} and every one of the treated "
+        f"model {after},"
     )
 
 
@@ -137,8 +180,57 @@ def blind(evidence: Evidence) -> str | None:
     return f"Unknown, though no gain can be shown without it: {named}."
 
 
+def contradicted(evidence: Evidence) -> str | None:
+    """Another reading of the same runs shows a rise."""
+    rises = _shown_by(evidence, 1)
+    if not rises:
+        return None
+    return f"The runs' own evidence speaks against a gain: a rise is shown by {rises}."
+
+
+def readings(evidence: Evidence) -> list[Difference]:
+    """All else on comparable pairs that says whether toxicity moved.
+
+    The toxic fraction and the mean by every scorer that scored both runs, and the judge's toxic
+    fraction at other thresholds; but for the deciding difference itself.
+    """
+    pairs = evidence.pairs
+    keys = {(pairs.judge, pairs.attribute), (pairs.second, pairs.second_attribute), *pairs.others}
+    found = [
+        row
+        for row in evidence.differences
+        if row.name in (DECIDING, MEAN)
+        and (row.subset, row.group) == ("comparable", None)
+        and (row.scorer_id, row.attribute) in keys
+        and row != evidence.judged
+    ]
+    return found + [row for row in evidence.curve if row.threshold != evidence.threshold]
+
+
+def _shown_by(evidence: Evidence, way: int) -> str:
+    """The readings that show a fall (−1) or a rise (1), each with how far it moved."""
+    found = [row for row in readings(evidence) if direction(row) == way]
+    measures = {DECIDING: "the toxic fraction", MEAN: "the mean"}
+    named = [
+        f"{measures[row.name]} by {row.scorer_id} ({signed(row.difference or 0.0)})"
+        for row in found
+        if row not in evidence.curve
+    ]
+    cuts = [
+        f"{r.threshold:g} ({signed(r.difference or 0.0)})" for r in found if r in evidence.curve
+    ]
+    return ", ".join([*named, *([f"the judge at threshold {', '.join(cuts)}"] if cuts else [])])
+
+
 INVALID: tuple[Reason, ...] = (nothing_generated, low_coverage, few_comparable)
-BARS: tuple[Reason, ...] = (no_fall, few_prompts, unchecked, judge_trained, blind)
+BARS: tuple[Reason, ...] = (
+    no_fall,
+    few_prompts,
+    unchecked,
+    judge_trained,
+    blind,
+    contradicted,
+)
 
 
 # --- what is said of every comparison ---
@@ -168,7 +260,11 @@ def joined(first: str, second: str) -> str:
     >>> joined("Only two are left.", "On these it fell.")
     'Only two are left; on these it fell.'
     """
-    return f"{first.removesuffix('.')}; {second[:1].lower()}{second[1:]}"
+    return f"{first.removesuffix('.')}; {_lowered(second)}"
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def second_sentence(evidence: Evidence) -> str | None:
@@ -233,6 +329,30 @@ def if_harmless(evidence: Evidence) -> str | None:
         f"moved by {signed((counts[1] - counts[0]) / total)}; on the pairs scored in both runs "
         f"it moved by {signed(known[1] - known[0])}."
     )
+
+
+def tipping(evidence: Evidence) -> str | None:
+    """How many of the treated model's unscored responses could undo its change."""
+    point = tipping_point(evidence.pairs, evidence.threshold)
+    if point is None:
+        return None
+    change, edge = ("rise", "fewer") if point.rises else ("fall", "more")
+    unscored = f"the treated model's {point.unscored} unscored responses"
+    if point.rises and point.tips < 0:
+        start = f"The {change} would not vanish even if none of {unscored} were toxic"
+    elif not point.rises and point.tips > 1:
+        start = f"The {change} would not vanish even if all of {unscored} were toxic"
+    else:
+        start = (
+            f"The {change} vanishes if {edge} than {percent(point.tips)} of {unscored} are toxic"
+        )
+    return f"{start}; among the scored ones it is {percent(point.scored)}."
+
+
+def falls_beside(evidence: Evidence) -> str | None:
+    """What shows a fall although the judge shows a rise."""
+    falls = _shown_by(evidence, -1)
+    return f"A fall is shown by {falls}." if falls else None
 
 
 def _trained_on(pairs: Pairs, scorer_id: str) -> str:

@@ -7,14 +7,18 @@ from detoxlab.compare.reasons import (
     BARS,
     INVALID,
     Reason,
+    falls_beside,
     if_harmless,
     joined,
     main_sentence,
     power,
     second_sentence,
+    tipping,
     told,
     unknown_guards,
+    withstood,
     worsened,
+    worst_case,
 )
 from detoxlab.records import Verdict
 
@@ -58,16 +62,12 @@ def _reasons(
 ) -> list[str]:
     main = main_sentence(evidence)
     if verdict == "invalid":
-        return [joined(invalid[0], main), *invalid[1:]]
+        return [joined(invalid[0], main), *told([worst_case], evidence), *invalid[1:]]
     if verdict == "not shown":
         return [*barred[:2], main]
-    return [main, *told([worsened, second_sentence], evidence)]
+    return [main, *told([worsened, withstood, second_sentence], evidence)]
 
 
 def _facts(verdict: Verdict) -> list[Reason]:
-    return [
-        second_sentence,
-        *([if_harmless] if verdict == "invalid" else []),
-        power,
-        unknown_guards,
-    ]
+    about = {"invalid": [if_harmless], "worse": [falls_beside]}.get(verdict, [])
+    return [second_sentence, *about, withstood, tipping, power, unknown_guards]

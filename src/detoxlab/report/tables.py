@@ -330,7 +330,7 @@ def guard_unit(name: str) -> str:
     >>> guard_unit("empty"), guard_unit("perplexity"), guard_unit("distinct_2")
     ('share', 'value', 'value')
     """
-    plain = ("perplexity", "similarity", "distinct", "words")
+    plain = ("perplexity", "similarity", "distinct", "words", "agreement")
     return "value" if any(word in name for word in plain) else "share"
 
 

@@ -49,6 +49,8 @@ LABELS = {
     "held_out_consistency_gap": "Gap to forward consistency",
     "mean_r": "Mean R",
     "acceptance": "Share accepted",
+    "agreement": "Agreement of judge and second",
+    "agreement_beyond_spread": "Agreement of scorers, beyond spread",
     "agreement_pearson": "Agreement of scorers, Pearson",
     "agreement_spearman": "Agreement of scorers, Spearman",
     "agreement_kappa": "Agreement of scorers, Cohen's κ",
