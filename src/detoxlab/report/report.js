@@ -78,7 +78,7 @@
     });
   }
 
-  // --- examples: what is blurred is also kept from screen readers until it is shown ---
+  // --- examples: what is covered is also kept from screen readers until it is shown ---
 
   const boxes = [...document.querySelectorAll(".reveal")];
   const veil = (box) => {

@@ -1,7 +1,7 @@
 """Responses kept for the reader of a training: `samples.jsonl`, a few at every tenth step.
 
 One JSON object per response: step, prompt_id, sample, prompt, text, reward, gates (the names
-of those that stopped it). The texts stay in the run folder; the report blurs them.
+of those that stopped it). The texts stay in the run folder; the report covers them.
 """
 
 import json
