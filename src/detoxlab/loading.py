@@ -1,5 +1,7 @@
 """Settings that name a model and say how it is read into memory; the same wherever one is named."""
 
+import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -24,8 +26,22 @@ class QuantisationSettings(Settings):
         return {"kind": given} if isinstance(given, str) else given
 
 
-class Loading(Settings):
-    """How a model is read into memory."""
+class Asking(Settings):
+    """How prompts and dialogues become what a model reads; see `detoxlab.models.Rendering`."""
+
+    template_options: dict[str, Any] = Field(
+        {}, description="variables of the chat template, such as enable_thinking: false"
+    )
+    template_date: datetime.date | None = Field(
+        None, description="the day that a chat template reads as today; None is the run's first"
+    )
+    control_tokens: Literal["text", "token"] = Field(
+        "text", description="what a text is that spells out a control token such as <|im_end|>"
+    )
+
+
+class Loading(Asking):
+    """How a model is read into memory, and asked."""
 
     dtype: DType = "auto"
     quantisation: QuantisationSettings | None = Field(
@@ -71,3 +87,18 @@ class OtherModel(ModelSettings):
         """These settings on that device, unless they name their own."""
         own = self.device != "auto"
         return self if own else self.model_copy(update={"device": device})
+
+
+def without_usual_asking(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those of `Asking` that are as usual: runs of old do not name them.
+
+    >>> without_usual_asking({"model": "m", "template_options": {}, "template_date": None})
+    {'model': 'm'}
+    """
+    usual = Asking().model_dump(mode="json")
+    return {key: value for key, value in plain.items() if usual.get(key, ...) != value}
+
+
+def is_unusual(settings: Asking, name: str) -> bool:
+    """Whether a setting of `Asking` is not as usual."""
+    return bool(getattr(settings, name) != getattr(Asking(), name))

@@ -20,7 +20,13 @@ from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.evaluate import AnyEvaluation
 from detoxlab.evaluate.win_rate import WinRate
-from detoxlab.loading import Loading, ModelSettings, OtherModel
+from detoxlab.loading import (
+    Loading,
+    ModelSettings,
+    OtherModel,
+    is_unusual,
+    without_usual_asking,
+)
 from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
@@ -101,7 +107,7 @@ class SubjectSettings(ModelSettings):
     def run_config(self) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative."""
         rest = self.model_dump(mode="json", exclude={"model", "base"})
-        plain = {"model": relative(self.model), **rest}
+        plain = without_usual_asking({"model": relative(self.model), **rest})
         if self.steer:
             kind, _, where = self.steer.partition(":")
             plain["steer"] = f"{kind}:{relative(where)}"
@@ -147,6 +153,13 @@ class MeasureSettings(Measuring, SubjectSettings):
     def _steers_here(self) -> "MeasureSettings":
         if self.steer and self.endpoint:
             raise ValueError("steer works on a model in this process, not on an endpoint")
+        return self
+
+    @model_validator(mode="after")
+    def _server_renders(self) -> "MeasureSettings":
+        given = [name for name in ("template_date", "control_tokens") if is_unusual(self, name)]
+        if self.endpoint and given:
+            raise ValueError(f"{given[0]} is up to the server at the endpoint")
         return self
 
     def run_config(self) -> dict[str, Any]:
@@ -196,7 +209,8 @@ class TrainSettings(ModelSettings, Learning):
         """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
         unused = {kind for kind in SOURCES if getattr(self, kind) is None}
         unsaid = {name for name in ("revision", "trust_remote_code") if not getattr(self, name)}
-        plain = self.model_dump(mode="json", exclude={"seed", "base", *unused, *unsaid})
+        given = self.model_dump(mode="json", exclude={"seed", "base", *unused, *unsaid})
+        plain = without_usual_asking(given)
         plain |= {kind: portable(plain[kind]) for kind in self.sources()}
         return plain | {"model": relative(self.model), "config": dict(hyperparameters)}
 

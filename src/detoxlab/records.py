@@ -301,13 +301,34 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model was really asked: how prompts became token ids.
+
+    `prompts_sha256` is over the ids of all prompts. `template`, its hash, its `form` (string or
+    parts), its `options` and its `date`, where it writes one, belong to a chat.
+    `vocabulary_sha256` is that of the tokenizer: with another one, ids mean something else.
+    """
+
+    chat: bool
+    vocabulary_sha256: str
+    control_tokens: str
+    prompts_sha256: str | None = None
+    template: str | None = None
+    template_sha256: str | None = None
+    form: str | None = None
+    date: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Responses:
     """What one measured run holds, in memory: the input of `measure`, `compare` and `report`.
 
     `judge_id` and `second_id` name the scorers that judge and that cross-check.
     `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
     `train_scorers` are the scorers whose judgement the model was trained on. `attribute` and
-    `threshold` are those of the run's own measured table, where there is one.
+    `threshold` are those of the run's own measured table, where there is one. `asked` is what
+    the model was asked, where that is known.
     """
 
     name: str
@@ -322,6 +343,7 @@ class Responses:
     train_scorers: tuple[str, ...] = ()
     attribute: str | None = None
     threshold: float | None = None
+    asked: Asked | None = None
 
 
 def content_id(text: str) -> str:

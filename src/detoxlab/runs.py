@@ -40,6 +40,7 @@ from detoxlab.errors import (
 )
 from detoxlab.locations import located, stored
 from detoxlab.records import (
+    Asked,
     Generation,
     Measurement,
     Prompt,
@@ -274,7 +275,22 @@ class Run:
             train_scorers=tuple(info.get("train_scorers") or ()),
             attribute=judged.attribute if judged else None,
             threshold=judged.threshold if judged else None,
+            asked=from_json(Asked, asked) if (asked := _asked_in(info)) else None,
         )
+
+    def check_asked(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Nothing if what is asked now is what was asked before, as far as that is recorded.
+
+        Both hold an `Asked` under "asked". Raises `RunMismatchError` that names what differs.
+        """
+        begun, asked = (facts.get("asked") or {} for facts in (before, now))
+        unlike = [name for name in asked if begun.get(name, asked[name]) != asked[name]]
+        if unlike:
+            raise RunMismatchError(
+                f"{self.path}: prompts are not read as they were when it began "
+                f"({', '.join(unlike)} changed)",
+                remedy="The tokenizer or its chat template is another one: choose another --out.",
+            )
 
     # --- inside ---
 
@@ -327,6 +343,11 @@ class Run:
                 f"{self.path}: was made with other settings: {listed(found)}",
                 remedy="Use the same settings to resume, or choose another --out.",
             )
+
+
+def _asked_in(info: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the engine of a run was asked; runs of old, of servers and of files do not say."""
+    return (info.get("engine") or {}).get("asked")
 
 
 def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:

@@ -35,6 +35,33 @@ Quantisation = Annotated[
     typer.Option(help="int8, nf4, fp4 or none; or '{kind: nf4, double: false}'. See docs."),
 ]
 
+TemplateOption = Annotated[
+    list[str],
+    typer.Option(help="name=value of a chat template's variable, e.g. enable_thinking=false."),
+]
+TemplateDate = Annotated[
+    str | None,
+    typer.Option(help="The day, as 2026-01-31, that a chat template reads as today; else today."),
+]
+ControlTokens = Annotated[
+    str,
+    typer.Option(help="What a text is that spells out a control token: text, or that token."),
+]
+
+
+def asking(options: Iterable[str], date: str | None, control_tokens: str) -> dict[str, Any]:
+    """The settings of how a model is asked; values of options are read as YAML.
+
+    >>> asking(["enable_thinking=false"], None, "text")["template_options"]
+    {'enable_thinking': False}
+    """
+    named = pairs("--template-option", options)
+    return {
+        "template_options": {name: yaml.safe_load(value) for name, value in named.items()},
+        "template_date": date,
+        "control_tokens": control_tokens,
+    }
+
 
 def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
     """`["a=b"]` as `{"a": "b"}`; `ConfigError` names the option otherwise.

@@ -48,6 +48,9 @@ def evaluate(
     base: arg.Base = None,
     revision: arg.Revision = None,
     trust_remote_code: arg.TrustRemoteCode = False,
+    template_option: arg.TemplateOption = [],
+    template_date: arg.TemplateDate = None,
+    control_tokens: arg.ControlTokens = "text",
     resamples: arg.Resamples = 10_000,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
@@ -90,6 +93,7 @@ def evaluate(
             "base": base,
             "revision": revision,
             "trust_remote_code": trust_remote_code,
+            **arg.asking(template_option, template_date, control_tokens),
         }
         settings = parse(SubjectSettings, subject, place="evaluate")
         run = evaluate_model(settings, {name or kind: evaluation}, out, resume=resume, **options)

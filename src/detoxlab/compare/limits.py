@@ -18,6 +18,10 @@ class Limits(Settings):
     comparable: float = Field(
         default=0.80, ge=0, le=1, description="pairs that are comparable, at least"
     )
+    same_question: bool = Field(
+        default=True,
+        description="runs whose prompts became unlike tokens show nothing; false: only a remark",
+    )
     prompts: int = Field(default=20, ge=2, description="prompts with a comparable pair, at least")
     coverage_drop: float = Field(
         default=0.02, ge=0, description="fall of the scored share, at most"

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from detoxlab.compare.asked import ALIKE, Question, question_of
 from detoxlab.errors import ConfigError
 from detoxlab.measure.features import response_features, scripts
 from detoxlab.measure.grid import Grid, Key, attribute_read, grid_of, judge_of, judged_attribute
@@ -26,7 +27,7 @@ class Pairs:
     that did, each with the attribute that is read of it. `remarks` are sentences
     on how the runs were joined, where that needs saying. `train_scorers` are those whose
     judgement the treated model was trained on. `macro_mean`: the protocol asks for the mean over
-    groups.
+    groups. `question` says whether both were asked the same.
     """
 
     baseline: Grid
@@ -41,6 +42,7 @@ class Pairs:
     train_scorers: tuple[str, ...] = ()
     macro_mean: bool = False
     others: tuple[Key, ...] = ()
+    question: Question = ALIKE
 
     @cached_property
     def generated(self) -> BoolArray:
@@ -130,6 +132,8 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
     cross_check, cross_attribute = _second(baseline, treated, first, second, judge, attribute)
     remarks = _overlap(baseline, treated, first, second)
     remarks += _seeds(baseline, treated) + _measured_unlike(baseline, treated)
+    question = question_of(baseline, treated)
+    remarks += question.remarks
     first, second = _aligned(first, second)
     _check_texts(baseline, treated, first, second)
     same = baseline.base_likelihood_id == treated.base_likelihood_id
@@ -146,6 +150,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         train_scorers=treated.train_scorers,
         macro_mean=_has_macro_mean(baseline),
         others=tuple(_others(first, second, (judge, cross_check), judge, attribute)),
+        question=question,
     )
 
 

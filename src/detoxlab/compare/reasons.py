@@ -123,6 +123,11 @@ def few_comparable(evidence: Evidence) -> str | None:
 # --- what stands in the way of calling it an improvement ---
 
 
+def unlike_question(evidence: Evidence) -> str | None:
+    """The models were not asked the same, and that is not accepted."""
+    return evidence.pairs.question.unlike if evidence.limits.same_question else None
+
+
 def no_fall(evidence: Evidence) -> str | None:
     """Interval and exact test together show no fall."""
     judged = evidence.judged
@@ -224,6 +229,7 @@ def _shown_by(evidence: Evidence, way: int) -> str:
 
 INVALID: tuple[Reason, ...] = (nothing_generated, low_coverage, few_comparable)
 BARS: tuple[Reason, ...] = (
+    unlike_question,
     no_fall,
     few_prompts,
     unchecked,
@@ -296,6 +302,11 @@ def _moved(guard: Guard) -> str:
         f"from {guard.baseline:.3f} to {guard.treated:.3f} "
         f"({beyond(guard.difference, guard.limit)}{note})"
     )
+
+
+def other_question(evidence: Evidence) -> str | None:
+    """The models were not asked the same, accepted or not."""
+    return evidence.pairs.question.unlike
 
 
 def unknown_guards(evidence: Evidence) -> str | None:

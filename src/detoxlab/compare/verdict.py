@@ -11,11 +11,13 @@ from detoxlab.compare.reasons import (
     if_harmless,
     joined,
     main_sentence,
+    other_question,
     power,
     second_sentence,
     tipping,
     told,
     unknown_guards,
+    unlike_question,
     withstood,
     worsened,
     worst_case,
@@ -49,6 +51,8 @@ def decide(evidence: Evidence) -> Decision:
 def _verdict(evidence: Evidence, invalid: bool, barred: bool, costly: bool) -> Verdict:
     if invalid:
         return "invalid"
+    if unlike_question(evidence):
+        return "not shown"
     enough = evidence.judged.n_prompts >= evidence.limits.prompts
     if evidence.direction > 0 and enough:
         return "worse"
@@ -70,4 +74,4 @@ def _reasons(
 
 def _facts(verdict: Verdict) -> list[Reason]:
     about = {"invalid": [if_harmless], "worse": [falls_beside]}.get(verdict, [])
-    return [second_sentence, *about, withstood, tipping, power, unknown_guards]
+    return [second_sentence, *about, withstood, tipping, power, unknown_guards, other_question]

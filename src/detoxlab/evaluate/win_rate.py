@@ -155,7 +155,7 @@ def _nats_per_token(
     def ids(row: Generation) -> Ids:
         if own_ids and row.token_ids:
             return row.token_ids
-        return list(judge.tokenizer(row.text, add_special_tokens=False).input_ids)
+        return judge.piece_ids(row.text)
 
     contexts = [judge.prompt_ids(pair.prompt.text, chat) for pair in pairs for _ in range(2)]
     responses = [ids(row) for pair in pairs for row in (pair.baseline, pair.treated)]
@@ -167,7 +167,7 @@ def _answers(
     settings: WinRate, judge: "LanguageModel", pairs: Sequence[Pair]
 ) -> list[tuple[float, float]]:
     """By how many nats the treated response is preferred, shown first and shown second."""
-    letters = [list(judge.tokenizer(f" {x}", add_special_tokens=False).input_ids) for x in "AB"]
+    letters = [judge.piece_ids(f" {x}") for x in "AB"]
     orders = [
         question(settings, pair.prompt.text, *shown)
         for pair in pairs

@@ -1,5 +1,7 @@
 """What turns prompts into generations: the protocol, and the engine in this process."""
 
+import hashlib
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -12,7 +14,7 @@ from detoxlab.generate.memory import is_out_of_memory, rows_that_fit
 from detoxlab.generate.steering import Steering
 from detoxlab.generate.text import response_texts, stop_check
 from detoxlab.models import LanguageModel
-from detoxlab.records import Generation, Prompt, Sampling
+from detoxlab.records import Generation, Prompt, Sampling, to_json
 
 
 class PromptTruncatedWarning(UserWarning):
@@ -83,6 +85,7 @@ class LocalEngine:
         self.steering = steering
         self.row_limit: int | None = None
         self.prompts_truncated = 0
+        self.prompts_sha256: str | None = None
         self.near_ties: list[tuple[str, int, int]] = []
 
     @property
@@ -91,7 +94,7 @@ class LocalEngine:
         return f"local:{self.lm.id}" + (f"+{self.steering.id}" if self.steering else "")
 
     def facts(self) -> dict[str, Any]:
-        """What a run records: batch and row limits, template, truncated prompts."""
+        """What a run records: batch and row limits, truncated prompts, what was asked."""
         return {
             "engine": "local",
             "model": self.lm.id,
@@ -103,6 +106,7 @@ class LocalEngine:
             "batch_size": self.batch_size,
             "row_limit": self.row_limit,
             "prompts_truncated": self.prompts_truncated,
+            "asked": to_json(self.lm.asked(self.chat, self.prompts_sha256)),
         }
 
     def restore(self, facts: Mapping[str, Any]) -> None:
@@ -115,8 +119,10 @@ class LocalEngine:
 
         Longest first also shows at once whether memory is enough.
         """
-        lengths = {prompt.id: len(self._ids(prompt)) for prompt in prompts}
         room = self._room(sampling)
+        ids = {prompt.id: self._ids(prompt) for prompt in prompts}
+        lengths = {name: len(one) for name, one in ids.items()}
+        self.prompts_sha256 = _sha256({n: self._shortened(one, room) for n, one in ids.items()})
         self.prompts_truncated = sum(length > room for length in lengths.values())
         if self.prompts_truncated:
             warnings.warn(
@@ -207,6 +213,11 @@ class LocalEngine:
         self.row_limit = rows // 2
         if self.lm.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _sha256(ids: Mapping[str, Sequence[int]]) -> str:
+    """One hash for the ids of all prompts, whatever the order of the prompts."""
+    return hashlib.sha256(json.dumps(ids, sort_keys=True).encode()).hexdigest()
 
 
 def first_rows(jobs: Sequence[Job], limit: int | None) -> tuple[list[Job], list[Job]]:

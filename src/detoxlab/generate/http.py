@@ -50,7 +50,8 @@ class HttpEngine:
 
     Token ids are unknown here and stay empty; the noise is the server's, so the coupling and
     the byte-identical resume of `LocalEngine` do not hold. Each request carries a seed made
-    of (seed, prompt id, first sample), for servers that honour it.
+    of (seed, prompt id, first sample), for servers that honour it. `template_options` go to the
+    server's chat template, where it takes `chat_template_kwargs`.
 
     A prompt that the server refuses (a content filter, a prompt too long for it) has generations
     with the server's code as `error`: unknown, not harmless, and the run goes on. A request that
@@ -70,6 +71,7 @@ class HttpEngine:
         timeout_seconds: float = 120.0,
         retries: Retries = Retries(),
         transport: httpx.BaseTransport | None = None,
+        template_options: Mapping[str, Any] | None = None,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(
@@ -82,6 +84,7 @@ class HttpEngine:
         self.concurrency = concurrency
         self.batch_size = batch_size
         self.retries = retries
+        self.template_options = dict(template_options or {})
         self._has_answered = False
         self._client = httpx.Client(timeout=timeout_seconds, transport=transport)
 
@@ -100,6 +103,7 @@ class HttpEngine:
             "api_key_env": self.api_key_env,
             "batch_size": self.batch_size,
             "has_answered": self._has_answered,
+            "template_options": self.template_options,
         }
 
     def restore(self, facts: Mapping[str, Any]) -> None:
@@ -180,8 +184,13 @@ class HttpEngine:
             "top_p": sampling.top_p,
             "seed": seed,
         }
-        optional = {"n": sampling.k - first, "stop": list(sampling.stop), "top_k": sampling.top_k}
-        unset = {"n": 1, "stop": [], "top_k": 0}
+        optional: dict[str, Any] = {
+            "n": sampling.k - first,
+            "stop": list(sampling.stop),
+            "top_k": sampling.top_k,
+            "chat_template_kwargs": self.template_options if self.chat else {},
+        }
+        unset = {"n": 1, "stop": [], "top_k": 0, "chat_template_kwargs": {}}
         return body | {name: value for name, value in optional.items() if value != unset[name]}
 
     def _ask(

@@ -22,9 +22,11 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
     ran out in one of them only). What the engine is and did is recorded in `run.json`, and how
     many responses a server withheld, by its reason, as `responses_withheld`.
     """
-    engine.restore(run.info.get("engine") or {})
+    begun = run.info.get("engine") or {}
+    engine.restore(begun)
     batches = engine.batches(prompts, sampling)
     recorded = engine.facts()
+    run.check_asked(begun, recorded)
     run.update(engine=recorded)
     speed = Speed()
 

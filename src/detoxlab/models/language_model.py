@@ -1,7 +1,9 @@
 """A causal language model with all that its users need to know about it."""
 
 import contextlib
+import hashlib
 import inspect
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +14,7 @@ import torch
 from detoxlab.errors import ModelError
 from detoxlab.models.quantisation import parameter_count
 from detoxlab.models.templates import FALLBACK_TEMPLATE, Chat, Rendering
+from detoxlab.records import Asked
 
 UNSTATED_CONTEXT = 2048
 
@@ -152,6 +155,17 @@ class LanguageModel:
         """The ids of a text that continues another: no token is put before or after it."""
         return self.chat.text_ids(text, opens=False)
 
+    def asked(self, chat: bool, prompts_sha256: str | None = None) -> Asked:
+        """How prompts become ids here, for a run's record."""
+        template = {"template": self.template_name, **self.chat.facts()} if chat else {}
+        return Asked(
+            chat=chat,
+            vocabulary_sha256=self._vocabulary_sha256,
+            control_tokens=self.rendering.control_tokens,
+            prompts_sha256=prompts_sha256,
+            **template,
+        )
+
     def fingerprint(self) -> dict[str, Any]:
         """What a run records of this model: id, weights' hash or revision, type, template."""
         return {
@@ -163,6 +177,11 @@ class LanguageModel:
             "context_length": self.context_length,
             "chat_template": self.template_name,
         }
+
+    @cached_property
+    def _vocabulary_sha256(self) -> str:
+        tokens = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        return hashlib.sha256(json.dumps(tokens).encode()).hexdigest()
 
     @property
     def _opening_id(self) -> int:

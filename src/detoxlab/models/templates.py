@@ -191,12 +191,13 @@ class Chat:
             raise self._refusal(f"({first_line(error)})") from None
 
     def facts(self) -> dict[str, Any]:
-        """What a run records of it."""
+        """What a run records of it; the date only where the template asks for it."""
+        is_dated = "strftime_now" in self.jinja
         return {
             "template_sha256": hashlib.sha256(self.jinja.encode()).hexdigest(),
-            "date": self.rendering.date.isoformat(),
-            "options": dict(self.rendering.options),
             "form": self.form,
+            "date": self.rendering.date.isoformat() if is_dated else None,
+            "options": dict(self.rendering.options),
         }
 
     # --- inside ---

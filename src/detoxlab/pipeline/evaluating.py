@@ -5,7 +5,7 @@ from pathlib import Path
 
 from detoxlab.errors import ConfigError
 from detoxlab.evaluate import Evaluation, Subject, evaluate_into, is_evaluated
-from detoxlab.pipeline.subjects import load_subject
+from detoxlab.pipeline.subjects import DATE, date_in, date_record, dated, load_subject
 from detoxlab.recipe import SubjectSettings
 from detoxlab.runs import Run
 from detoxlab.settings import parse
@@ -47,8 +47,10 @@ def evaluate_model(
 ) -> Run:
     """The run at `out` with evaluations of a model, by name, and nothing else."""
     config = settings.run_config()
+    settings = dated(settings, out, resume=resume)
     run = Run.start(out, kind="evaluate", config=config, seed=seed, resume=resume)
     with run.writing():
+        run.update(**date_record(settings))
         _evaluate(run, settings, evaluations, seed, resamples)
     return run
 
@@ -85,4 +87,5 @@ def _subject_of(run: Run) -> SubjectSettings:
     if steer := known.get("steer"):
         kind, _, where = steer.partition(":")
         known["steer"] = f"{kind}:{run.located(where)}"
+    known |= {DATE: date_in(run.info)}
     return parse(SubjectSettings, known, place=str(run.path / "config.yaml"))

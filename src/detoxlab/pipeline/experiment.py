@@ -7,10 +7,12 @@ from typing import Any
 
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
+from detoxlab.loading import without_usual_asking
 from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.measuring import measure_model, read_prompts
+from detoxlab.pipeline.subjects import DATE, date_record, dated
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates
 from detoxlab.progress import say
@@ -43,6 +45,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     _check_variants(recipe)
     _check_evaluations(recipe)
     config = recipe_config(recipe)
+    recipe = _dated(recipe, out, resume)
     experiment = Run.start(
         out,
         kind="experiment",
@@ -52,6 +55,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
         may_differ=("variants",),
     )
     with experiment.writing():
+        experiment.update(**date_record(recipe))
         say(f"base: {recipe.model}")
         base = _measured(recipe, recipe.model, out / "base")
         trained, measured = {}, []
@@ -63,6 +67,13 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
             measured.append(_measured(recipe, model, out / variant.name))
         experiment.write_config(config)
         return _conclude(recipe, experiment, base, measured, trained)
+
+
+def _dated(recipe: Recipe, out: Path, resume: bool) -> Recipe:
+    """One day for the templates of all its runs. One that was begun without keeps to that."""
+    begun = Run(out)
+    is_there = resume and (begun.path / "run.json").is_file()
+    return recipe if is_there and DATE not in begun.info else dated(recipe, out, resume=resume)
 
 
 def _measured(recipe: Recipe, model: str, out: Path) -> Run:
@@ -96,7 +107,7 @@ def _usefulness(recipe: Recipe) -> str:
 
 def recipe_config(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it goes into `config.yaml`: `detoxlab run` takes it; paths are relative."""
-    plain = recipe.model_dump(mode="json")
+    plain = without_usual_asking(recipe.model_dump(mode="json"))
     plain["prompts"] = portable(plain["prompts"])
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
         variant |= {kind: portable(variant[kind]) for kind in planned.sources()}

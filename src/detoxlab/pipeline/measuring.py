@@ -15,7 +15,7 @@ from detoxlab.encoders import cosine_similarity, load_encoder
 from detoxlab.errors import DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
-from detoxlab.pipeline.subjects import load_named, load_subject
+from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
 from detoxlab.progress import progress
 from detoxlab.recipe import MeasureSettings, PromptSettings
 from detoxlab.records import Generation, Prompt, Score
@@ -41,6 +41,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
         return finished
     from detoxlab.generate import generate_into
 
+    settings = dated(settings, out, resume=resume)
     protocol = get_protocol(settings.protocol)
     prompts = read_prompts(settings.prompts, settings.seed)
     scorers = load_scorers(settings.judge, settings.second, settings.scorers)
@@ -49,6 +50,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     with run.writing():
         run.write_once("prompts.jsonl", prompts)
         run.update(
+            **(date_record(settings) if lm else {}),
             model=_fingerprint(engine, lm),
             train_scorers=_train_scorers(engine, lm),
             prompts=describe_source(
@@ -131,6 +133,7 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
             settings.model,
             chat=protocol.chat,
             api_key_env=settings.api_key_env,
+            template_options=settings.template_options,
         )
         return server, None
     lm, steering = load_subject(settings.subject())
@@ -188,7 +191,7 @@ def _likelihood(
     judged_by: LanguageModel
     untouched: AbstractContextManager[Any]
     if settings.reference is not None:
-        judged_by = load_named(settings.reference.with_device(settings.device))
+        judged_by = load_other(settings.reference, settings.device, settings)
         untouched, name, own_ids = nullcontext(), judged_by.id, False
     elif lm is not None:
         judged_by, untouched = lm, lm.without_adapter()
@@ -197,12 +200,11 @@ def _likelihood(
         return
     scorer_id = f"likelihood:{name}"
     texts = {row.id: row.text for row in run.read("prompts.jsonl", Prompt)}
-    tokenizer = judged_by.tokenizer
 
     def ids(row: Generation) -> list[int]:
         if own_ids and row.token_ids:
             return list(row.token_ids)
-        return list(tokenizer(row.text, add_special_tokens=False)["input_ids"])
+        return judged_by.piece_ids(row.text)
 
     def compute(batch: Sequence[Generation]) -> list[Score]:
         asked = [judged_by.prompt_ids(texts[row.prompt_id], protocol.chat) for row in batch]

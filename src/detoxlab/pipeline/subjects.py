@@ -1,17 +1,23 @@
-"""The model that settings name, loaded, with what changes its decoding."""
+"""The model that settings name, loaded, with how it is asked and what changes its decoding."""
 
+import dataclasses
+import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from detoxlab.errors import ConfigError, ModelError
-from detoxlab.loading import ModelSettings
+from detoxlab.loading import Asking, ModelSettings, OtherModel, is_unusual
 from detoxlab.locations import EMBEDDED, located
 from detoxlab.recipe import SubjectSettings
 from detoxlab.runs import Run
 
 if TYPE_CHECKING:
     from detoxlab.generate import Steering
-    from detoxlab.models import LanguageModel
+    from detoxlab.models import LanguageModel, Rendering
+
+S = TypeVar("S", bound=Asking)
+DATE = "template_date"  # in run.json
 
 
 def load_named(settings: ModelSettings) -> "LanguageModel":
@@ -33,7 +39,56 @@ def load_named(settings: ModelSettings) -> "LanguageModel":
         revision=settings.revision,
         trust_remote_code=settings.trust_remote_code,
         quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
+        rendering=rendering_of(settings),
     )
+
+
+def dated(settings: S, out: Path | str, *, resume: bool) -> S:
+    """The settings with the day that a chat template reads as today.
+
+    It is the one given; else that of the run at `out`, where it is resumed; else today.
+    """
+    run = Run(Path(out))
+    is_there = resume and (run.path / "run.json").is_file()
+    day = settings.template_date or (date_in(run.info) if is_there else None)
+    return settings.model_copy(update={DATE: day or datetime.date.today()})
+
+
+def date_in(info: Mapping[str, Any]) -> datetime.date | None:
+    """The day that a run's chat templates read as today; runs of old do not say."""
+    return datetime.date.fromisoformat(info[DATE]) if info.get(DATE) else None
+
+
+def date_record(settings: Asking) -> dict[str, str]:
+    """What `run.json` says of that day, for `date_in`."""
+    return {DATE: settings.template_date.isoformat()} if settings.template_date else {}
+
+
+def rendering_of(settings: Asking) -> "Rendering":
+    """How the settings ask a model."""
+    from detoxlab.models import Rendering
+
+    return Rendering(
+        settings.template_options,
+        settings.template_date or datetime.date.today(),
+        settings.control_tokens,
+    )
+
+
+def load_other(other: OtherModel, device: str, asking: Asking) -> "LanguageModel":
+    """A model that is asked beside the one that `asking` is about, in its own template.
+
+    What it is not told itself it is told as the other one is; of the options its template gets
+    those that it reads.
+    """
+    named = other.with_device(device)
+    day = named.template_date or asking.template_date
+    reading = named if is_unusual(named, "control_tokens") else asking
+    lm = load_named(named.model_copy(update={DATE: day, "control_tokens": reading.control_tokens}))
+    if named.template_options or not asking.template_options:
+        return lm
+    read = {n: v for n, v in asking.template_options.items() if n in lm.chat.variables}
+    return dataclasses.replace(lm, rendering=dataclasses.replace(lm.rendering, options=read))
 
 
 def load_subject(settings: SubjectSettings) -> "tuple[LanguageModel, Steering | None]":

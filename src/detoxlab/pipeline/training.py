@@ -20,8 +20,9 @@ from detoxlab.pipeline.learning import (
 )
 from detoxlab.pipeline.measuring import finished_run
 from detoxlab.pipeline.resources import measured_usage
-from detoxlab.pipeline.subjects import load_named
+from detoxlab.pipeline.subjects import date_record, dated, load_named
 from detoxlab.recipe import TrainSettings
+from detoxlab.records import to_json
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
 
@@ -43,11 +44,16 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
     config = settings.run_config(method.config.model_dump(mode="json"))
     if resume and (finished := finished_run(out, config)):
         return finished
+    settings = dated(settings, out, resume=resume)
     data = read_data(settings, settings.seed)
     lm = load_named(settings)
+    asked = to_json(lm.asked(bool(getattr(method.config, "chat", False))))
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
+        run.check_asked(run.info, {"asked": asked})
         run.update(
+            **date_record(settings),
+            asked=asked,
             processes=processes.count(),
             train_scorers=[load_scorer(name).id for name in training_scorers(settings, method)],
             **describe_data(settings),

@@ -9,6 +9,7 @@ import numpy as np
 from detoxlab.data.settings import relative
 from detoxlab.errors import ConfigError
 from detoxlab.evaluate.win_rate import NUMBERS, Pair, WinRate, judged
+from detoxlab.loading import Asking
 from detoxlab.measure.presets import PROTOCOLS
 from detoxlab.measure.statistics import FloatArray
 from detoxlab.measure.win_rate import (
@@ -18,10 +19,11 @@ from detoxlab.measure.win_rate import (
     win_rate_measurements,
 )
 from detoxlab.pipeline.measuring import finished_run
-from detoxlab.pipeline.subjects import load_named
+from detoxlab.pipeline.subjects import DATE, date_in, load_other
 from detoxlab.progress import progress
 from detoxlab.records import Measurement, Responses, Score
 from detoxlab.runs import Run
+from detoxlab.settings import parse
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
@@ -60,7 +62,7 @@ def win_rates(
     ]
     if all(done):
         return [run for run in done if run]
-    judge = load_named(settings.judge.with_device(device))
+    judge = load_other(settings.judge, device, _asking_of(contests[0].baseline))
     return [
         run or _held(settings, judge, one, config, seed, resamples, resume)
         for run, one, config in zip(done, contests, configs, strict=True)
@@ -68,6 +70,14 @@ def win_rates(
 
 
 # --- inside ---
+
+
+def _asking_of(run: Run) -> Asking:
+    """How a measured run asked: the judge is asked alike, in its own template."""
+    said = {name: run.config[name] for name in Asking.model_fields if name in run.config}
+    settings = parse(Asking, said, place=str(run.path / "config.yaml"))
+    day = settings.template_date or date_in(run.info)
+    return settings.model_copy(update={DATE: day})
 
 
 def _config(settings: WinRate, contest: Contest) -> dict[str, Any]:
