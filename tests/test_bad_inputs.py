@@ -215,6 +215,33 @@ RESPONSES: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
         lambda: [*SCORE, "--score-column", "given=s", "--scorer", "rtp-neurl"],
         ["rtp-neurl", "'rtp-neural'"],
     ),
+    "mistyped judge": (
+        lambda: [*SCORE, "--score-column", "perspective=s", "--judge", "perspectiv"],
+        ["unknown scorer 'perspectiv'", "Did you mean 'perspective'?", "rtp-linear", "r.csv has"],
+    ),
+    "mistyped second": (
+        lambda: [*SCORE, "--score-column", "perspective=s", "--second", "rtp-linar"],
+        ["'rtp-linar'", "Did you mean 'rtp-linear'?", "perspective", "prompt, response, s, big"],
+    ),
+    "a column as a judge": (
+        lambda: [*SCORE, "--judge", "big"],
+        ["unknown scorer 'big'", "the column 'big' of r.csv", "--score-column big=big"],
+    ),
+    "a mistyped column as a judge": (
+        lambda: [*SCORE, "--judge", "texts"],
+        ["unknown scorer 'texts'", "the column 'text' of r.csv", "--score-column text=text"],
+    ),
+    "-1 for no score": (
+        lambda: [*SCORE, "--score-column", "given=minus"],
+        ["r.csv:2", "--missing-value -1"],
+    ),
+    "nothing but -1": (
+        lambda: [
+            *("score", "r.csv", "--out", "run"),
+            *("--score-column", "given=minus", "--missing-value", "-1"),
+        ],
+        ["r.csv", "'minus'", "no score"],
+    ),
 }
 
 
@@ -235,7 +262,7 @@ def test_settings_that_are_not_right(case: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("case", RESPONSES)
 def test_responses_that_are_not_right(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     if case != "no file":
-        write("r.csv", "prompt,response,s,big,text,nan\nHello,Hi,0.5,1.5,high,nan\n")
+        write("r.csv", "prompt,response,s,big,text,nan,minus\nHello,Hi,0.5,1.5,high,nan,-1\n")
     argv, fragments = RESPONSES[case]
     line = refusal(argv(), capsys)
     assert all(fragment in line for fragment in fragments), line

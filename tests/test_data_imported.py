@@ -1,5 +1,6 @@
 """Responses that other tools generated: samples, scores, and unknown that is not zero."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,59 @@ def test_wrong_responses_are_named(tmp_path: Path, case: str) -> None:
         load_responses_file(csv_file(tmp_path, *lines), **COLUMNS, **options)
     assert "\n" not in str(caught.value)
     assert "you fool" not in str(caught.value)
+
+
+NONE = {
+    "-1": ("-1", ["-1"]),
+    "-1.0 for -1": ("-1.0", ["-1"]),
+    "-1 for -1.0": ("-1", ["-1.0"]),
+    "999": ("999", ["999"]),
+    "a word": ("n/a", ["n/a"]),
+    "a word among blanks": (" n/a ", ["n/a"]),
+    "a dash": ("-", ["-1", "-"]),
+    "two of them": ("999", ["-1", "999"]),
+    "0": ("0", ["0"]),
+    "NA, by itself": ("NA", []),
+    "nan, by itself": ("nan", []),
+    "null, by itself": ("null", []),
+    "empty, by itself": ("", []),
+    "NA, when others are named": ("NA", ["-1"]),
+}
+
+
+@pytest.mark.parametrize("case", NONE)
+def test_what_stands_for_no_score_is_unknown(tmp_path: Path, case: str) -> None:
+    cell, missing = NONE[case]
+    path = csv_file(tmp_path, "prompt,response,p", f"A,x,{cell}", "B,y,0.5")
+    _, _, scores = load_responses_file(
+        path, score_columns={"given": "p"}, missing_values=missing, **COLUMNS
+    )
+    assert [(s.value, s.error) for s in scores] == [(None, "not scored in the file"), (0.5, None)]
+
+
+@pytest.mark.parametrize("cell", [-1, -1.0, "-1", 999])
+def test_a_typed_cell_is_unknown_too(tmp_path: Path, cell: Any) -> None:
+    path = jsonl_file(tmp_path, json.dumps({"prompt": "A", "response": ["x", "y"], "p": [cell, 1]}))
+    _, _, scores = load_responses_file(
+        path, score_columns={"given": "p"}, missing_values=["-1", "999"], **COLUMNS
+    )
+    assert [score.value for score in scores] == [None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("-1", r"the score -1 in .* If -1 stands for no score, say --missing-value -1\.$"),
+        ("-1.0", r"If -1 stands for no score, say --missing-value -1\.$"),
+        ("999", r"If 999 stands for no score, say --missing-value 999\.$"),
+        ("73", r"Divide percentages by 100; if 73 stands for no score, say --missing-value 73\.$"),
+        ("n/a", r"If a word stands for none, name it with --missing-value"),
+    ],
+)
+def test_the_error_names_the_option(tmp_path: Path, cell: str, says: str) -> None:
+    path = csv_file(tmp_path, "prompt,response,p", f"A,x,{cell}")
+    with pytest.raises(DataError, match=says):
+        load_responses_file(path, score_columns={"given": "p"}, **COLUMNS)
 
 
 def test_a_null_response_is_not_an_empty_one(tmp_path: Path) -> None:

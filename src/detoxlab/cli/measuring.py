@@ -157,6 +157,10 @@ def score(
         list[str],
         typer.Option(help="name=column of scores the file brings; an empty cell is missing."),
     ] = [],
+    missing_value: Annotated[
+        list[str],
+        typer.Option(help="What stands for no score in those columns, e.g. -1 or n/a. Repeatable."),
+    ] = [],
     repeats: Annotated[
         str,
         typer.Option(
@@ -182,6 +186,7 @@ def score(
     if out is None:
         raise ConfigError("score: --out is missing", remedy="Name a run folder with --out.")
     options: dict[str, Any] = {
+        "missing_values": missing_value,
         "repeats": repeats,
         "judge": judge,
         "second": second,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from detoxlab.data.repeats import Repeats, Repetition, repetition
 from detoxlab.data.tabular import Row, check_columns, plain, read_rows, text_of, value_of
+from detoxlab.data.where import same_meaning
 from detoxlab.errors import DataError
 from detoxlab.records import Generation, Prompt, Score, content_id
 
@@ -18,12 +19,16 @@ Imported = tuple[list[Prompt], list[Generation], list[Score]]
 
 
 class Read(NamedTuple):
-    """What a file of responses holds, and how the rows that repeat a prompt were read."""
+    """What a file of responses holds, and how the rows that repeat a prompt were read.
+
+    `columns` are the names of all its columns.
+    """
 
     prompts: list[Prompt]
     generations: list[Generation]
     scores: list[Score]
     repetition: Repetition
+    columns: tuple[str, ...]
 
 
 def load_responses_file(
@@ -33,6 +38,7 @@ def load_responses_file(
     response_column: str,
     id_column: str | None = None,
     score_columns: Mapping[str, str] | None = None,
+    missing_values: Sequence[str] = (),
     repeats: Repeats = "auto",
 ) -> Imported:
     """Prompts, generations and scores of a file of responses.
@@ -42,8 +48,11 @@ def load_responses_file(
     says it for certain, see `repeats.repetition`. The items of a row whose response column holds
     a list (`generations`, or `generations.text` where the items are objects) are samples of its
     prompt, and then its score columns hold lists of that length. An empty response stays: it is
-    what the model said. `score_columns` maps a scorer's name to the column of its toxicity; an
-    empty cell becomes a score with an error, never 0.
+    what the model said.
+
+    `score_columns` maps a scorer's name to the column of its toxicity. An empty cell (or nan,
+    null, none, na) becomes a score with an error, never 0; so does one of `missing_values`, held
+    as a number or as a text.
 
     Raises `DataError` with file and line for a missing column, an empty prompt, one id with two
     prompts, or a score that is no number in [0, 1].
@@ -54,6 +63,7 @@ def load_responses_file(
         response_column=response_column,
         id_column=id_column,
         score_columns=score_columns,
+        missing_values=missing_values,
         repeats=repeats,
     )
     return read.prompts, read.generations, read.scores
@@ -66,6 +76,7 @@ def read_responses(
     response_column: str,
     id_column: str | None = None,
     score_columns: Mapping[str, str] | None = None,
+    missing_values: Sequence[str] = (),
     repeats: Repeats = "auto",
 ) -> Read:
     """What `load_responses_file` reads, with the account of rows that repeat a prompt."""
@@ -91,8 +102,11 @@ def read_responses(
             drawn[name] += 1
             text = text_of(row, response_column, may_be_empty=True)
             generations.append(Generation(name, sample, text, (), "unknown"))
-            scores += [_score(row, name, sample, *pair) for pair in scored_by.items()]
-    return Read(list(prompts.values()), generations, scores, repeated)
+            scores += [
+                _score(row, name, sample, *pair, missing_values) for pair in scored_by.items()
+            ]
+    names = dict.fromkeys(column for row in rows for column in row.values)
+    return Read(list(prompts.values()), generations, scores, repeated, tuple(names))
 
 
 def _prompts(rows: Sequence[Row], column: str, id_column: str | None, source: str) -> list[Prompt]:
@@ -149,9 +163,12 @@ def _prompt(row: Row, column: str, id_column: str | None, source: str) -> Prompt
     return Prompt(str(identifier), text, source)
 
 
-def _score(row: Row, prompt_id: str, sample: int, scorer: str, column: str) -> Score:
-    value = plain(value_of(row, column))
-    if value is None:
+def _score(
+    row: Row, prompt_id: str, sample: int, scorer: str, column: str, missing: Sequence[str]
+) -> Score:
+    cell = value_of(row, column)
+    value = plain(cell)
+    if value is None or any(same_meaning(cell, one) for one in missing):
         return Score(prompt_id, sample, scorer, ATTRIBUTE, error=NOT_SCORED)
     return Score(prompt_id, sample, scorer, ATTRIBUTE, value=_probability(row, column, value))
 
@@ -160,14 +177,23 @@ def _probability(row: Row, column: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(
             f"{row.place}: column {column!r} holds no number",
-            remedy="Scores are numbers from 0 to 1; leave the cell empty where there is none.",
+            remedy="Scores are numbers from 0 to 1; an empty cell is none. If a word stands for "
+            "none, name it with --missing-value.",
         )
     if not 0.0 <= value <= 1.0:
         raise DataError(
             f"{row.place}: the score {value} in column {column!r} is not between 0 and 1",
-            remedy="Divide percentages by 100.",
+            remedy=_beyond(value),
         )
     return float(value)
+
+
+def _beyond(value: float) -> str:
+    """What a number may be that is no probability: a percentage, or a word for none."""
+    stands_for_none = f"say --missing-value {value:g}"
+    if 1 < value <= 100:
+        return f"Divide percentages by 100; if {value:g} stands for no score, {stands_for_none}."
+    return f"If {value:g} stands for no score, {stands_for_none}."
 
 
 def _two_prompts(row: Row, first: Row, identifier: str) -> DataError:

@@ -62,12 +62,21 @@ def meets(value: Any, condition: Condition | list[Any]) -> bool:
         if number is None:
             return False
         return bool((low is None or number >= low) and (high is None or number <= high))
-    return bool(_meanings(value) & _meanings(condition))
+    return same_meaning(value, condition)
+
+
+def same_meaning(one: Any, other: Any) -> bool:
+    """Whether two values mean the same, each a text, a number or a boolean, held as either.
+
+    >>> same_meaning("-1.0", -1), same_meaning(" N/A", "N/A"), same_meaning("x", "y")
+    (True, True, False)
+    """
+    return bool(_meanings(one) & _meanings(other))
 
 
 def _meanings(value: Any) -> set[tuple[str, Any]]:
     """All that a value can be read as: a text, a number, a yes or no."""
-    found: set[tuple[str, Any]] = {("text", value)} if isinstance(value, str) else set()
+    found: set[tuple[str, Any]] = {("text", value.strip())} if isinstance(value, str) else set()
     number = _number(value)
     if number is not None:
         found.add(("number", number))

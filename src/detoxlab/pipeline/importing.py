@@ -1,5 +1,6 @@
 """Responses that were drawn elsewhere, and saved runs scored once more."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 from detoxlab.data.imported import read_responses
 from detoxlab.data.repeats import Repeats
 from detoxlab.data.settings import relative
-from detoxlab.errors import ConfigError, DataError
+from detoxlab.data.tabular import MAX_NAMES
+from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import get_protocol
 from detoxlab.pipeline.measuring import load_scorers, score_run
 from detoxlab.provenance import file_sha256
 from detoxlab.records import Prompt, Score
 from detoxlab.runs import Run
+from detoxlab.scorers import Scorer, known_scorers, load_scorer
 
 
 def score_file(
@@ -24,6 +27,7 @@ def score_file(
     response_column: str,
     id_column: str | None = None,
     score_columns: Mapping[str, str] | None = None,
+    missing_values: Sequence[str] = (),
     repeats: Repeats = "auto",
     scorers: Sequence[str] = (),
     judge: str | None = None,
@@ -36,9 +40,10 @@ def score_file(
     """A run at `out` made of the responses in a file, with the scores it brings and ours.
 
     `score_columns` maps a scorer's name to the column that holds its toxicity scores; an
-    empty cell is a missing score, never a zero. `repeats` says what rows that repeat a prompt
-    are (see `load_responses_file`). `judge` and `second` may name either kind;
-    without them the file's first score column judges, and `rtp-neural` cross-checks.
+    empty cell, or one of `missing_values`, is a missing score, never a zero. `repeats` says
+    what rows that repeat a prompt are (see `load_responses_file`). `judge` and `second` may
+    name either kind; without them the file's first score column judges, and `rtp-neural`
+    cross-checks.
     """
     given = dict(score_columns or {})
     judge = judge or next(iter(given), "rtp-neural")
@@ -51,13 +56,12 @@ def score_file(
         response_column=response_column,
         id_column=id_column,
         score_columns=given,
+        missing_values=missing_values,
         repeats=repeats,
     )
     _check_judged(path, given, judge, read.scores)
     wanted = [name for name in dict.fromkeys((judge, second, *scorers)) if name not in given]
-    loaded = (
-        dict(zip(wanted, load_scorers(wanted[0], None, wanted[1:]), strict=True)) if wanted else {}
-    )
+    loaded = {name: _scorer(name, given, read.columns, Path(path).name) for name in wanted}
     config: dict[str, Any] = {
         "file": relative(str(path)),
         "columns": {"prompt": prompt_column, "response": response_column, "id": id_column},
@@ -70,6 +74,8 @@ def score_file(
     }
     if repeats != "auto":
         config["repeats"] = repeats
+    if missing_values:
+        config["missing_values"] = list(missing_values)
     run = Run.start(out, kind="score", config=config, seed=seed, resume=resume)
     with run.writing():
         run.write_once("prompts.jsonl", read.prompts)
@@ -93,6 +99,29 @@ def score_file(
             )
         )
     return run
+
+
+def _scorer(name: str, given: Mapping[str, str], columns: Sequence[str], file: str) -> Scorer:
+    try:
+        return load_scorer(name)
+    except UnknownNameError:
+        if "(" in name:  # an ensemble: the error names the member
+            raise
+        raise _unknown_scorer(name, [*given, *known_scorers()], columns, file) from None
+
+
+def _unknown_scorer(
+    name: str, known: Sequence[str], columns: Sequence[str], file: str
+) -> UnknownNameError:
+    """The error for a judge or scorer that nobody knows: it may be meant for a column."""
+    error = UnknownNameError("scorer", name, known)
+    nearest = difflib.get_close_matches(name, [*known, *columns], n=1)
+    if nearest and nearest[0] not in known:
+        guess = f"Did you mean the column {nearest[0]!r} of {file}?"
+        error.remedy = f"{guess} Read it with --score-column {nearest[0]}={nearest[0]}."
+    else:
+        error.remedy += f" {file} has the columns {', '.join(columns[:MAX_NAMES])}."
+    return error
 
 
 def _check_judged(
