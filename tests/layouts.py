@@ -146,6 +146,11 @@ STATE_SPACE: dict[str, dict[str, Any]] = {
     "falcon_mamba": {},
     "mamba": {},
     "mamba2": {"num_heads": 4, "head_dim": 16, "state_size": 8, "n_groups": 1, "chunk_size": 8},
+}
+"""Their past is states alone."""
+
+WITHOUT_CACHE: dict[str, dict[str, Any]] = {
+    "openai-gpt": {},
     "recurrent_gemma": {
         "head_dim": 8,
         "lru_width": 32,
@@ -153,12 +158,16 @@ STATE_SPACE: dict[str, dict[str, Any]] = {
         "block_types": ["recurrent", "attention"],
     },
     "rwkv": {},
+    "xlstm": {"num_heads": 4},
 }
-"""They give no cache of rows that can be selected."""
+"""They give no cache back whose rows can be selected."""
 
-LAYOUTS = ATTENTION | HYBRID | STATE_SPACE
-SUPPORTED = sorted(ATTENTION | HYBRID)
-REFUSED = sorted(STATE_SPACE)
+BIDIRECTIONAL: dict[str, dict[str, Any]] = {"bert": {}, "roberta": {}}
+"""Encoders saved with a language model's head: they see what is to come."""
+
+SUPPORTED = sorted(ATTENTION | HYBRID | STATE_SPACE)
+REFUSED = sorted(WITHOUT_CACHE | BIDIRECTIONAL)
+LAYOUTS = ATTENTION | HYBRID | STATE_SPACE | WITHOUT_CACHE | BIDIRECTIONAL
 
 
 def layout_model(kind: str, seed: int = 0) -> Any:

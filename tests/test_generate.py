@@ -10,8 +10,8 @@ from tiny import tiny_lm
 
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.generate import LocalEngine, PromptTruncatedWarning
-from detoxlab.generate.cache import compacted
 from detoxlab.models import LanguageModel, load_model
+from detoxlab.models.cache import compacted
 from detoxlab.records import Generation, Prompt, Sampling
 
 TEXTS = ("Good morning", "you fool", "Who", "", "They said that the weather would", "No. Then", "I")

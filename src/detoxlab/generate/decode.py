@@ -7,11 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detoxlab.generate.cache import compacted, shared_among_samples
 from detoxlab.generate.choice import draw, kept_tokens
 from detoxlab.generate.noise import noise_key
 from detoxlab.generate.steering import Steering, steered
 from detoxlab.models import LanguageModel, evaluating
+from detoxlab.models.cache import (
+    compacted,
+    forward_last,
+    select_rows,
+    shared_among_samples,
+    step_inputs,
+)
 from detoxlab.models.finite import check_logits
 from detoxlab.models.likelihood import left_padded
 from detoxlab.records import FinishReason, Sampling
@@ -75,6 +81,10 @@ class Rows:
         if self.mask_RT is not None:
             self.mask_RT = self.mask_RT[indices]
 
+    def mask(self, step: int) -> Tensor | None:
+        """Which tokens are none but padding, when that of `step` was drawn and is read."""
+        return None if self.mask_RT is None else self.mask_RT[:, : self.prompt_width + step + 1]
+
 
 def draw_samples(
     lm: LanguageModel,
@@ -88,7 +98,7 @@ def draw_samples(
     index_R = _rows_of(jobs).to(lm.device)
     with evaluating(lm), steered(steering, lm) as reweighted:
         inputs = left_padded(lm, [job.ids for job in jobs])
-        logits_BV, cache = _forward(lm, inputs)
+        logits_BV, cache = forward_last(lm, inputs)
         rows = _first_rows(jobs, inputs, index_R, sampling, iteration)
         drafts = list(rows.drafts)
         logits_BV = _checked(reweighted(logits_BV), lm, [job.prompt_id for job in jobs], 0)
@@ -102,9 +112,10 @@ def draw_samples(
                 going = active_R.nonzero()[:, 0]
                 cache = shared_among_samples(cache, index_R[going], sampling.max_new_tokens - 1)
             elif len(going := compacted(active_R)) < len(active_R):
-                cache.batch_select_indices(going)
+                select_rows(cache, going)
             rows.select(going)
-            logits_RV, cache = _forward(lm, _next_inputs(lm, rows, tokens_R[going], step), cache)
+            inputs = step_inputs(lm, tokens_R[going], rows.lengths_R + step, rows.mask(step))
+            logits_RV, cache = forward_last(lm, inputs, cache)
             asked = [draft.prompt_id for draft in rows.drafts]
             logits_RV = _checked(reweighted(logits_RV), lm, asked, step + 1)
             kept = kept_tokens(logits_RV, sampling)
@@ -146,28 +157,12 @@ def _first_rows(
     )
 
 
-def _forward(lm: LanguageModel, inputs: dict[str, Any], cache: Any = None) -> tuple[Tensor, Any]:
-    """Logits after the last token (B, V), float32, and the cache."""
-    last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
-    outputs = lm.model(**inputs, **last, past_key_values=cache, use_cache=True)
-    return outputs.logits[:, -1].float(), outputs.past_key_values
-
-
 def _checked(logits_NV: Tensor, lm: LanguageModel, asked: Sequence[str], step: int) -> Tensor:
     """The logits, which must be numbers; row n is a response to the prompt `asked[n]`."""
     check_logits(
         logits_NV, lm, lambda n: f"at token {step + 1} of a response to prompt {asked[n]!r}"
     )
     return logits_NV
-
-
-def _next_inputs(lm: LanguageModel, rows: Rows, tokens_R: Tensor, step: int) -> dict[str, Any]:
-    inputs = {"input_ids": tokens_R[:, None]}
-    if lm.takes_positions:
-        inputs["position_ids"] = (rows.lengths_R + step)[:, None]
-    if rows.mask_RT is not None:
-        inputs["attention_mask"] = rows.mask_RT[:, : rows.prompt_width + step + 1]
-    return inputs
 
 
 def _record(

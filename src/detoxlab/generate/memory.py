@@ -27,12 +27,15 @@ def rows_that_fit(lm: LanguageModel, length: int) -> int:
 
 
 def row_bytes(lm: LanguageModel, length: int) -> int:
-    """Bytes that one row needs: keys and values of `length` tokens, and its logits."""
+    """Bytes that one row needs: what the model remembers of `length` tokens, and its logits.
+
+    All layers are counted as attention where a model has any.
+    """
     config = lm.model.config.get_text_config(decoder=True)
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    of_queries = getattr(config, "num_attention_heads", None)
+    per_layer = _keys(config, of_queries) * length if of_queries else _states(config)
     item = torch.finfo(lm.dtype).bits // 8
-    cache = 2 * config.num_hidden_layers * heads * width * item * length
+    cache = config.num_hidden_layers * per_layer * item
     return int(cache + LOGITS_COPIES * 4 * config.vocab_size)
 
 
@@ -42,6 +45,19 @@ def is_out_of_memory(error: RuntimeError) -> bool:
         return True
     text = str(error)
     return "can't allocate memory" in text or "not enough memory" in text
+
+
+def _keys(config: Any, of_queries: int) -> int:
+    """How many numbers an attention layer remembers of a token, keys and values."""
+    heads = getattr(config, "num_key_value_heads", None) or of_queries
+    width = getattr(config, "head_dim", None) or config.hidden_size // of_queries
+    return int(2 * heads * width)
+
+
+def _states(config: Any) -> int:
+    """How many numbers a state-space layer remembers, however long the text is."""
+    inner = getattr(config, "expand", 2) * config.hidden_size
+    return int(inner * (getattr(config, "state_size", 128) + getattr(config, "conv_kernel", 4)))
 
 
 def _budget(lm: LanguageModel) -> int:

@@ -133,6 +133,13 @@ class LanguageModel:
         """Whether the forward pass can leave out the logits of early positions."""
         return "logits_to_keep" in self._forward_names
 
+    @cached_property
+    def cache_name(self) -> str:
+        """How the forward pass calls what it remembers: state-space models have another name."""
+        names = self._forward_names
+        only_states = "cache_params" in names and "past_key_values" not in names
+        return "cache_params" if only_states else "past_key_values"
+
     def prompt_ids(self, text: str, chat: bool) -> list[int]:
         """Token ids of a prompt, at least one.
 

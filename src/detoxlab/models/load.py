@@ -112,6 +112,8 @@ def load_model(
 
 
 def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
+    from detoxlab.models.soundness import check_reading
+
     check_causal(source.folder, options.trust_remote_code)
     check_weights(source.folder, options.safetensors_only)
     tokenizer, template_name = _load_tokenizer(source.folder, options.trust_remote_code)
@@ -120,7 +122,9 @@ def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
     if chosen := options.quantisation:
         facts["quantisation"] = chosen.record()
     identifier = f"{source.id}{chosen.mark}"
-    return LanguageModel(ref, identifier, model, tokenizer, template_name, facts)
+    lm = LanguageModel(ref, identifier, model, tokenizer, template_name, facts)
+    check_reading(lm)
+    return lm
 
 
 def _load_tokenizer(folder: Path, remote_code: bool) -> tuple[Any, str]:

@@ -1,4 +1,8 @@
-"""A key-value cache for k samples of each prompt: filled once per prompt, written in place."""
+"""What a model remembers of the texts so far: prompts are read once, their samples share it.
+
+Keys and values are written in place. Other memories (sliding windows, states of convolutions and
+recurrent layers) have rules of their own; all that is asked of them is that rows can be selected.
+"""
 
 from typing import Any
 
@@ -7,6 +11,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
 from detoxlab.errors import ModelError
+from detoxlab.models.language_model import LanguageModel
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
@@ -47,19 +52,57 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.values = self._values[:rows, :, :length]
 
 
+def forward_last(
+    lm: LanguageModel, inputs: dict[str, Any], cache: Any = None
+) -> tuple[Tensor, Any]:
+    """Logits after the last token (B, V), float32, and the cache to go on with."""
+    last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
+    outputs = lm.model(**inputs, **last, **{lm.cache_name: cache}, use_cache=True)
+    return outputs.logits[:, -1].float(), getattr(outputs, lm.cache_name, None)
+
+
+def step_inputs(
+    lm: LanguageModel, tokens_R: Tensor, lengths_R: Tensor, mask_RT: Tensor | None
+) -> dict[str, Any]:
+    """The inputs that go on by one token per row, behind the `lengths_R` tokens it has so far.
+
+    `mask_RT` tells the padding of all tokens, these included; None where there is none. A model
+    whose past is states alone has forgotten the padding.
+    """
+    inputs = {"input_ids": tokens_R[:, None]}
+    if lm.takes_positions:
+        inputs["position_ids"] = lengths_R[:, None]
+    if mask_RT is not None and lm.cache_name == "past_key_values":
+        inputs["attention_mask"] = mask_RT
+    return inputs
+
+
 def shared_among_samples(cache: Any, index_R: Tensor, room: int) -> Any:
-    """The cache of prefilled prompts as that of samples: row r goes on with prompt index_R[r]."""
+    """The cache of prefilled prompts as that of samples: row r goes on with prompt index_R[r].
+
+    Raises `ModelError` for a memory whose rows cannot be selected.
+    """
     if not isinstance(cache, Cache):
+        kept = "no cache" if cache is None else f"{type(cache).__name__}, not a cache,"
         raise ModelError(
-            f"the model keeps its past in {type(cache).__name__}, not in a key-value cache",
+            f"it gives {kept} back to go on from",
             remedy="Serve it by another program and generate over HTTP.",
         )
     for i, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
+        if type(layer) is DynamicLayer and layer.is_initialized:
             cache.layers[i] = RoomyLayer(layer, index_R, room)
-        else:  # sliding windows and others have rules of their own
-            layer.batch_select_indices(index_R)
+        else:
+            layer.reorder_cache(index_R)
     return cache
+
+
+def select_rows(cache: Cache, indices: Tensor) -> None:
+    """Keep the rows in `indices` (`compacted`) of a cache that `shared_among_samples` made."""
+    for layer in cache.layers:
+        if isinstance(layer, RoomyLayer):
+            layer.batch_select_indices(indices)
+        else:
+            layer.reorder_cache(indices)
 
 
 def compacted(active_R: Tensor) -> Tensor:
