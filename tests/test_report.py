@@ -8,19 +8,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from report_page import read_page
-from report_study import JUDGE, comparison, measured_run, study, training_log
+from report_study import comparison, measured_run, study, training_log
 
-from detoxlab import compare_variants
 from detoxlab.compare import flow as compare_flow
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.measure.presets import Protocol, get_protocol
+from detoxlab.measure.presets import get_protocol
 from detoxlab.measure.table import measure
-from detoxlab.records import Comparison, Difference, Guard, Measurement, from_json
+from detoxlab.records import Difference, Guard, Measurement, from_json
 from detoxlab.report import FORMATS, build_report, words
 from detoxlab.report.bench import bench_tables
 from detoxlab.report.examples import PER_RULE, choose, examples, training_samples
@@ -252,15 +250,15 @@ def test_the_main_text_is_the_reasons_and_no_other_sentence(small: Study) -> Non
     assert words.VERDICTS["not shown"][2] not in as_markdown(shown, every_table(shown))
 
 
-def test_both_scorers_and_the_comparable_subset_stand_in_the_summary(small: Study) -> None:
+def test_both_scorers_stand_in_the_summary_and_what_decides_comes_first(small: Study) -> None:
     from detoxlab.report.summary import summarise
 
     readings = summarise(small.comparisons[0]).readings
     assert [(r.role, r.subset) for r in readings] == [
-        ("Judge", "All responses"),
         ("Judge", "Comparable responses"),
-        ("Second scorer", "All responses"),
+        ("Judge", "All responses"),
         ("Second scorer", "Comparable responses"),
+        ("Second scorer", "All responses"),
     ]
 
 
@@ -520,66 +518,3 @@ def test_a_report_needs_no_model_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.replace("'", "").strip("[]\n").split(", "))
     assert not loaded & {"torch", "transformers", "peft", "trl", "datasets", "plotly"}
-
-
-# --- one path for `compare` and `report` ---
-
-
-def remeasured(run: Run, protocol: Protocol) -> Run:
-    run.write_measurements(measure(run.responses(), protocol=protocol, resamples=100))
-    return run
-
-
-@pytest.mark.parametrize(
-    "measured_with", [{}, {"threshold": 0.3}, {"attribute": "insult"}], ids=str
-)
-def test_compare_and_report_take_threshold_attribute_and_holm_from_one_place(
-    tmp_path: Path, measured_with: dict[str, Any]
-) -> None:
-    """All that the runs were measured with holds in both; flags are for what departs from it."""
-    names = ("base", "ft", "dpo")
-    protocol = dataclasses.replace(get_protocol("rtp"), **measured_with)
-    runs = [remeasured(run, protocol) for run in real_runs(tmp_path, names)]
-    page = build_report(runs, tmp_path / "report.html", resamples=100)
-    reported = json.loads(page.with_suffix(".json").read_text())["comparisons"]
-    compared = compare_variants(runs[0], runs[1:], resamples=100)
-    assert [from_json(Comparison, one) for one in reported] == list(compared)
-    judged = next(row for row in compared[0].differences if row.scorer_id == JUDGE)
-    asked = measured_with.get("attribute", "toxicity")
-    assert (compared[0].attribute, judged.attribute) == (asked, asked)
-    assert compared[0].threshold == measured_with.get("threshold", 0.5)
-    rows = [
-        next(r for r in one.differences if (r.name, r.subset) == ("toxicity_probability", "all"))
-        for one in compared
-    ]
-    low, high = sorted(rows, key=lambda row: row.p_value or 0.0)
-    assert low.p_holm == pytest.approx(min(1, 2 * (low.p_value or 0.0)))
-    assert (high.p_holm or 0.0) >= (low.p_holm or 0.0)
-
-
-def test_runs_measured_with_unlike_thresholds_are_remarked(tmp_path: Path) -> None:
-    base, ft = real_runs(tmp_path)
-    remeasured(ft, dataclasses.replace(get_protocol("rtp"), threshold=0.3))
-    (compared,) = compare_variants(base, [ft], resamples=100)
-    assert compared.threshold == 0.5
-    assert "The runs' own tables were measured with threshold 0.5 and 0.3." in compared.remarks
-
-
-def test_an_invalid_row_looks_invalid_in_every_overview(tmp_path: Path) -> None:
-    """Its numbers stand in parentheses and grey; those of a valid neighbour do not."""
-    shown = study(tmp_path, variants=3, prompts=8, k=2)
-    broken = dataclasses.replace(shown.comparisons[0], verdict="invalid")
-    shown = dataclasses.replace(shown, comparisons=(broken, *shown.comparisons[1:]))
-    row = bench_row(shown, "ft")
-    assert (row["Toxic, judge"], row["Difference"]) == ("(13.0 %)", "(−18.2 pts)")
-    assert row["Change, second scorer"].startswith("(")
-    assert "(" not in bench_row(shown, "dpo")["Difference"]
-    (table,) = bench_tables(shown)
-    kinds = {cell.kind for cell in table.rows[0][3:8]}
-    assert kinds == {"void"}
-    assert "cannot be compared" in table.note
-    figures = all_figures(shown)
-    names = [trace["name"] for trace in figures["trade-off"][0].data]
-    assert names == ["base", "ft (invalid)", "dpo", "steer"]
-    assert figures["trade-off"][0].data[1]["marker"]["color"] == "var(--muted)"
-    assert "ft (invalid)" in {trace["name"] for trace in figures["changes"][0].data}

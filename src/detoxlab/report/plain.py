@@ -61,7 +61,7 @@ CSV_COLUMNS = ("record", "run", "against", "evaluation", "state", *FIELDS)
 
 
 def as_csv(study: Study) -> str:
-    """One row per measurement, difference and guard, with exact numbers.
+    """One row per measurement, difference, guard and threshold, with exact numbers.
 
     `state` is "unknown" where the row has no point estimate; unknown numbers are empty
     cells, never 0. Text that a spreadsheet would take for a formula gets a leading quote.
@@ -85,6 +85,9 @@ def _csv_rows(study: Study) -> Iterator[dict[str, Any]]:
         for row in rows:
             head = {"record": type(row).__name__.lower(), "state": _state(row.difference)}
             yield head | names | to_json(row)
+        for point in comparison.sensitivity:
+            head = {"record": "sensitivity", "state": _state(point.difference)}
+            yield head | names | to_json(point)
     yield from _usefulness_rows(study)
 
 

@@ -7,7 +7,7 @@ from detoxlab.report import words
 from detoxlab.report.study import Study
 from detoxlab.report.tables import in_reading_order
 
-MAIN = "toxic_fraction"
+MAIN, DECIDED_ON = "toxic_fraction", "comparable"
 SUBSETS = {
     None: "All responses",
     "all": "All responses",
@@ -53,6 +53,7 @@ def summarise(comparison: Comparison) -> Summary:
     scorers = (comparison.judge_id, comparison.second_id)
     named = (row for row in comparison.overall if row.name == MAIN and row.scorer_id in scorers)
     rows = in_reading_order(row for row in named if row.subset in SUBSETS)
+    rows.sort(key=lambda row: (scorers.index(row.scorer_id), row.subset != DECIDED_ON))
     return Summary(
         baseline=comparison.baseline,
         treated=comparison.treated,

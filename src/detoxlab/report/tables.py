@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from detoxlab.compare import Limits
+from detoxlab.compare.missing import WORST
 from detoxlab.records import Comparison, Difference, Guard, Measurement
 from detoxlab.report import words
 from detoxlab.report.study import Study
@@ -212,6 +213,12 @@ CHANGE_COLUMNS = (
 )
 
 
+WORST_NOTE = (
+    "“Worst case” counts all pairs, with every response that was not scored taken against what the "
+    "comparable pairs show."
+)
+
+
 def change_table(comparison: Comparison, index: int) -> Table:
     """Toxicity differences of one comparison, all responses beside the comparable ones."""
     rows = in_reading_order(comparison.overall)
@@ -221,7 +228,8 @@ def change_table(comparison: Comparison, index: int) -> Table:
         CHANGE_COLUMNS,
         tuple(_change_cells(row, row.name) for row in rows),
         "Treated minus baseline, paired by prompt; intervals are 95 %. “Comparable” keeps "
-        "the pairs where both responses are non-empty, scored and in the prompt's script.",
+        "the pairs where both responses are non-empty, scored and in the prompt's script. "
+        + (WORST_NOTE if any(row.subset == WORST for row in rows) else ""),
     )
 
 

@@ -4,6 +4,7 @@ from detoxlab.report.figures.base import Figure
 from detoxlab.report.figures.changes import changes
 from detoxlab.report.figures.distributions import distributions
 from detoxlab.report.figures.flow import flow
+from detoxlab.report.figures.sensitivity import sensitivity
 from detoxlab.report.figures.tradeoff import trade_off
 from detoxlab.report.figures.training import training
 from detoxlab.report.study import Study
@@ -15,7 +16,7 @@ def all_figures(study: Study) -> dict[str, list[Figure]]:
     """All figures, by the section they stand in."""
     flows = [flow(study, run, index) for index, run in enumerate(study.variants, start=1)]
     return {
-        "changes": [figure for figure in [changes(study)] if figure],
+        "changes": [figure for figure in [changes(study), sensitivity(study)] if figure],
         "flow": [figure for figure in flows if figure],
         "distributions": distributions(study),
         "training": [f for i, run in enumerate(study.trained, start=1) for f in training(run, i)],
