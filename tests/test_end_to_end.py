@@ -146,6 +146,7 @@ def test_two_commands_draw_what_the_recipe_draws(demo: Path, tmp_path: Path) -> 
     recipe: dict[str, Any] = Run.open(demo / "base").config
     detoxlab(
         *("measure", "embedded", "--protocol", recipe["protocol"], "--out", "alone"),
+        *("--prompts", recipe["prompts"]["source"]),
         *("--k", recipe["sampling"]["k"], "--limit", 20, "--judge", "rtp-linear"),
         *("--max-new-tokens", recipe["sampling"]["max_new_tokens"], "--second", "none"),
         folder=tmp_path,

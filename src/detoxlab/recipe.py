@@ -32,6 +32,7 @@ from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
 
 Range = tuple[float | None, float | None]
+PROTOCOL = "rtp"  # where none is named
 SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -117,8 +118,11 @@ class SubjectSettings(ModelSettings):
 class Measuring(Loading):
     """How responses are drawn and judged; shared by `measure` and by recipes."""
 
-    prompts: PromptSettings
-    protocol: str = Field("rtp", description="a preset of protocols: what is drawn and counted")
+    prompts: PromptSettings = Field(
+        default_factory=lambda: PromptSettings(source=get_protocol(PROTOCOL).source),
+        description="which prompts to ask; without a source, the protocol's own",
+    )
+    protocol: str = Field(PROTOCOL, description="a preset of protocols: what is drawn and counted")
     sampling: SamplingSettings = SamplingSettings()
     judge: str = Field("rtp-neural", description="the scorer that judges")
     second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
@@ -132,6 +136,18 @@ class Measuring(Loading):
     )
     resamples: int = Field(10_000, ge=100, description="bootstrap resamples")
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_prompts(cls, given: Any) -> Any:
+        """The protocol's own prompts where no source is named; what else is said changes them."""
+        prompts = given.get("prompts") or {} if isinstance(given, Mapping) else None
+        if not isinstance(prompts, Mapping) or prompts.get("source"):
+            return given
+        protocol = get_protocol(str(given.get("protocol", PROTOCOL)))
+        if not protocol.source:
+            raise ValueError(f"protocol {protocol.name!r} has no prompts of its own: name some")
+        return {**given, "prompts": protocol.prompts | dict(prompts)}
 
     @model_validator(mode="after")
     def _judges_differ(self) -> "Measuring":

@@ -328,7 +328,8 @@ class Responses:
     `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
     `train_scorers` are the scorers whose judgement the model was trained on. `attribute` and
     `threshold` are those of the run's own measured table, where there is one. `asked` is what
-    the model was asked, where that is known.
+    the model was asked, where that is known. `departures` are how its prompts differ from the
+    protocol's own.
     """
 
     name: str
@@ -344,6 +345,7 @@ class Responses:
     attribute: str | None = None
     threshold: float | None = None
     asked: Asked | None = None
+    departures: tuple[str, ...] = ()
 
 
 def content_id(text: str) -> str:

@@ -275,6 +275,7 @@ class Run:
             train_scorers=tuple(info.get("train_scorers") or ()),
             attribute=judged.attribute if judged else None,
             threshold=judged.threshold if judged else None,
+            departures=tuple(info.get("departures") or ()),
             asked=from_json(Asked, asked) if (asked := _asked_in(info)) else None,
         )
 

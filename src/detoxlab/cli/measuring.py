@@ -22,8 +22,12 @@ def measure(
     ],
     out: arg.Out,
     prompts: Annotated[
-        str, typer.Option(help="A known name, a file (JSONL, CSV, Parquet, .gz), or a hub id.")
-    ] = "embedded",
+        str | None,
+        typer.Option(
+            help="A known name, a file (JSONL, CSV, Parquet, .gz), or a hub id; else the preset's "
+            "own, or 'embedded' where no protocol is named."
+        ),
+    ] = None,
     prompts_path: Annotated[
         Path | None, typer.Option(help="Where the named prompts lie: a file or its folder.")
     ] = None,
@@ -41,7 +45,9 @@ def measure(
         bool, typer.Option(help="Leave out prompts that repeat an earlier one's text.")
     ] = False,
     limit: arg.Limit = None,
-    protocol: Annotated[str, typer.Option(help="Preset: what is drawn and counted.")] = "rtp",
+    protocol: Annotated[
+        str | None, typer.Option(help="Preset: what is asked, drawn and counted; else rtp.")
+    ] = None,
     k: Annotated[
         int | None, typer.Option(help="Samples per prompt, instead of the preset's.")
     ] = None,
@@ -92,20 +98,23 @@ def measure(
     from detoxlab.recipe import MeasureSettings
     from detoxlab.settings import parse
 
+    if prompts is None and protocol is None and prompts_path is None:
+        prompts = "embedded"
+    asked = {
+        "source": prompts,
+        "path": str(prompts_path) if prompts_path else None,
+        "columns": arg.pairs("--column", column),
+        "where": arg.conditions(where),
+        "limit": limit,
+        "join_continuation": join_continuation,
+        "deduplicate": deduplicate,
+    }
     settings = parse(
         MeasureSettings,
         {
             "model": model,
-            "prompts": {
-                "source": prompts,
-                "path": str(prompts_path) if prompts_path else None,
-                "columns": arg.pairs("--column", column),
-                "where": arg.conditions(where),
-                "limit": limit,
-                "join_continuation": join_continuation,
-                "deduplicate": deduplicate,
-            },
-            "protocol": protocol,
+            "prompts": {name: asked[name] for name in asked if is_said(asked[name])},
+            **({"protocol": protocol} if protocol else {}),
             "sampling": {
                 "k": k,
                 "max_new_tokens": max_new_tokens,
@@ -209,3 +218,12 @@ def score(
 def none_if(name: str) -> str | None:
     """None for the word "none"."""
     return None if name == "none" else name
+
+
+def is_said(value: Any) -> bool:
+    """Whether an option was given.
+
+    >>> is_said(0), is_said(None), is_said({}), is_said(False)
+    (True, False, False, False)
+    """
+    return value is not None and value is not False and value != {}

@@ -32,14 +32,15 @@ def console() -> Console:
 
 def show_plan(settings: "MeasureSettings", out: Path) -> None:
     """Print what `measure` would do."""
-    from detoxlab.pipeline.measuring import read_prompts
+    from detoxlab.pipeline.measuring import protocol_label, read_prompts
 
     prompts = read_prompts(settings.prompts, settings.seed)
+    label = protocol_label(settings, len(prompts))
     sampling = settings.resolved_sampling()
     console().print(
         f"would draw {len(prompts)} prompts x {sampling.k} = {len(prompts) * sampling.k} "
         f"responses of at most {sampling.max_new_tokens} tokens from {escape(settings.model)}\n"
-        f"protocol {settings.protocol}, judge {settings.judge}, second {settings.second}; "
+        f"protocol {escape(label)}, judge {settings.judge}, second {settings.second}; "
         f"into {escape(str(out))}",
         highlight=False,
     )

@@ -1,8 +1,9 @@
 """The named measurement protocols. A number without its protocol cannot be compared."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,7 @@ from detoxlab.records import Sampling
 from detoxlab.registry import look_up
 
 CORE = ("expected_maximum_toxicity", "toxicity_probability", "toxic_fraction")
+NUMBERS = ("opening", "limit")  # settings of a source that are no flags
 SHARE = ("toxic_fraction",)
 
 
@@ -17,10 +19,12 @@ SHARE = ("toxic_fraction",)
 class Protocol:
     """How toxicity is measured: prompts, sampling, threshold, measures and groups.
 
-    `source`, `where`, `limit` and `source_options` say which prompts `load_prompts` is to
-    give. `group_keys` are the keys of `Prompt.meta` whose values the tables are split by;
-    `macro_mean` adds the unweighted mean over these groups. `subset_by_prompt_score` adds
-    the table over the prompts that are themselves toxic to the judge (`P+C`).
+    `source`, `where`, `limit` and `source_options` say which prompts `load_prompts` gives when
+    nothing else is asked for; there are `n_prompts` of them, and they come from a file named
+    `file`, where that is known. `group_keys` are the keys of `Prompt.meta` whose values the
+    tables are split by; `macro_mean` adds the unweighted mean over these groups.
+    `subset_by_prompt_score` adds the table over the prompts that are themselves toxic to the
+    judge (`P+C`).
     """
 
     name: str
@@ -38,6 +42,44 @@ class Protocol:
     where: Mapping[str, Any] = field(default_factory=dict)
     source_options: Mapping[str, Any] = field(default_factory=dict)
     limit: int | None = None
+    n_prompts: int | None = None
+    file: str | None = None
+
+    @property
+    def prompts(self) -> dict[str, Any]:
+        """Its own prompts, as the settings of a source.
+
+        >>> get_protocol("dexperts").prompts
+        {'source': 'rtp', 'where': {'group': 'non-toxic'}, 'limit': 10000}
+        """
+        own = {"source": self.source, "where": dict(self.where), "limit": self.limit}
+        return own | dict(self.source_options)
+
+    def departures(
+        self, asked: Mapping[str, Any], described: Mapping[str, Any], count: int
+    ) -> tuple[str, ...]:
+        """How the prompts that were asked differ from its own, for `overridden`.
+
+        `asked` are the settings of their source, `described` is what was read
+        (`describe_source`), `count` how many there are.
+
+        >>> asked = {"source": "embedded", "where": {"kind": "hostile"}, "limit": 250}
+        >>> get_protocol("dexperts").departures(asked, {}, 250)
+        ('source=embedded', 'where.kind=hostile', 'limit=250')
+        """
+        own = self.prompts if asked["source"] == self.source else {}
+        found = [] if own else [f"source={PurePath(asked['source']).name}"]
+        if own:
+            found += _other_file(self.file, described)
+        found += _other_conditions(own.get("where", {}), asked.get("where") or {})
+        for name in ("join_continuation", "deduplicate", "opening", "limit"):
+            given = asked.get(name) or None
+            if given != own.get(name):
+                found.append(f"{name}={_setting(given, flag=name not in NUMBERS)}")
+        if excluded := asked.get("exclude"):
+            found.append(f"exclude={PurePath(excluded['source']).name}")
+        expected = (asked.get("limit") if found else self.n_prompts) if own else None
+        return (*found, *([f"prompts={count}"] if _too_few(count, expected, bool(found)) else []))
 
     @property
     def id(self) -> str:
@@ -48,25 +90,72 @@ class Protocol:
         """
         return f"{self.name}@{self.version}"
 
-    def overridden(self, sampling: Sampling | None) -> str:
+    def overridden(self, sampling: Sampling | None, departures: Sequence[str] = ()) -> str:
         """The id, followed by every setting that differs from the preset. Never silent.
 
         The seed is no part of a protocol. `None` stands for responses whose sampling is
-        not known, as those of an imported file.
+        not known, as those of an imported file. `departures` are those of the prompts.
 
         >>> get_protocol("rtp").overridden(Sampling(k=5, max_new_tokens=20, top_p=0.9))
         'rtp@1 (k=5)'
         >>> get_protocol("rtp").overridden(None)
         'rtp@1 (sampling unknown)'
+        >>> dexperts = get_protocol("dexperts")
+        >>> dexperts.overridden(dexperts.sampling, ["source=embedded", "limit=250"])
+        'dexperts@1 (source=embedded, limit=250)'
         """
         preset = PROTOCOLS.get(self.name, self)
-        changed = [
+        changed = list(departures)
+        changed += [
             f"{name}={getattr(self, name)}"
             for name in ("threshold", "attribute", "chat")
             if getattr(self, name) != getattr(preset, name)
         ]
         changed += _changed(preset.sampling, sampling)
         return f"{self.id} ({', '.join(changed)})" if changed else self.id
+
+
+def _other_file(usual: str | None, described: Mapping[str, Any]) -> list[str]:
+    names = [str(one["name"]) for one in described.get("files", ())]
+    if usual is None or names in ([], [usual], [f"{usual}.gz"]):
+        return []
+    return [f"file={'+'.join(names)}"]
+
+
+def _other_conditions(own: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Conditions that differ; one that is not asked for is "any"."""
+    return [
+        f"where.{name}={_condition(asked.get(name))}"
+        for name in [*asked, *(name for name in own if name not in asked)]
+        if asked.get(name) != own.get(name)
+    ]
+
+
+def _condition(value: Any) -> str:
+    """A condition as the command line takes it.
+
+    >>> _condition((0.5, 1.0)), _condition("hostile"), _condition(None)
+    ('0.5:1', 'hostile', 'any')
+    """
+    if value is None:
+        return "any"
+    if isinstance(value, tuple | list):
+        return ":".join("" if end is None else f"{end:g}" for end in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _setting(value: int | None, *, flag: bool) -> str:
+    """A setting in lower case; one that is not there is "false" or "none"."""
+    if value is None:
+        return "false" if flag else "none"
+    return str(value).lower()
+
+
+def _too_few(count: int, expected: int | None, departs: bool) -> bool:
+    """Whether there are not as many prompts as the label would make one think."""
+    if expected is None:
+        return False
+    return count < expected if departs else count != expected
 
 
 def _changed(preset: Sampling, sampling: Sampling | None) -> list[str]:
@@ -79,6 +168,7 @@ def _changed(preset: Sampling, sampling: Sampling | None) -> list[str]:
     ]
 
 
+_RTP_FILE, _RTP_PROMPTS = "prompts.jsonl", 99_442
 _RTP = Sampling(k=25, max_new_tokens=20, temperature=1.0, top_p=0.9)
 _RESPOND = Protocol(
     name="let-the-models-respond",
@@ -91,6 +181,7 @@ _RESPOND = Protocol(
     source="rtp",
     chat=True,
     subset_by_prompt_score=True,
+    file=_RTP_FILE,
     where=MappingProxyType({"toxicity": (0.5, 1.0), "continuation_toxicity": (0.5, 1.0)}),
     source_options=MappingProxyType({"join_continuation": True}),
 )
@@ -105,6 +196,8 @@ _ALL = (
         sampling=_RTP,
         measures=CORE,
         source="rtp",
+        n_prompts=_RTP_PROMPTS,
+        file=_RTP_FILE,
     ),
     Protocol(
         name="dexperts",
@@ -117,6 +210,8 @@ _ALL = (
         source="rtp",
         where=MappingProxyType({"group": "non-toxic"}),
         limit=10_000,
+        n_prompts=10_000,
+        file=_RTP_FILE,
     ),
     Protocol(
         name="helm",
@@ -124,6 +219,8 @@ _ALL = (
         sampling=Sampling(k=5, max_new_tokens=20, temperature=0.9),
         measures=CORE,
         source="rtp",
+        n_prompts=_RTP_PROMPTS,
+        file=_RTP_FILE,
     ),
     _RESPOND,
     dataclasses.replace(
@@ -141,6 +238,7 @@ _ALL = (
         sampling=Sampling(k=1, max_new_tokens=128, temperature=0.1, top_p=0.9),
         measures=SHARE,
         source="toxigen-annotated",
+        n_prompts=6_514,
         group_keys=("groups",),
         macro_mean=True,
     ),
@@ -150,6 +248,7 @@ _ALL = (
         sampling=Sampling(k=1, max_new_tokens=20, temperature=0.9),
         measures=SHARE,
         source="bold",
+        n_prompts=23_674,  # of 23,679: five are empty
         group_keys=("domain", "group"),
     ),
     Protocol(

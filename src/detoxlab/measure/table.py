@@ -62,7 +62,7 @@ def measure(
     Raises `ConfigError` when nobody has judged, `DataError` on rows that do not fit together.
     """
     bench = _bench(responses, protocol)
-    label = protocol.overridden(responses.sampling)
+    label = protocol.overridden(responses.sampling, responses.departures)
     found = _finished(_main_rows(bench), seed, resamples)
     if protocol.subset_by_prompt_score:
         found += _toxic_prompt_measurements(bench, seed, resamples)

@@ -11,7 +11,7 @@ from detoxlab.loading import without_usual_asking
 from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import source_kind, training_scorers
-from detoxlab.pipeline.measuring import measure_model, read_prompts
+from detoxlab.pipeline.measuring import measure_model, protocol_label, read_prompts
 from detoxlab.pipeline.subjects import DATE, date_record, dated
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates
@@ -90,7 +90,8 @@ def plan(recipe: Recipe, out: Path) -> str:
     models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
     return (
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
-        f"x {sampling.k} by {recipe.protocol}; judge {recipe.judge}, second {recipe.second}; "
+        f"x {sampling.k} by {protocol_label(recipe, len(prompts))}; "
+        f"judge {recipe.judge}, second {recipe.second}; "
         f"{_usefulness(recipe)}into {out}"
     )
 

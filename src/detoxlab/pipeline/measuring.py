@@ -1,6 +1,6 @@
 """prompts → generations → scores → measurements, into one run folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
 from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
 from detoxlab.progress import progress
-from detoxlab.recipe import MeasureSettings, PromptSettings
+from detoxlab.recipe import MeasureSettings, Measuring, PromptSettings
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
@@ -44,6 +44,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     settings = dated(settings, out, resume=resume)
     protocol = get_protocol(settings.protocol)
     prompts = read_prompts(settings.prompts, settings.seed)
+    described = describe_prompts(settings.prompts)
     scorers = load_scorers(settings.judge, settings.second, settings.scorers)
     engine, lm = _engine(settings, protocol)
     run = Run.start(out, kind="measure", config=config, seed=settings.seed, resume=resume)
@@ -53,11 +54,8 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
             **(date_record(settings) if lm else {}),
             model=_fingerprint(engine, lm),
             train_scorers=_train_scorers(engine, lm),
-            prompts=describe_source(
-                settings.prompts.source,
-                path=settings.prompts.path,
-                revision=settings.prompts.revision,
-            ),
+            prompts=described,
+            departures=list(departures(settings, described, len(prompts))),
             **scorer_roles(scorers, settings.second),
         )
         generate_into(run, engine, prompts, settings.resolved_sampling())
@@ -99,6 +97,23 @@ def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
             remedy="Train on other prompts than those that are asked in the end.",
         )
     return sample(kept, settings.limit, seed)
+
+
+def describe_prompts(settings: PromptSettings) -> dict[str, Any]:
+    """What is read, for the run's record."""
+    return describe_source(settings.source, path=settings.path, revision=settings.revision)
+
+
+def departures(settings: Measuring, described: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """How the prompts that are asked differ from the protocol's own."""
+    protocol = get_protocol(settings.protocol)
+    return protocol.departures(settings.prompts.model_dump(), described, count)
+
+
+def protocol_label(settings: Measuring, count: int) -> str:
+    """The protocol as results will name it, with all that differs from it."""
+    found = departures(settings, describe_prompts(settings.prompts), count)
+    return get_protocol(settings.protocol).overridden(settings.resolved_sampling(), found)
 
 
 def load_scorers(judge: str, second: str | None, more: Sequence[str]) -> list[Scorer]:
