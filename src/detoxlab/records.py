@@ -69,13 +69,14 @@ class Dialogue:
 class Preference:
     """Two responses to the same turns, of which the first is preferred.
 
-    Without turns the responses are whole texts.
+    One of them is None where a response stands alone: desirable if it is `chosen`, undesirable if
+    it is `rejected`. Without turns the responses are whole texts.
     """
 
     id: str
     turns: tuple[Turn, ...]
-    chosen: str
-    rejected: str
+    chosen: str | None
+    rejected: str | None
     source: str
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from detoxlab.data.source import DialogueSet, sift
 from detoxlab.data.tabular import Row, check_columns, file_of, text_of, value_of, whole_number
+from detoxlab.data.where import truth
 from detoxlab.errors import DataError
 from detoxlab.records import Dialogue, Turn, content_id
 
@@ -25,6 +26,7 @@ ROLES = {
 }
 TURN_COLUMNS = ("turns", "messages", "conversations")
 PAIR_COLUMNS = ("prompt", "response")
+COMPLETION_COLUMNS = ("prompt", "completion")
 LONG_COLUMNS = ("dialogue", "turn", "role", "text")
 
 
@@ -32,21 +34,27 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Dialog
     """Dialogues in whichever layout the columns show; `columns` maps our names to the file's.
 
     Layouts: `turns` (a list of objects with role and text or content) per row; `prompt` and
-    `response` per row; `dialogue`, `turn`, `role` and `text` of one turn per row.
+    `response` or `completion` per row, each a text or such a list; `dialogue`, `turn`, `role` and
+    `text` of one turn per row.
     """
     if set(LONG_COLUMNS) <= set(columns):
         return from_long(rows, columns, source)
-    if set(PAIR_COLUMNS) <= set(columns):
+    if {"prompt"} < set(columns) & {*PAIR_COLUMNS, *COMPLETION_COLUMNS}:
         return from_pairs(rows, columns, source)
     present = {name for row in rows for name in row.values}
     if "turns" in columns or present & set(TURN_COLUMNS):
         return from_turns(rows, columns, source)
-    for wanted, parse in ((PAIR_COLUMNS, from_pairs), (LONG_COLUMNS, from_long)):
+    layouts = (
+        (PAIR_COLUMNS, from_pairs),
+        (COMPLETION_COLUMNS, from_pairs),
+        (LONG_COLUMNS, from_long),
+    )
+    for wanted, parse in layouts:
         if {columns.get(name, name) for name in wanted} <= present:
             return parse(rows, columns, source)
     raise DataError(
         f"{file_of(rows)}: no dialogues in columns {', '.join(sorted(present))}",
-        remedy="Map turns, or prompt and response, or dialogue, turn, role and text.",
+        remedy="Map turns, or prompt and response or completion, or dialogue, turn, role and text.",
     )
 
 
@@ -62,16 +70,29 @@ def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
 
 
 def from_pairs(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
-    """A dialogue of two turns per row."""
-    prompt, response = (columns.get(name, name) for name in PAIR_COLUMNS)
-    check_columns(rows, [prompt, response])
+    """A dialogue per row, what is asked and what is answered apart: each a text, or turns.
+
+    Where completions are labelled (TRL's unpaired preferences), the undesirable ones are odd.
+    """
+    present = {name for row in rows for name in row.values}
+    names = {name: columns.get(name, name) for name in (*PAIR_COLUMNS, "completion", "label")}
+    is_completion = "response" not in columns and names["response"] not in present
+    prompt, answer = names["prompt"], names["completion" if is_completion else "response"]
+    check_columns(rows, [prompt, answer])
+    labels = [truth(value_of(row, names["label"])) for row in rows]
+    is_labelled = is_completion and None not in labels
     found = []
-    for row in rows:
-        said = text_of(row, prompt, may_be_empty=True)
-        answered = text_of(row, response, may_be_empty=True)
-        turns = (Turn("user", said), Turn("assistant", answered))
-        found.append((row.place, _dialogue(row, columns, turns, source), ""))
+    for row, label in zip(rows, labels, strict=True):
+        turns = (*_said(row, prompt, "user"), *_said(row, answer, "assistant"))
+        reason = "its completion is labelled undesirable" if is_labelled and not label else ""
+        found.append((row.place, _dialogue(row, columns, turns, source), reason))
     return checked(found)
+
+
+def _said(row: Row, column: str, role: str) -> tuple[Turn, ...]:
+    if isinstance(value_of(row, column), list):
+        return turns_of(row, column)
+    return (Turn(role, text_of(row, column, may_be_empty=True)),)
 
 
 def from_long(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from detoxlab.data.dialogues import turns_of
 from detoxlab.data.source import LeftOutWarning, Located, without_missing
 from detoxlab.data.tabular import (
     Row,
@@ -25,9 +26,10 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterab
     """A prompt per row.
 
     `columns` maps `text`, `id` and any meta name to a column. Without it the text is in `text`
-    or `prompt` and the id in `id`; without an id it is a hash of the text, and rows that repeat
-    a text are left out with a `LeftOutWarning`. Columns of numbers and booleans, and those
-    called group, groups, label, kind, type, domain or category, become meta attributes.
+    or `prompt` and the id in `id`; the text may be a list of one turn. Without an id it is a
+    hash of the text, and rows that repeat a text are left out with a `LeftOutWarning`. Columns
+    of numbers and booleans, and those called group, groups, label, kind, type, domain or
+    category, become meta attributes.
     """
     text, identifier = columns.get("text") or _text_column(rows), columns.get("id", "id")
     check_columns(rows, [text, *columns.values()])
@@ -51,10 +53,23 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterab
 def _prompt(
     row: Row, column: str, identifier: Any, meta_columns: Mapping[str, str], source: str
 ) -> Prompt:
-    text = text_of(row, column)
+    text = _text(row, column)
     name = content_id(text) if identifier in (None, "") else str(identifier)
     meta = {key: _meta(key, value_of(row, column)) for key, column in meta_columns.items()}
     return Prompt(name, text, source, without_missing(meta))
+
+
+def _text(row: Row, column: str) -> str:
+    """The text of a cell; of a conversation (TRL's layout of prompts) its only turn's."""
+    if not isinstance(value_of(row, column), list):
+        return text_of(row, column)
+    turns = turns_of(row, column)
+    if len(turns) != 1 or turns[0].role != "user" or not turns[0].text:
+        raise DataError(
+            f"{row.place}: column {column!r} holds a conversation of {len(turns)} turns",
+            remedy="A prompt is what one turn of the user says.",
+        )
+    return turns[0].text
 
 
 def _meta(key: str, value: Any) -> Any:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from detoxlab.data.dialogues import ROLES, oddity, turns_of
 from detoxlab.data.source import PreferenceSet, PreferenceSource, sift
 from detoxlab.data.tabular import Row, check_columns, text_of, value_of
+from detoxlab.data.where import truth
+from detoxlab.errors import DataError
 from detoxlab.records import Preference, Turn, content_id
 
 SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant):")
@@ -34,8 +36,12 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Prefer
     Each of the three is a text or a list of turns (TRL's conversational layout). A prompt that
     is a text is what the user says. Without a prompt, what stands before the last turn of
     `chosen` and `rejected` is; texts in the layout of hh-rlhf ("\\n\\nHuman: ...") are taken
-    apart; other texts are whole texts, a pair without turns.
+    apart; other texts are whole texts, a pair without turns. Without `chosen` and `rejected`,
+    `completion` and `label` are read: single responses, see `read_unpaired`.
     """
+    present = {name for row in rows for name in row.values} | set(columns)
+    if {"completion", "label"} <= present and not {"chosen", "rejected"} & present:
+        return read_unpaired(rows, columns, source)
     names = ("prompt", "chosen", "rejected", "id")
     prompt, chosen, rejected, identifier = (columns.get(name, name) for name in names)
     check_columns(rows, [chosen, rejected, *columns.values()])
@@ -47,6 +53,37 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Prefer
         said = (asked + preferred.before, preferred.response, other.response)
         found.append((row.place, _pair(value_of(row, identifier), *said, source), reason))
     return checked(found)
+
+
+def read_unpaired(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> PreferenceSet:
+    """A single response per row, desirable or not (TRL's unpaired layout): one side is None.
+
+    `prompt` (which may be missing) and `completion` are texts or lists of turns as in `read`,
+    `label` says whether the completion is desirable.
+    """
+    names = ("prompt", "completion", "label", "id")
+    prompt, completion, label, identifier = (columns.get(name, name) for name in names)
+    check_columns(rows, [completion, label, *columns.values()])
+    found = []
+    for row in rows:
+        asked = _prompt(row, prompt)
+        said = _said(row, completion, asked)
+        good = is_desirable(row, label)
+        chosen, rejected = (said.response, None) if good else (None, said.response)
+        turns, given = asked + said.before, value_of(row, identifier)
+        found.append((row.place, _pair(given, turns, chosen, rejected, source), ""))
+    return checked(found)
+
+
+def is_desirable(row: Row, column: str) -> bool:
+    """What the label of a single response says; `DataError` where it is no yes or no."""
+    said = truth(value_of(row, column))
+    if said is None:
+        raise DataError(
+            f"{row.place}: column {column!r} is neither true nor false",
+            remedy="Label a desirable response true and an undesirable one false.",
+        )
+    return said
 
 
 def read_hh_rlhf(rows: Sequence[Row]) -> PreferenceSet:
@@ -80,12 +117,16 @@ def pair_oddity(pair: Preference) -> str:
     >>> pair_oddity(Preference("a", (Turn("user", "Well?"),), "Yes.", "Yes.", "mine"))
     'both responses are equal'
     """
-    for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected)):
-        if not text.strip():
+    given = {"chosen": pair.chosen, "rejected": pair.rejected}
+    texts = {name: text.strip() for name, text in given.items() if text is not None}
+    for name, text in texts.items():
+        if not text:
             return f"the {name} response is empty"
-    if pair.chosen.strip() == pair.rejected.strip():
+    if len(texts) == 2 and texts["chosen"] == texts["rejected"]:
         return "both responses are equal"
-    return oddity((*pair.turns, Turn("assistant", pair.chosen))) if pair.turns else ""
+    return (
+        oddity((*pair.turns, Turn("assistant", next(iter(texts.values()))))) if pair.turns else ""
+    )
 
 
 def conversation(text: str) -> tuple[Turn, ...]:
@@ -128,9 +169,14 @@ def _said(row: Row, column: str, asked: Sequence[Turn]) -> Said:
 
 
 def _pair(
-    identifier: Any, turns: tuple[Turn, ...], chosen: str, rejected: str, source: str
+    identifier: Any,
+    turns: tuple[Turn, ...],
+    chosen: str | None,
+    rejected: str | None,
+    source: str,
 ) -> Preference:
-    said = "\n".join([*(f"{turn.role}: {turn.text}" for turn in turns), chosen, rejected])
+    sides = (chosen or "", rejected or "")
+    said = "\n".join([*(f"{turn.role}: {turn.text}" for turn in turns), *sides])
     name = content_id(said) if identifier in (None, "") else str(identifier)
     return Preference(name, turns, chosen, rejected, source)
 

@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from detoxlab.data.hub import with_config
 from detoxlab.settings import Settings
 
 
@@ -17,6 +18,17 @@ class DataSettings(Settings):
     columns: dict[str, str] = Field({}, description="our field: column of the file")
     limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     revision: str | None = Field(None, description="revision of a hub data set")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_config(cls, given: Any) -> Any:
+        """`config` names the configuration of a hub data set, and becomes a part of its id."""
+        if not isinstance(given, Mapping) or "config" not in given:
+            return given
+        rest = {name: value for name, value in given.items() if name != "config"}
+        if given["config"] is None:
+            return rest
+        return {**rest, "source": with_config(str(given.get("source")), str(given["config"]))}
 
 
 def relative(path: str) -> str:

@@ -35,7 +35,7 @@ def split_pairs(
 
     Pairs without turns move together when they share a text: all paraphrases of one original.
     """
-    texts = [_provocations(pair.turns) or [pair.chosen, pair.rejected] for pair in pairs]
+    texts = [_provocations(pair.turns) or _sides(pair) for pair in pairs]
     return _divide(pairs, texts, validation, seed, "pairs")
 
 
@@ -88,6 +88,10 @@ def words_of(text: str) -> str:
 
 def _provocations(turns: Sequence[Turn]) -> list[str]:
     return [turn.text for turn in turns if turn.role == "user"]
+
+
+def _sides(pair: Preference) -> list[str]:
+    return [text for text in (pair.chosen, pair.rejected) if text is not None]
 
 
 def _divide(

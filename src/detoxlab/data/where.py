@@ -80,9 +80,20 @@ def _meanings(value: Any) -> set[tuple[str, Any]]:
     number = _number(value)
     if number is not None:
         found.add(("number", number))
-    said = str(value).strip().lower()
-    truth = TRUTHS.get(said) if number is None else {0.0: False, 1.0: True}.get(number)
-    return found if truth is None else found | {("truth", truth)}
+    said = truth(value)
+    return found if said is None else found | {("truth", said)}
+
+
+def truth(value: Any) -> bool | None:
+    """The yes or no that a value is or says (true, yes, 1; false, no, 0), None of another.
+
+    >>> truth(True), truth("No"), truth("1.0"), truth("hate")
+    (True, False, True, None)
+    """
+    number = _number(value)
+    if number is not None:
+        return {0.0: False, 1.0: True}.get(number)
+    return TRUTHS.get(str(value).strip().lower())
 
 
 def _number(value: Any) -> float | None:

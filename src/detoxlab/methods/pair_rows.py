@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """One pair for training; the responses are token ids up to their end token."""
+    """One pair for training; the responses are token ids up to their end token.
+
+    A single response has none on the other side.
+    """
 
     pair_id: str
     prompt_ids: tuple[int, ...]
@@ -37,11 +40,15 @@ class RejectedPair(Exception):  # noqa: N818 (an outcome of one pair, not an err
 
 @dataclass(frozen=True)
 class PairBuilder:
-    """Builds pairs with a builder of rows. `opening_ids` begin a text that answers nothing."""
+    """Builds pairs with a builder of rows. `opening_ids` begin a text that answers nothing.
+
+    `takes_single`: whether a response may stand alone.
+    """
 
     rows: RowBuilder
     opening_ids: tuple[int, ...]
     chat: bool
+    takes_single: bool = False
 
     def build(self, pair: Preference) -> PairRow:
         """The row of `pair`, both responses at most `rows.max_length` tokens with the prompt.
@@ -49,8 +56,13 @@ class PairBuilder:
         What does not fit leaves the prompt from the left. Raises `RejectedPair` when a response
         does not fit, when both have the same tokens, or for whole texts in a chat.
         """
-        chosen, rejected = (self._parts(pair, text) for text in (pair.chosen, pair.rejected))
-        row = PairRow(pair.id, min(chosen[0], rejected[0], key=len), chosen[1], rejected[1])
+        texts = (pair.chosen, pair.rejected)
+        if None in texts and not self.takes_single:
+            raise RejectedPair("it is a single response, which kto learns from")
+        parts = [None if text is None else self._parts(pair, text) for text in texts]
+        prompt = min((part[0] for part in parts if part is not None), key=len)
+        chosen, rejected = (() if part is None else part[1] for part in parts)
+        row = PairRow(pair.id, prompt, chosen, rejected)
         if row.chosen_ids == row.rejected_ids:
             raise RejectedPair("both responses have the same tokens")
         return row
@@ -88,10 +100,12 @@ def divided(row: Row) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return row.input_ids[: learnt[0]], row.input_ids[learnt[0] : learnt[-1] + 1]
 
 
-def pair_builder(lm: "LanguageModel", *, chat: bool, max_length: int) -> PairBuilder:
+def pair_builder(
+    lm: "LanguageModel", *, chat: bool, max_length: int, takes_single: bool = False
+) -> PairBuilder:
     """A builder whose prompts are token for token those that `lm` is measured with."""
     rows = row_builder(lm, chat=chat, targets="last", max_length=max_length)
-    return PairBuilder(rows, tuple(lm.prompt_ids("", chat=False)), chat)
+    return PairBuilder(rows, tuple(lm.prompt_ids("", chat=False)), chat, takes_single)
 
 
 def build_pairs(

@@ -52,14 +52,14 @@ Columns = dict[str, list[Any]]
 class TrainerKind:
     """One of TRL's trainers with its own settings, and the columns it reads.
 
-    `rows_per_pair` is how many of its rows one pair makes.
+    `takes_single`: whether it learns from responses that stand alone.
     """
 
     trainer: type[Any]
     arguments: Callable[..., Any]
     settings: dict[str, Any]
     columns: Callable[[Sequence[PairRow]], Columns]
-    rows_per_pair: int
+    takes_single: bool
 
 
 class _OwnTokens(AdapterTrainer):
@@ -110,7 +110,7 @@ def dpo_trainer(config: DPOConfig) -> TrainerKind:
     weight = config.likelihood_weight
     losses = {"loss_type": [config.loss, "sft"], "loss_weights": [1.0, weight]}
     settings = {"beta": config.beta, **(losses if weight else {"loss_type": [config.loss]})}
-    return TrainerKind(PairTrainer, TrlDPOConfig, settings, pair_columns, 1)
+    return TrainerKind(PairTrainer, TrlDPOConfig, settings, pair_columns, takes_single=False)
 
 
 def kto_trainer(config: KTOConfig) -> TrainerKind:
@@ -124,7 +124,7 @@ def kto_trainer(config: KTOConfig) -> TrainerKind:
     def columns(rows: Sequence[PairRow]) -> Columns:
         return response_columns(rows, config.seed)
 
-    return TrainerKind(ResponseTrainer, TrlKTOConfig, settings, columns, 2)
+    return TrainerKind(ResponseTrainer, TrlKTOConfig, settings, columns, takes_single=True)
 
 
 def pair_columns(rows: Sequence[PairRow]) -> Columns:
@@ -142,8 +142,8 @@ def response_columns(rows: Sequence[PairRow], seed: int) -> Columns:
     The response that a prompt is joined with for the estimate of the divergence is that of the
     row before; the first row takes the last one's.
     """
-    examples = [(row.prompt_ids, row.chosen_ids, True) for row in rows]
-    examples += [(row.prompt_ids, row.rejected_ids, False) for row in rows]
+    examples = [(row.prompt_ids, row.chosen_ids, True) for row in rows if row.chosen_ids]
+    examples += [(row.prompt_ids, row.rejected_ids, False) for row in rows if row.rejected_ids]
     order = np.random.default_rng(seed).permutation(len(examples))
     prompts, responses, labels = zip(*(examples[index] for index in order), strict=True)
     completions = [list(ids) for ids in responses]
@@ -191,12 +191,13 @@ def fit_pairs(
     check_can_train(config, lm)
     check_head(config, lm)
     if isinstance(data, PairSplit):
-        pairs, source = given_pairs(config, lm, data), "pairs"
+        pairs, source = given_pairs(config, lm, data, kind), "pairs"
     else:
         pairs, source = sampled_pairs(config, lm, data, run), "prompts"
     record_start(run, lm, method, pairs.record())
     write_rejected(run, pairs.rejected, source)
-    steps = config.total_steps(kind.rows_per_pair * len(pairs.train))
+    columns = kind.columns(pairs.train)
+    steps = config.total_steps(len(columns["prompt_ids"]))
 
     def make(folder: Path, resumes: bool) -> Any:
         validates = bool(pairs.validation)
@@ -206,13 +207,13 @@ def fit_pairs(
             **kind.settings,
             max_length=None,
         )
-        columns = kind.columns
+        held_out = Dataset.from_dict(kind.columns(pairs.validation)) if validates else None
         return kind.trainer(
             model=lm.model,
             args=one_gpu(arguments),
             processing_class=lm.tokenizer,
-            train_dataset=Dataset.from_dict(columns(pairs.train)),
-            eval_dataset=Dataset.from_dict(columns(pairs.validation)) if validates else None,
+            train_dataset=Dataset.from_dict(columns),
+            eval_dataset=held_out,
             peft_config=lora_config(config, lm.model),
         )
 
@@ -234,10 +235,14 @@ def check_head(config: PreferenceConfig, lm: LanguageModel) -> None:
         )
 
 
-def given_pairs(config: PreferenceConfig, lm: LanguageModel, data: PairSplit) -> Pairs:
+def given_pairs(
+    config: PreferenceConfig, lm: LanguageModel, data: PairSplit, kind: TrainerKind
+) -> Pairs:
     """The rows of given pairs; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
-    builder = pair_builder(lm, chat=config.chat, max_length=max_length)
+    builder = pair_builder(
+        lm, chat=config.chat, max_length=max_length, takes_single=kind.takes_single
+    )
     train, not_train = build_pairs(builder, data.train)
     validation, not_validation = build_pairs(builder, data.validation)
     pairs = Pairs(train, validation, [*data.rejected, *not_train, *not_validation])
