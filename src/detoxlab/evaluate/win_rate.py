@@ -202,13 +202,10 @@ def _totals(
     judge: "LanguageModel", contexts: Sequence[Ids], responses: Sequence[Ids]
 ) -> list[tuple[float, Ids]]:
     """Log-probability of each response in nats, NaN where it does not fit or has no token."""
-    from detoxlab.models import token_log_probs
+    from detoxlab.models import log_probs_that_fit
 
-    fits = [
-        at
-        for at, (context, response) in enumerate(zip(contexts, responses, strict=True))
-        if response and len(context) + len(response) <= judge.context_length
+    found = log_probs_that_fit(judge, contexts, responses)
+    return [
+        (np.nan if one is None or not len(one) else float(one.sum(dtype=np.float64)), ids)
+        for one, ids in zip(found, responses, strict=True)
     ]
-    values = token_log_probs(judge, [contexts[at] for at in fits], [responses[at] for at in fits])
-    totals = dict(zip(fits, (float(one.sum(dtype=np.float64)) for one in values), strict=True))
-    return [(totals.get(at, np.nan), ids) for at, ids in enumerate(responses)]

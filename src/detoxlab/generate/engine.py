@@ -122,7 +122,7 @@ class LocalEngine:
         room = self._room(sampling)
         ids = {prompt.id: self._ids(prompt) for prompt in prompts}
         lengths = {name: len(one) for name, one in ids.items()}
-        self.prompts_sha256 = _sha256({n: self._shortened(one, room) for n, one in ids.items()})
+        self.prompts_sha256 = _sha256({n: self.lm.shortened(one, room) for n, one in ids.items()})
         self.prompts_truncated = sum(length > room for length in lengths.values())
         if self.prompts_truncated:
             warnings.warn(
@@ -154,7 +154,7 @@ class LocalEngine:
 
     def context_ids(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
         """Token ids that the model is given: the prompt's, as many as leave room to answer."""
-        return self._shortened(self._ids(prompt), self._room(sampling))
+        return self.lm.shortened(self._ids(prompt), self._room(sampling))
 
     # --- inside ---
 
@@ -170,14 +170,6 @@ class LocalEngine:
                 remedy="Lower it.",
             )
         return room
-
-    def _shortened(self, ids: tuple[int, ...], room: int) -> tuple[int, ...]:
-        """The last `room` tokens; a BOS at the beginning stays."""
-        if len(ids) <= room:
-            return ids
-        if room > 1 and ids[0] == self.lm.tokenizer.bos_token_id:
-            return (ids[0], *ids[-(room - 1) :])
-        return ids[-room:]
 
     def _ending(self, stop: Sequence[str]) -> Ending:
         check = stop_check(self.lm.tokenizer, stop)

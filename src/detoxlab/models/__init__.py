@@ -5,7 +5,11 @@ imports torch.
 """
 
 from detoxlab.models.language_model import LanguageModel, evaluating
-from detoxlab.models.likelihood import next_token_log_probs, token_log_probs
+from detoxlab.models.likelihood import (
+    log_probs_that_fit,
+    next_token_log_probs,
+    token_log_probs,
+)
 from detoxlab.models.load import load_model
 from detoxlab.models.quantisation import Quantisation
 from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
@@ -18,6 +22,7 @@ __all__ = [
     "Rendering",
     "evaluating",
     "load_model",
+    "log_probs_that_fit",
     "next_token_log_probs",
     "token_log_probs",
 ]

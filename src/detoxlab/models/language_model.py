@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -172,6 +172,14 @@ class LanguageModel:
             prompts_sha256=prompts_sha256,
             **template,
         )
+
+    def shortened(self, ids: Sequence[int], room: int) -> tuple[int, ...]:
+        """The last `room` of the tokens; a BOS at the beginning stays."""
+        if len(ids) <= room:
+            return tuple(ids)
+        if room > 1 and ids[0] == self.tokenizer.bos_token_id:
+            return (ids[0], *ids[-(room - 1) :])
+        return tuple(ids[-room:])
 
     def fingerprint(self) -> dict[str, Any]:
         """What a run records of this model: id, weights' hash or revision, type, template."""

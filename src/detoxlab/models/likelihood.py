@@ -46,8 +46,9 @@ def token_log_probs(
 
     One float32 array (T,) per response, in the order given; an empty response gives an
     empty array. Rows are batched by length, at most `batch_tokens` tokens with padding. A
-    prompt too long for the model's context loses its beginning. With `reweight` they are those
-    of the distribution that it makes of the logits. A token that the model rules out has -inf.
+    prompt too long for the model's context loses its beginning (`LanguageModel.shortened`).
+    With `reweight` they are those of the distribution that it makes of the logits. A token
+    that the model rules out has -inf.
 
     Raises `DataError` when the lists differ in length, a prompt has no token, or a response
     alone fills the context; `ModelError` where logits are NaN or infinite (`check_logits`).
@@ -56,7 +57,7 @@ def token_log_probs(
         raise DataError(f"{len(prompts_ids)} prompts but {len(responses_ids)} responses")
     results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(prompts_ids)
     rows = [
-        _fitted(index, prompt, response, lm.context_length)
+        _fitted(lm, index, prompt, response)
         for index, (prompt, response) in enumerate(zip(prompts_ids, responses_ids, strict=True))
         if len(response)
     ]
@@ -80,10 +81,7 @@ def next_token_log_probs(
     As `token_log_probs` with responses of one token, in one forward pass per prompt.
     """
     log_probs_NC = np.empty((len(prompts_ids), len(tokens)), np.float32)
-    rows = [
-        _fitted(index, prompt, tokens[:1], lm.context_length)
-        for index, prompt in enumerate(prompts_ids)
-    ]
+    rows = [_fitted(lm, index, prompt, tokens[:1]) for index, prompt in enumerate(prompts_ids)]
     last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
     with evaluating(lm):
         for batch in _batches(rows, batch_tokens):
@@ -97,16 +95,41 @@ def next_token_log_probs(
     return log_probs_NC
 
 
-def _fitted(index: int, prompt: Ids, response: Ids, context: int) -> Row:
+def log_probs_that_fit(
+    lm: LanguageModel,
+    prompts_ids: Sequence[Ids],
+    responses_ids: Sequence[Ids],
+    *,
+    reweight: Reweight | None = None,
+) -> list[NDArray[np.float32] | None]:
+    """As `token_log_probs`, but no prompt is cut: None where it does not fit beside its response.
+
+    What is said of a response then always holds under the very prompt that was given.
+    """
+    fits = [
+        at
+        for at, (prompt, response) in enumerate(zip(prompts_ids, responses_ids, strict=True))
+        if len(prompt) + len(response) <= lm.context_length
+    ]
+    values = token_log_probs(
+        lm, [prompts_ids[at] for at in fits], [responses_ids[at] for at in fits], reweight=reweight
+    )
+    known = dict(zip(fits, values, strict=True))
+    return [known.get(at) for at in range(len(responses_ids))]
+
+
+def _fitted(lm: LanguageModel, index: int, prompt: Ids, response: Ids) -> Row:
     if not len(prompt):
         raise DataError(
             f"prompt {index} has no token", remedy="Take ids from LanguageModel.prompt_ids."
         )
-    if len(response) >= context:
+    room = lm.context_length - len(response)
+    if room < 1:
         raise DataError(
-            f"response {index} has {len(response)} tokens; the model's context is {context}"
+            f"response {index} has {len(response)} tokens; the model's context is "
+            f"{lm.context_length}"
         )
-    return Row(index, tuple(prompt)[-(context - len(response)) :], tuple(response))
+    return Row(index, lm.shortened(prompt, room), tuple(response))
 
 
 def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:

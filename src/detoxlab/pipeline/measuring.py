@@ -23,6 +23,8 @@ from detoxlab.runs import Run, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from detoxlab.generate import Engine
     from detoxlab.models import LanguageModel
 
@@ -60,7 +62,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
         )
         generate_into(run, engine, prompts, settings.resolved_sampling())
         score_run(run, prompts, scorers, encoder=settings.encoder)
-        _likelihood(run, settings, lm, protocol)
+        _likelihood(run, settings, engine, protocol)
         run.write_measurements(
             measure(
                 run.responses(),
@@ -197,12 +199,14 @@ def _similarity(
     _fill(run, f"similarity:{encoder.id}", "similarity to the prompt", generations, compute, 1)
 
 
-def _likelihood(
-    run: Run, settings: MeasureSettings, lm: "LanguageModel | None", protocol: Protocol
-) -> None:
-    """Log-likelihood of every response under the untouched base model, or the reference."""
-    from detoxlab.models import token_log_probs
+def _likelihood(run: Run, settings: MeasureSettings, engine: "Engine", protocol: Protocol) -> None:
+    """Log-likelihood of every response under the untouched base model, or the reference.
 
+    It is unknown where prompt and response do not fit into the reference's context.
+    """
+    from detoxlab.models import log_probs_that_fit
+
+    lm: LanguageModel | None = getattr(engine, "lm", None)
     judged_by: LanguageModel
     untouched: AbstractContextManager[Any]
     if settings.reference is not None:
@@ -214,7 +218,7 @@ def _likelihood(
     else:
         return
     scorer_id = f"likelihood:{name}"
-    texts = {row.id: row.text for row in run.read("prompts.jsonl", Prompt)}
+    given = _given_ids(run, settings, engine, judged_by, protocol)
 
     def ids(row: Generation) -> list[int]:
         if own_ids and row.token_ids:
@@ -222,22 +226,62 @@ def _likelihood(
         return judged_by.piece_ids(row.text)
 
     def compute(batch: Sequence[Generation]) -> list[Score]:
-        asked = [judged_by.prompt_ids(texts[row.prompt_id], protocol.chat) for row in batch]
         answers = [ids(row) for row in batch]
-        log_probs = token_log_probs(judged_by, asked, answers)
+        found = log_probs_that_fit(judged_by, [given[row.prompt_id] for row in batch], answers)
         return [
-            _number(row, scorer_id, attribute, value)
-            for row, logp in zip(batch, log_probs, strict=True)
-            for attribute, value in (
-                ("nll", -float(np.sum(logp, dtype=np.float64))),
-                ("nll_tokens", float(len(logp))),
-            )
+            score
+            for row, log_probs in zip(batch, found, strict=True)
+            for score in _likelihood_scores(row, scorer_id, log_probs, judged_by)
         ]
 
     with untouched:
         generations = run.read_all("generations", Generation)
         _fill(run, scorer_id, "fluency under the base model", generations, compute, 2)
     run.update(base_likelihood_id=scorer_id)
+
+
+def _given_ids(
+    run: Run,
+    settings: MeasureSettings,
+    engine: "Engine",
+    judged_by: "LanguageModel",
+    protocol: Protocol,
+) -> dict[str, tuple[int, ...]]:
+    """By prompt what stands before its responses: to the very token what the model was given.
+
+    A reference that writes a prompt in other tokens is given all of it.
+    """
+    from detoxlab.generate import LocalEngine
+
+    def ids(prompt: Prompt) -> tuple[int, ...]:
+        whole = judged_by.prompt_ids(prompt.text, protocol.chat)
+        if isinstance(engine, LocalEngine) and (
+            engine.lm is judged_by or engine.lm.prompt_ids(prompt.text, protocol.chat) == whole
+        ):
+            return engine.context_ids(prompt, settings.resolved_sampling())
+        return tuple(whole)
+
+    return {prompt.id: ids(prompt) for prompt in run.read("prompts.jsonl", Prompt)}
+
+
+def _likelihood_scores(
+    row: Generation,
+    scorer_id: str,
+    log_probs: "NDArray[np.float32] | None",
+    judged_by: "LanguageModel",
+) -> list[Score]:
+    """Nats and tokens of one response, both unknown where one is."""
+    if log_probs is None:
+        context = judged_by.context_length
+        reason = f"not computable: prompt and response are longer than {context} tokens"
+        return [
+            Score(row.prompt_id, row.sample, scorer_id, name, error=reason)
+            for name in ("nll", "nll_tokens")
+        ]
+    return [
+        _number(row, scorer_id, "nll", -float(np.sum(log_probs, dtype=np.float64))),
+        _number(row, scorer_id, "nll_tokens", float(len(log_probs))),
+    ]
 
 
 def _fill(
@@ -260,6 +304,9 @@ def _fill(
 
 
 def _number(row: Generation, scorer_id: str, attribute: str, value: float) -> Score:
+    if row.error is not None:
+        reason = f"no response: {row.error}"
+        return Score(row.prompt_id, row.sample, scorer_id, attribute, error=reason)
     if np.isfinite(value):
         rounded = round(float(value), 6)
         return Score(row.prompt_id, row.sample, scorer_id, attribute, rounded)
