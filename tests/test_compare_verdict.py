@@ -117,10 +117,12 @@ def test_an_interval_that_excludes_zero_does_not_end_at_zero() -> None:
 
 def test_what_old_versions_wrote_can_still_be_read() -> None:
     written = to_json(held(run("a", BASE_PK), run("b", LOWER_PK)))
-    for name in ("remarks", "attribute", "threshold"):
+    for name in ("remarks", "attribute", "threshold", "sensitivity"):
         del written[name]
+    for row in written["differences"]:
+        del row["threshold"]
     again = from_json(Comparison, written)
-    assert (again.remarks, again.attribute) == ((), None)
+    assert (again.remarks, again.attribute, again.sensitivity) == ((), None, ())
     assert {row.attribute for row in again.overall} <= {"toxicity", None}
 
 

@@ -1,9 +1,11 @@
 """An exported model is the trained model, loads without detoxlab and says what it is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from report_study import measured_run
 from safetensors import safe_open
 from test_sft import trained
 from tiny import save_tiny, tiny_tokenizer
@@ -12,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.models import load_model
+from detoxlab.pipeline import export_model
 from detoxlab.records import Comparison, Guard, Measurement
 from detoxlab.runs import Run
 
@@ -114,6 +117,19 @@ def test_the_card_holds_table_verdict_and_limits(run: Run, tmp_path: Path) -> No
     assert "| empty | 0.1 | +.02 | worse |" in card
     assert "| lora_r | 4 |" in card
     assert "## Limits" in card
+
+
+@pytest.mark.parametrize(("limits", "verdict"), [({}, "improved"), ({"prompts": 41}, "not shown")])
+def test_the_card_of_a_recipes_model_holds_its_verdict_to_the_recipes_limits(
+    run: Run, tmp_path: Path, limits: dict[str, int], verdict: str
+) -> None:
+    Run.start(tmp_path / "lab", kind="experiment", config={"limits": limits}).finish()
+    for name, level in (("base", 0.4), ("ft", 0.1)):
+        measured_run(tmp_path / "lab" / name, level=level, missing=0.0)
+    shutil.copytree(run.path, tmp_path / "lab" / "trained" / "ft")
+    made = tmp_path / "lab" / "trained" / "ft"
+    out = export_model(made, tmp_path / "out", merged=False, base=str(run.path.parent / "base"))
+    assert f"Verdict: **{verdict}**" in (out / "README.md").read_text()
 
 
 def test_an_unmeasured_model_says_so(run: Run, tmp_path: Path) -> None:

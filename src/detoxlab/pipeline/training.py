@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab import processes
+from detoxlab.compare import Limits
 from detoxlab.config_changes import shortened
 from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
@@ -25,6 +26,7 @@ from detoxlab.recipe import TrainSettings
 from detoxlab.records import to_json
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
+from detoxlab.settings import parse
 
 
 def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = False) -> Run:
@@ -95,14 +97,15 @@ def export_model(
     """The model of the train run at `path` as a folder, with a card that holds what was measured.
 
     `measured` are run folders, the baseline first. A train run that lies in a recipe's folder
-    brings that recipe's measured runs, when none are named. For the other
-    options see `export_merged`.
+    brings that recipe's measured runs, when none are named, and they are held to the recipe's
+    limits. For the other options see `export_merged`.
     """
     run = Run.open(path)
     if run.info["kind"] != "train":
         raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
     runs = [Run.open(one) for one in measured] or _measured_beside(run)
-    comparisons = compare_variants(runs[0], runs[1:]) if runs else ()
+    limits = None if measured else _limits_beside(run)
+    comparisons = compare_variants(runs[0], runs[1:], limits=limits) if runs else ()
     facts: dict[str, Any] = {
         "base": base,
         "measured": {one.name: one.measurements() for one in runs},
@@ -120,9 +123,21 @@ def export_model(
     return export_adapter(run, output, **facts)
 
 
+def _experiment_of(run: Run) -> Path:
+    return run.path.resolve().parent.parent
+
+
+def _limits_beside(run: Run) -> Limits | None:
+    """The limits of the recipe that made this run, so that its card gives the report's verdict."""
+    experiment = _experiment_of(run)
+    if not (experiment / "run.json").is_file():
+        return None
+    return parse(Limits, Run.open(experiment).config.get("limits") or {}, place=str(experiment))
+
+
 def _measured_beside(run: Run) -> list[Run]:
     """The baseline and this variant's measured run, where a recipe has put them."""
-    experiment = run.path.resolve().parent.parent
+    experiment = _experiment_of(run)
     folders = [experiment / "base", experiment / run.name]
     found = all((folder / "measurements.json").is_file() for folder in folders)
     return [Run.open(folder) for folder in folders] if found else []
