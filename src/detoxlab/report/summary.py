@@ -43,8 +43,6 @@ class Summary:
     columns: int
     reasons: tuple[str, ...]
     remarks: tuple[str, ...]
-    worse_guards: tuple[str, ...]
-    unknown_guards: tuple[str, ...]
 
 
 def summarise(comparison: Comparison) -> Summary:
@@ -64,13 +62,7 @@ def summarise(comparison: Comparison) -> Summary:
         columns=len({row.subset for row in rows}) or 1,
         reasons=comparison.reasons,
         remarks=comparison.remarks,
-        worse_guards=_guards(comparison, "worse"),
-        unknown_guards=_guards(comparison, "unknown"),
     )
-
-
-def _guards(comparison: Comparison, status: str) -> tuple[str, ...]:
-    return tuple(words.label(g.name) for g in comparison.guards if g.status == status)
 
 
 def _reading(comparison: Comparison, row: Difference) -> Reading:
