@@ -116,7 +116,10 @@ def test_a_list_of_responses_is_the_samples_of_its_prompt(
         ('{"prompt": "A", "said": ["x", "y"], "tox": [0.5]}', r":1: column 'tox' holds 1 items fo"),
         ('{"prompt": "A", "said": ["x", "y"], "tox": 0.5}', r":1: column 'tox' holds no list for"),
         ('{"prompt": "A", "said": [], "tox": []}', "every list of responses is empty"),
-        ('{"prompt": "A", "said": ["x", null], "tox": [0, 0]}', "response 2: column 'said' is mis"),
+        (
+            '{"prompt": "A", "said": ["x", null], "tox": [0, 0]}',
+            "response 2: column 'said' is null",
+        ),
     ],
 )
 def test_lists_must_fit(tmp_path: Path, row: str, says: str) -> None:
@@ -217,7 +220,9 @@ def test_the_error_names_the_option(tmp_path: Path, cell: str, says: str) -> Non
 def test_a_null_response_is_not_an_empty_one(tmp_path: Path) -> None:
     path = tmp_path / "responses.jsonl"
     path.write_text('{"prompt": "A", "response": ""}\n{"prompt": "B", "response": null}\n')
-    with pytest.raises(DataError, match=r"jsonl:2: column 'response' is missing"):
+    with pytest.raises(
+        DataError, match=r"jsonl:2: column 'response' is null\. Fill it .*remove the row\.$"
+    ):
         load_responses_file(path, **COLUMNS)
 
 

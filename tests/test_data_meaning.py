@@ -303,3 +303,49 @@ def test_a_label_of_any_type_is_filtered_by_one_word(
     pyarrow.parquet.write_table(table, path)
     kept = load_prompts(str(path), where=conditions(["label=1"]))
     assert [prompt.text for prompt in kept] == ["a"]
+
+
+# --- a cell without a value ---
+
+NULL: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a null text": ({"text": None}, "text", r":2: column 'text' is null\. Fill it or remove"),
+    "no such column here": ({"txt": "a"}, "text", r"'text' is missing\. Did you mean 'txt'"),
+    "a null object": ({"prompt": None}, "prompt.text", r":2: column 'prompt' is null\. Fill"),
+    "a null field": ({"prompt": {"text": None}}, "prompt.text", r"'prompt\.text' is null\. Fill"),
+    "no such field": (
+        {"prompt": {"txt": "a"}},
+        "prompt.text",
+        r"'prompt\.text' is missing\. Did you mean 'prompt\.txt'",
+    ),
+    "no object": (
+        {"prompt": "a"},
+        "prompt.text",
+        r"'prompt\.text' is missing\. Did you mean 'prompt'",
+    ),
+}
+
+
+# Every row of a table has every column: there only nulls can be told.
+TOLD = [(".jsonl", case) for case in NULL] + [(".parquet", c) for c in NULL if "null" in c]
+
+
+@pytest.mark.parametrize(("suffix", "case"), TOLD)
+def test_a_null_cell_is_told_from_a_missing_column(tmp_path: Path, case: str, suffix: str) -> None:
+    row, column, says = NULL[case]
+    outer, _, inner = column.partition(".")
+    good: dict[str, Any] = {outer: {inner: "Hello"} if inner else "Hello"}
+    path = tmp_path / f"p{suffix}"
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([good, row]), path)
+        says = says.replace(":2", ", row 2")
+    else:
+        path.write_text(json.dumps(good) + "\n" + json.dumps(row))
+    with pytest.raises(DataError, match=says):
+        load_prompts(str(path), columns={"text": column})
+
+
+def test_a_field_that_no_row_has_is_sought_among_the_fields(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": {"text": "Hello"}, "id": 1}')
+    with pytest.raises(DataError, match=r"no column 'prompt\.txt'\. Did you mean 'prompt\.text'\?"):
+        load_prompts(str(path), columns={"text": "prompt.txt"})

@@ -4,10 +4,8 @@ A row is what one record of the file says, its place is `file:line` (`file, row 
 Parquet). Missing cells are None. Nothing here ever puts the text of a cell in an error.
 """
 
-import csv
 import datetime
 import difflib
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detoxlab.data.files import SUFFIXES, folder_instead, lines_of, read_bytes, read_text, suffix_of
+from detoxlab.data.separated import quoted_rows, tabbed_rows
 from detoxlab.errors import DataError
 
-MAX_CELL = 16 * 1024 * 1024
 MAX_NAME = 40
 MAX_NAMES = 30
 
@@ -65,10 +63,10 @@ def value_of(row: Row, column: str) -> Any:
 
 
 def text_of(row: Row, column: str, *, may_be_empty: bool = False) -> str:
-    """The text in a column; `DataError` where it is missing, no text, empty or not Unicode."""
+    """The text in a column; `DataError` where it is null, no text, empty or not Unicode."""
     value = value_of(row, column)
     if value is None:
-        raise DataError(f"{row.place}: column {column!r} is missing", remedy=_known(row, column))
+        raise _no_value(row, column, may_be_empty)
     if not isinstance(value, str):
         raise DataError(
             f"{row.place}: column {column!r} holds {_kind(value)}, not text",
@@ -111,10 +109,26 @@ def check_columns(rows: Sequence[Row], columns: Iterable[str]) -> None:
     """Nothing when each column stands in some row; `DataError` naming the known ones otherwise."""
     for column in columns:
         if not any(column in row.values or value_of(row, column) is not None for row in rows):
-            known = sorted({name for row in rows for name in row.values})
             raise DataError(
-                f"{file_of(rows)}: no column {column!r}", remedy=known_columns(column, known)
+                f"{file_of(rows)}: no column {column!r}",
+                remedy=known_columns(column, names_of(rows, column)),
             )
+
+
+def names_of(rows: Iterable[Row], column: str = "") -> list[str]:
+    """The names of all columns, sorted; where `column` looks into an object, its fields as well.
+
+    >>> names_of([Row("f:1", {"prompt": {"text": "Hello"}, "id": 1})], "prompt.txt")
+    ['id', 'prompt', 'prompt.text']
+    """
+    names: set[str] = set()
+    outer = column.partition(".")[0] if "." in column else None
+    for row in rows:
+        names |= row.values.keys()
+        inside = row.values.get(outer) if outer else None
+        if isinstance(inside, Mapping):
+            names |= {f"{outer}.{name}" for name in inside}
+    return sorted(names)
 
 
 def known_columns(column: str, known: Sequence[str]) -> str:
@@ -207,84 +221,8 @@ def read_separated(path: Path, separator: str, header: Sequence[str] | None = No
 
     Raises as `read_rows` does.
     """
-    csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=separator, strict=True)
-    rows: list[Row] = []
-    try:
-        names = header or _header(path, next(cells for cells in reader if cells), separator)
-        start = reader.line_num + 1
-        for cells in reader:
-            if cells:
-                rows.append(_separated_row(f"{path}:{start}", names, cells))
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            f"{path}:{reader.line_num}: not valid CSV ({error})",
-            remedy='Quote cells that hold separators, and double each " inside them.',
-        ) from None
-    return rows
-
-
-def _read_tabbed(path: Path) -> list[Row]:
-    """The rows of a TSV file, of which there are two kinds: with quoting, as in CSV, and without.
-
-    Where every line has as many cells as the header no cell spans lines: then a quote means
-    something only in a cell that is quoted whole, and a lone one is text.
-    """
-    lines = [(n, line.split("\t")) for n, line in enumerate(lines_of(read_text(path)), 1) if line]
-    names = _header(path, [_unquoted(cell) for cell in lines[0][1]], "\t")
-    if any(len(cells) != len(names) for _, cells in lines):
-        rows = read_separated(path, "\t")
-        _check_nothing_swallowed(rows, len(names))
-        return rows
-    return [
-        Row(f"{path}:{number}", dict(zip(names, map(_unquoted, cells), strict=True)))
-        for number, cells in lines[1:]
-    ]
-
-
-def _unquoted(cell: str) -> str:
-    """What a cell that is quoted whole holds; any other cell as it is.
-
-    >>> _unquoted('"A ""big"" hat"'), _unquoted('"Well')
-    ('A "big" hat', '"Well')
-    """
-    inside = cell[1:-1]
-    is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
-    return inside.replace('""', '"') if is_quoted and '"' not in inside.replace('""', "") else cell
-
-
-def _check_nothing_swallowed(rows: Sequence[Row], columns: int) -> None:
-    """Raise where a cell holds a whole line of the file: its quote was never meant to open it."""
-    for row in rows:
-        for name, cell in row.values.items():
-            if any(line.count("\t") == columns - 1 for line in lines_of(cell)[1:] if columns > 1):
-                raise DataError(
-                    f"{row.place}: a quote in column {name!r} takes in whole rows after it",
-                    remedy='Quote the cell and double each " inside it, or take the quote out.',
-                )
-
-
-def _header(path: Path, header: list[str], separator: str) -> list[str]:
-    names = [name.strip() for name in header]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}:1: the header names column {twice[0]!r} twice")
-    if len(names) == 1 and separator == "," and any(sign in names[0] for sign in ";\t"):
-        raise DataError(
-            f"{path}:1: the header has one column only",
-            remedy="The cells seem to be separated by ; or tabs: use commas, or call it .tsv.",
-        )
-    return names
-
-
-def _separated_row(place: str, header: Sequence[str], cells: list[str]) -> Row:
-    if len(cells) != len(header):
-        raise DataError(
-            f"{place}: has {len(cells)} cells, the header has {len(header)}",
-            remedy="Quote cells that hold separators or line breaks.",
-        )
-    return Row(place, dict(zip(header, cells, strict=True)))
+    read = quoted_rows if separator == "," or header else tabbed_rows
+    return [Row(*one) for one in read(path, read_text(path), separator, header)]
 
 
 def _read_parquet(path: Path) -> list[Row]:
@@ -328,8 +266,26 @@ def _read_lines(path: Path) -> list[Row]:
     return [Row(f"{path}:{number}", {"text": line}) for number, line in lines if line.strip()]
 
 
-def _known(row: Row, column: str) -> str:
-    return known_columns(column, sorted(row.values))
+def _no_value(row: Row, column: str, may_be_empty: bool) -> DataError:
+    """The error for a cell without a value: it is null, or this row alone has no such column."""
+    names = column.split(".")
+    paths = [".".join(names[: count + 1]) for count in range(len(names))]
+    null = next((path for path in paths if _is_null(row, path)), None)
+    if null is None:
+        remedy = known_columns(column, names_of([row], column))
+        return DataError(f"{row.place}: column {column!r} is missing", remedy=remedy)
+    empty = ' ("" where nothing was said)' if may_be_empty else ""
+    return DataError(
+        f"{row.place}: column {null!r} is null", remedy=f"Fill it{empty} or remove the row."
+    )
+
+
+def _is_null(row: Row, path: str) -> bool:
+    """Whether the cell is there and holds null."""
+    outer, _, name = path.rpartition(".")
+    holder = value_of(row, outer) if outer else row.values
+    is_there = path in row.values or (isinstance(holder, Mapping) and name in holder)
+    return is_there and value_of(row, path) is None
 
 
 def _inside(column: str, value: Any) -> str:
@@ -351,7 +307,7 @@ READERS: dict[str, Callable[[Path], list[Row]]] = {
     ".ndjson": _read_json_lines,
     ".json": _read_json,
     ".csv": lambda path: read_separated(path, ","),
-    ".tsv": _read_tabbed,
+    ".tsv": lambda path: read_separated(path, "\t"),
     ".parquet": _read_parquet,
     ".txt": _read_lines,
 }

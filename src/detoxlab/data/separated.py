@@ -1,0 +1,104 @@
+"""Rows of CSV and TSV texts, each with its place: where a cell ends, and what a quote means."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from detoxlab.data.files import lines_of
+from detoxlab.errors import DataError
+
+MAX_CELL = 16 * 1024 * 1024
+
+Placed = tuple[str, Mapping[str, str]]
+"""The place of a row, `file:line`, and its cells by column."""
+
+
+def quoted_rows(
+    path: Path, text: str, separator: str, header: Sequence[str] | None = None
+) -> list[Placed]:
+    """The rows of a text whose cells may be quoted, and then span lines.
+
+    `header` names the columns of a text that does not. Raises `DataError` with the line.
+    """
+    csv.field_size_limit(MAX_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows: list[Placed] = []
+    try:
+        names = header or _header(path, next(cells for cells in reader if cells), separator)
+        start = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                rows.append((f"{path}:{start}", _named(f"{path}:{start}", names, cells)))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: not valid CSV ({error})",
+            remedy='Quote cells that hold separators, and double each " inside them.',
+        ) from None
+    return rows
+
+
+def tabbed_rows(
+    path: Path, text: str, separator: str = "\t", header: Sequence[str] | None = None
+) -> list[Placed]:
+    """The rows of a TSV text, of which there are two kinds: with quoting, as in CSV, and without.
+
+    Where every line has as many cells as the header no cell spans lines: then a quote means
+    something only in a cell that is quoted whole, and a lone one is text.
+    """
+    lines = [(n, line.split(separator)) for n, line in enumerate(lines_of(text), 1) if line]
+    names = header or _header(path, [_unquoted(cell) for cell in lines.pop(0)[1]], separator)
+    if any(len(cells) != len(names) for _, cells in lines):
+        rows = quoted_rows(path, text, separator, header)
+        _check_nothing_swallowed(rows, separator, len(names))
+        return rows
+    return [
+        (f"{path}:{number}", dict(zip(names, map(_unquoted, cells), strict=True)))
+        for number, cells in lines
+    ]
+
+
+def _unquoted(cell: str) -> str:
+    """What a cell that is quoted whole holds; any other cell as it is.
+
+    >>> _unquoted('"A ""big"" hat"'), _unquoted('"Well')
+    ('A "big" hat', '"Well')
+    """
+    inside = cell[1:-1]
+    is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return inside.replace('""', '"') if is_quoted and '"' not in inside.replace('""', "") else cell
+
+
+def _check_nothing_swallowed(rows: Iterable[Placed], separator: str, columns: int) -> None:
+    """Raise where a cell holds a whole line of the file: its quote was never meant to open it."""
+    for place, values in rows:
+        for name, cell in values.items():
+            further = lines_of(cell)[1:] if columns > 1 else []
+            if any(line.count(separator) == columns - 1 for line in further):
+                raise DataError(
+                    f"{place}: a quote in column {name!r} takes in whole rows after it",
+                    remedy='Quote the cell and double each " inside it, or take the quote out.',
+                )
+
+
+def _header(path: Path, header: list[str], separator: str) -> list[str]:
+    names = [name.strip() for name in header]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}:1: the header names column {twice[0]!r} twice")
+    if len(names) == 1 and separator == "," and any(sign in names[0] for sign in ";\t"):
+        raise DataError(
+            f"{path}:1: the header has one column only",
+            remedy="The cells seem to be separated by ; or tabs: use commas, or call it .tsv.",
+        )
+    return names
+
+
+def _named(place: str, header: Sequence[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise DataError(
+            f"{place}: has {len(cells)} cells, the header has {len(header)}",
+            remedy="Quote cells that hold separators or line breaks.",
+        )
+    return dict(zip(header, cells, strict=True))
