@@ -123,6 +123,7 @@ class Exchange:
 class OnlineTrainer(AdapterTrainer):
     """A trainer of TRL that draws its responses from an `Exchange`, mixed in before it."""
 
+    compares = True
     exchange: Exchange
     _metrics: dict[str, dict[str, list[float]]]
 
@@ -280,7 +281,6 @@ def _arguments(
         "temperature": 1.0,
         "beta": config.kl_coefficient,
         "epsilon": config.clip_range,
-        "disable_dropout": True,
         "shuffle_dataset": False,
         "use_transformers_continuous_batching": False,
     }

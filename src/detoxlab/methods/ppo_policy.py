@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from peft import get_peft_model
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from detoxlab.errors import TrainingError
 from detoxlab.methods.ppo import PPOConfig
 from detoxlab.methods.training.adapters import lora_config
+from detoxlab.methods.training.quiet import forget_activations
 from detoxlab.models import LanguageModel
 from detoxlab.models.finite import check_finite
 from detoxlab.models.likelihood import left_padded
@@ -64,7 +64,8 @@ class Policy:
         torch.manual_seed(config.seed)
         model = get_peft_model(lm.model, lora_config(config, lm.model)).eval()
         if config.gradient_checkpointing:
-            _checkpoint_gradients(model)
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            forget_activations(model)
         self.lm = replace(lm, model=model)
         self.value_head = _value_head(lm)
         self._half = _autocasts(lm, config)
@@ -136,14 +137,6 @@ def _value_head(lm: LanguageModel) -> nn.Linear:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     return head
-
-
-def _checkpoint_gradients(model: Any) -> None:
-    """Layers forget their activations only in training mode: theirs alone, not their parts'."""
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    for layer in model.modules():
-        if isinstance(layer, GradientCheckpointingLayer):
-            layer.training = True
 
 
 @contextlib.contextmanager

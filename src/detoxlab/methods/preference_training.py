@@ -68,6 +68,8 @@ class _OwnTokens(AdapterTrainer):
     In several processes that of transformers weighs a last, smaller batch like all others.
     """
 
+    compares = True
+
     def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
         return dataset
 
@@ -189,7 +191,6 @@ def fit_pairs(
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
-    check_head(config, lm)
     if isinstance(data, PairSplit):
         pairs, source = given_pairs(config, lm, data, kind), "pairs"
     else:
@@ -206,6 +207,7 @@ def fit_pairs(
             **validating(config, validates=validates, resumes=resumes),
             **kind.settings,
             max_length=None,
+            disable_dropout=False,  # it misses dropout outside of nn.Dropout: `compares` does it
         )
         held_out = Dataset.from_dict(kind.columns(pairs.validation)) if validates else None
         return kind.trainer(
@@ -220,19 +222,6 @@ def fit_pairs(
     stops = out_of_patience(config.patience)
     training = Training(config, lm, steps, make, stops=stops, log_callback=PreferenceLog)
     return train_adapter(training, run)
-
-
-def check_head(config: PreferenceConfig, lm: LanguageModel) -> None:
-    """Raises `TrainingError` when the head gets an adapter: TRL's trainers would not see it."""
-    head = lm.model.get_output_embeddings()
-    name = next(name for name, module in lm.model.named_modules() if module is head)
-    named = () if config.target_modules == "all-linear" else config.target_modules
-    if name.rpartition(".")[2] in named:
-        raise TrainingError(
-            f"target_modules: {name} cannot have an adapter, the log-probabilities of DPO and KTO "
-            "are computed from its own weights",
-            remedy="Leave it out, or take all-linear, which does.",
-        )
 
 
 def given_pairs(

@@ -171,6 +171,7 @@ def _read_adapter(lm: LanguageModel, adapter: Adapter) -> Any:
         with warnings.catch_warnings():  # PEFT's use of transformers, not ours to change
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # from a quantised base
+            warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")  # experts
             return PeftModel.from_pretrained(lm.model, adapter.folder)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(

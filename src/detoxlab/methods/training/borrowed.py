@@ -5,12 +5,14 @@ import random
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from detoxlab.methods.training.quiet import keep_activations
 from detoxlab.models import LanguageModel
 
 
@@ -22,18 +24,16 @@ def borrowed_model(lm: LanguageModel) -> Iterator[None]:
     needs_grad = {name: p.requires_grad for name, p in model.named_parameters()}
     configs = [c for c in (model.config, model.generation_config) if c is not None]
     saved = [deepcopy(vars(config)) for config in configs]
-    dropouts = {m: m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
     try:
         yield
     finally:
         _remove_adapters(model)
+        keep_activations(model)
         for name in set(vars(model)) - attributes:
             delattr(model, name)
         for config, before in zip(configs, saved, strict=True):
             vars(config).clear()
             vars(config).update(before)
-        for dropout, share in dropouts.items():
-            dropout.p = share
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(needs_grad[name])
             parameter.grad = None
@@ -42,12 +42,18 @@ def borrowed_model(lm: LanguageModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def _remove_adapters(model: torch.nn.Module) -> None:
-    """Put the original layers back where LoRA layers wrap them."""
-    wrapped = [(n, m) for n, m in model.named_modules() if isinstance(m, BaseTunerLayer)]
+def _remove_adapters(model: Any) -> None:
+    """Put the original layers back where LoRA layers wrap them.
+
+    Wrappers of parameters wrap one another; the outermost comes first and stands in the model.
+    """
+    modules: list[tuple[str, Any]] = list(model.named_modules())
+    wrapped = [(name, module) for name, module in modules if isinstance(module, BaseTunerLayer)]
     for name, layer in wrapped:
         parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, layer.get_base_layer())
+        holder = model.get_submodule(parent)
+        if layer in holder.children():
+            setattr(holder, child, layer.get_base_layer())
 
 
 @contextlib.contextmanager
@@ -67,13 +73,16 @@ def own_randomness(device: torch.device) -> Iterator[None]:
 def quiet_libraries() -> Iterator[None]:
     """Only errors of transformers reach the terminal: what matters goes into the run.
 
-    Its notices of deprecation are about how TRL calls it, which is not ours to change.
+    Its notices of deprecation are about how TRL calls it, which is not ours to change; PEFT's of
+    unmatched patterns overlook that they match parameters.
     """
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
+            warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")  # refused
             yield
     finally:
         transformers.logging.set_verbosity(level)

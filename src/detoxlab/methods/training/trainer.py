@@ -23,6 +23,7 @@ from detoxlab.methods.training.checkpoints import keep_only
 from detoxlab.methods.training.config import TrainingConfig
 from detoxlab.methods.training.finite import driven_too_far
 from detoxlab.methods.training.log import TrainLog, best_step
+from detoxlab.methods.training.quiet import train_without_noise
 from detoxlab.models import LanguageModel
 from detoxlab.progress import say
 
@@ -33,9 +34,11 @@ class AdapterTrainer:
     On a quantised model TRL trains the adapter in bfloat16, which swallows small updates and is
     not what PEFT computes with once the adapter is loaded again: here it is always float32.
 
-    `best` tells from the log history which step's checkpoint to keep besides the newest.
+    `best` tells from the log history which step's checkpoint to keep besides the newest. Where
+    `compares`, policies are compared token by token: the model learns without dropout.
     """
 
+    compares = False
     args: Any
     model: Any
     state: Any
@@ -48,6 +51,8 @@ class AdapterTrainer:
         for weight in self.model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()
+        if self.compares:
+            train_without_noise(self.model)
 
     def _send_telemetry(self) -> None:
         pass

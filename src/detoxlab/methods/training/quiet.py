@@ -1,0 +1,59 @@
+"""A model that learns without the noise of training mode, whatever its architecture.
+
+Methods that compare the policy with a reference, or with the policy that drew a response, need
+the model that is measured: no dropout, in modules or held as a number, no layer drop, no router
+jitter. All of these ask `module.training`, so every module is in evaluation mode; only the
+outermost says that it trains, as the trainers' bookkeeping asks it. Imports transformers.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+
+def train_without_noise(model: nn.Module) -> None:
+    """From now on `model.train()` leaves all its parts in evaluation mode."""
+
+    def train(mode: bool = True) -> nn.Module:
+        nn.Module.train(model, False)
+        model.training = mode
+        return model
+
+    model.train = train  # type: ignore[method-assign]
+    forget_activations(model)
+
+
+def forget_activations(model: nn.Module) -> None:
+    """Let gradient checkpointing work in evaluation mode as well.
+
+    Layers do it themselves in training mode alone, in which some have dropout of their own.
+    """
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.forward = _Checkpointed(layer)
+
+
+def keep_activations(model: nn.Module) -> None:
+    """Undo `forget_activations`."""
+    for layer in model.modules():
+        if isinstance(vars(layer).get("forward"), _Checkpointed):
+            del layer.forward
+
+
+# --- inside ---
+
+
+class _Checkpointed:
+    """A layer's forward pass, made anew for the gradient where checkpointing is on."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        layer, compute = self.layer, type(self.layer).forward
+        if layer.gradient_checkpointing and torch.is_grad_enabled():
+            return layer._gradient_checkpointing_func(partial(compute, layer, **named), *inputs)
+        return compute(layer, *inputs, **named)
