@@ -237,6 +237,7 @@ TYPES: dict[str, Column] = {
         [datetime.datetime(2024, 5, 1, 12), None],
         ["2024-05-01T12:00:00", None],
     ),
+    "duration": (pyarrow.duration("ms"), [datetime.timedelta(seconds=1.5), None], [1.5, None]),
     "list": (pyarrow.list_(pyarrow.string()), [["x", None], None], [["x", None], None]),
     "list of decimals": (
         pyarrow.list_(pyarrow.decimal128(3, 1)),

@@ -243,7 +243,8 @@ def _read_parquet(path: Path) -> list[Row]:
 def cell_of(value: Any) -> Any:
     """A typed cell, as Parquet and the hub have them, as JSON would hold it.
 
-    Decimals are numbers, dates and times texts in ISO 8601, bytes the text they encode.
+    Decimals are numbers, durations seconds, dates and times texts in ISO 8601, bytes the text
+    they encode.
 
     >>> cell_of([Decimal("0.50"), datetime.date(2024, 5, 1), b"you fool"])
     [0.5, '2024-05-01', 'you fool']
@@ -256,6 +257,8 @@ def cell_of(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     return value

@@ -225,7 +225,8 @@ class HttpEngine:
         host = httpx.URL(self.base_url).host
         return EngineError(
             f"{host}, model {self.model!r}, prompt {prompt.id!r}: {problem}",
-            remedy="Check the server, the model's name and the key, then go on with --resume.",
+            remedy="Check the server, the model's name, the settings and the key, then go on with "
+            "--resume.",
         )
 
 
