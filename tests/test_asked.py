@@ -16,7 +16,7 @@ from test_templates import DATED, THINKING, each, saved
 from tiny import CHAT_TEMPLATE, tiny_lm
 
 from detoxlab.compare import Limits
-from detoxlab.errors import ConfigError, RunMismatchError
+from detoxlab.errors import ConfigError, ModelError, RunMismatchError
 from detoxlab.generate import HttpEngine, LocalEngine, generate_into
 from detoxlab.loading import Asking, OtherModel
 from detoxlab.pipeline import compare_runs, measure_model, train_model
@@ -85,6 +85,30 @@ def test_the_hash_of_the_prompts_is_over_all_their_ids_in_any_order() -> None:
         sha256([prompts[0], Prompt("c", "hello", "t")]),
     ]
     assert len({sha256(prompts), *others}) == 5
+
+
+def test_the_day_is_offered_to_later_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the template writes one, and nobody has named it."""
+    today = f"--template-date {datetime.date.today().isoformat()}"
+    dated_model, undated = saved(tmp_path / "d", DATED), saved(tmp_path / "u", CHAT_TEMPLATE)
+    measured(dated_model, tmp_path / "a")
+    assert today in capsys.readouterr().err
+    measured(dated_model, tmp_path / "b", template_date=ONE)
+    measured(undated, tmp_path / "c")
+    assert "--template-date" not in capsys.readouterr().err
+
+
+def test_a_training_whose_assistant_is_not_heard_leaves_no_folder(tmp_path: Path) -> None:
+    folder = saved(
+        tmp_path / "m", each("{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}")
+    )
+    source = {"source": "embedded", "limit": 20}
+    settings = TrainSettings(method="sft", model=str(folder), dialogues=source, device="cpu")
+    with pytest.raises(ModelError, match="what the assistant says"):
+        train_model(settings, tmp_path / "t")
+    assert not (tmp_path / "t").exists()
 
 
 def test_a_date_that_no_template_writes_is_no_part_of_the_question(tmp_path: Path) -> None:
@@ -253,7 +277,7 @@ UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
     "form": ({"form": "parts"}, "texts as string and parts"),
     "control tokens": ({"control_tokens": "token"}, "as text and token"),
     "mode": ({"chat": False}, "one was asked in its chat template"),
-    "tokenizer": ({}, "their tokenizers make other tokens"),
+    "tokenizer": ({}, "their token ids differ .another tokenizer"),
 }
 
 

@@ -38,7 +38,7 @@ def question_of(baseline: Responses, treated: Responses) -> Question:
         return Question(_sentence(told), _own_templates(templates))
     causes = told + templates
     if same_prompts and not causes:
-        causes = ["their tokenizers make other tokens of them"]
+        causes = ["their token ids differ (another tokenizer, or cut to a shorter context)"]
     return Question(_sentence(causes))
 
 

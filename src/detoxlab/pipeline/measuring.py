@@ -16,7 +16,7 @@ from detoxlab.errors import DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
 from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
-from detoxlab.progress import progress
+from detoxlab.progress import progress, say
 from detoxlab.recipe import MeasureSettings, Measuring, PromptSettings
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name
@@ -43,6 +43,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
         return finished
     from detoxlab.generate import generate_into
 
+    day = settings.template_date
     settings = dated(settings, out, resume=resume)
     protocol = get_protocol(settings.protocol)
     prompts = read_prompts(settings.prompts, settings.seed)
@@ -61,6 +62,8 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
             **scorer_roles(scorers, settings.second),
         )
         generate_into(run, engine, prompts, settings.resolved_sampling())
+        if day is None:
+            _offer_day(run)
         score_run(run, prompts, scorers, encoder=settings.encoder)
         _likelihood(run, settings, engine, protocol)
         run.write_measurements(
@@ -72,6 +75,15 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
             )
         )
     return run
+
+
+def _offer_day(run: Run) -> None:
+    """Say which day the chat template wrote, so that other models can be asked alike."""
+    if day := (run.info["engine"].get("asked") or {}).get("date"):
+        say(
+            f"{run.path}: the chat template wrote the date {day}; on another day, ask other "
+            f"models alike with --template-date {day}"
+        )
 
 
 def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:

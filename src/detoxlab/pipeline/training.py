@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detoxlab import processes
 from detoxlab.compare import Limits
@@ -28,6 +28,9 @@ from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
 from detoxlab.settings import parse
 
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
 
 def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = False) -> Run:
     """The run at `out` with the adapter that the method made; the base model is untouched.
@@ -49,7 +52,7 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
     settings = dated(settings, out, resume=resume)
     data = read_data(settings, settings.seed)
     lm = load_named(settings)
-    asked = to_json(lm.asked(bool(getattr(method.config, "chat", False))))
+    asked = _asked(lm, settings, chat=bool(getattr(method.config, "chat", False)))
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         run.check_asked(run.info, {"asked": asked})
@@ -67,6 +70,13 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
             training_seconds=round(before + usage.seconds, 1), peak_memory_bytes=usage.peak_bytes
         )
     return run
+
+
+def _asked(lm: "LanguageModel", settings: TrainSettings, *, chat: bool) -> dict[str, Any]:
+    """How dialogues are read, for the run's record; every role that is learnt from is heard."""
+    if chat and source_kind(settings) in ("dialogues", "pairs"):
+        lm.chat.check_exchange()
+    return to_json(lm.asked(chat))
 
 
 def plan(settings: TrainSettings) -> str:
