@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_classifier import WORDS, save_tiny_classifier
 
+from detoxlab.compare import compare
 from detoxlab.measure import get_protocol, measure
 from detoxlab.records import Generation, Prompt, Responses
 from detoxlab.runs import Run
@@ -78,12 +79,12 @@ def test_the_run_counts_them(folder: Path, tmp_path: Path) -> None:
     assert [line.get("cut", "absent") for line in lines] == ["absent", True, True] + ["absent"] * 2
 
 
-def responses(scorer: Scorer, texts: Sequence[str]) -> Responses:
+def responses(scorer: Scorer, texts: Sequence[str], name: str = "run") -> Responses:
     made = generations(texts)
     prompts = tuple(Prompt(one.prompt_id, words(12), "t") for one in made)
     asked = [Generation(prompt.id, -1, prompt.text, (), "unknown") for prompt in prompts]
     scores = score_generations(scorer, [*asked, *made])
-    return Responses("run", prompts, tuple(made), tuple(scores), judge_id=scorer.id)
+    return Responses(name, prompts, tuple(made), tuple(scores), judge_id=scorer.id)
 
 
 def test_the_table_has_their_share_of_the_scored_responses(folder: Path) -> None:
@@ -103,3 +104,15 @@ def test_where_all_was_read_the_table_is_as_before(folder: Path) -> None:
         responses(scorer, [words(3), words(6)]), protocol=get_protocol("imported"), resamples=50
     )
     assert "read_in_part" not in {one.name for one in found}
+
+
+def test_a_comparison_remarks_on_what_was_not_read(folder: Path) -> None:
+    scorer = load_classifier(str(folder), max_tokens=READ)
+    short, long = [words(3), words(6), words(4), words(5)], [words(3), words(9), words(4), words(5)]
+    base, treated = responses(scorer, short, "base"), responses(scorer, long, "treated")
+    says = (
+        f"{scorer.id} read only the beginning of 0.0 % of the responses of base and 25.0 % of the "
+        "responses of treated: what they say after that is in no score."
+    )
+    assert says in compare(base, treated, resamples=50).remarks
+    assert not [one for one in compare(base, base, resamples=50).remarks if "beginning" in one]

@@ -136,6 +136,8 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
     remarks += question.remarks
     first, second = _aligned(first, second)
     _check_texts(baseline, treated, first, second)
+    names = baseline.name, treated.name
+    remarks += _read_in_part(names, (first, second), (judge, cross_check))
     same = baseline.base_likelihood_id == treated.base_likelihood_id
     return Pairs(
         baseline=first,
@@ -257,6 +259,28 @@ def _overlap(baseline: Responses, treated: Responses, first: Grid, second: Grid)
         f"Compared on the {shared} prompts that both runs asked; "
         f"{baseline.name} asked {len(ours)}, {treated.name} {len(theirs)}.",
     )
+
+
+def _read_in_part(
+    names: tuple[str, str], grids: tuple[Grid, Grid], scorers: tuple[str | None, ...]
+) -> tuple[str, ...]:
+    """A sentence for each scorer that read only the beginning of some responses."""
+    remarks = []
+    for scorer_id in filter(None, scorers):
+        cut = [grid.cut[scorer_id] for grid in grids if scorer_id in grid.cut]
+        if not cut:
+            continue
+        none_PK = np.zeros_like(cut[0])
+        shares = [grid.cut.get(scorer_id, none_PK)[grid.answered].mean() for grid in grids]
+        before, after = (
+            f"{100 * share:.1f} % of the responses of {name}"
+            for name, share in zip(names, shares, strict=True)
+        )
+        remarks.append(
+            f"{scorer_id} read only the beginning of {before} and {after}: what they say after "
+            "that is in no score."
+        )
+    return tuple(remarks)
 
 
 def _seeds(baseline: Responses, treated: Responses) -> tuple[str, ...]:
