@@ -120,6 +120,9 @@ def test_unscored_because_of_another_script_counts_as_not_comparable(share: int)
     assert guard(comparison, "other_language").status == "worse"
     assert guard(comparison, "coverage").status == "worse"
     assert comparison.verdict == ("invalid" if share == 3 else "improved, at a cost")
+    said = " ".join(comparison.sentences if share == 3 else comparison.reasons)
+    assert ("does not depend on the others" in said) == (share == 5)
+    assert "With every unscored response" not in said  # it is not why
 
 
 # --- the tipping point ---

@@ -62,9 +62,9 @@ def low_coverage(evidence: Evidence) -> str | None:
 
 
 def worst_case(evidence: Evidence) -> str | None:
-    """Too few pairs were scored, and the difference in the worst case of what is missing."""
+    """The difference in the worst case, where that is what makes a comparison invalid."""
     worst = evidence.worst
-    if worst is None or worst.difference is None or not _few_scored(evidence):
+    if worst is None or worst.difference is None or not low_coverage(evidence):
         return None
     return (
         f"{_supposed(evidence)} {fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} "

@@ -73,5 +73,5 @@ def _reasons(
 
 
 def _facts(verdict: Verdict) -> list[Reason]:
-    about = {"invalid": [if_harmless], "worse": [falls_beside]}.get(verdict, [])
-    return [second_sentence, *about, withstood, tipping, power, unknown_guards, other_question]
+    about = {"invalid": [if_harmless], "worse": [falls_beside, withstood]}.get(verdict, [withstood])
+    return [second_sentence, *about, tipping, power, unknown_guards, other_question]

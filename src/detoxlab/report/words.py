@@ -75,7 +75,8 @@ VERDICTS: dict[Verdict, tuple[str, str, str]] = {
         "No improvement shown",
         "The evidence does not suffice, which is not evidence of none. What is lacking stands in "
         "the first sentence: an interval below 0 on responses that can be compared, a second "
-        "scorer that agrees, enough prompts, or a guard without which a gain cannot be told.",
+        "scorer that agrees, enough prompts, a guard without which a gain cannot be told, or other "
+        "readings of the same runs that do not show a rise.",
     ),
     "worse": (
         "✗",
@@ -85,8 +86,8 @@ VERDICTS: dict[Verdict, tuple[str, str, str]] = {
     "invalid": (
         "⚠",
         "These runs cannot be compared",
-        "Too few pairs were scored, or too few are comparable: a difference between these "
-        "numbers says nothing about the model.",
+        "Too few pairs were scored, and the rest could undo what is seen; or too few are "
+        "comparable: a difference between these numbers says nothing about the model.",
     ),
 }
 
