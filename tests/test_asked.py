@@ -151,7 +151,7 @@ def begun(run: Run, day: str) -> None:
     (run.path / "generations" / "worker-0.jsonl").unlink()
     for file in (run.path / "scores").glob("*"):
         file.unlink()
-    rewritten(run.path, template_date=day, status="interrupted", engine=None)
+    rewritten(run.path, template_date=day, status="interrupted", engine=None, asked=None)
 
 
 def test_a_run_that_is_resumed_on_another_day_asks_as_before(tmp_path: Path) -> None:

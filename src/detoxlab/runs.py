@@ -276,16 +276,16 @@ class Run:
             attribute=judged.attribute if judged else None,
             threshold=judged.threshold if judged else None,
             departures=tuple(info.get("departures") or ()),
-            asked=from_json(Asked, asked) if (asked := _asked_in(info)) else None,
+            asked=from_json(Asked, asked) if (asked := info.get("asked")) else None,
         )
 
-    def check_asked(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Nothing if what is asked now is what was asked before, as far as that is recorded.
+    def check_asked(self, asked: Mapping[str, Any] | None) -> None:
+        """Nothing if what is asked now (an `Asked`) is what was asked before, where that is known.
 
-        Both hold an `Asked` under "asked". Raises `RunMismatchError` that names what differs.
+        Raises `RunMismatchError` that names what differs.
         """
-        begun, asked = (facts.get("asked") or {} for facts in (before, now))
-        unlike = [name for name in asked if begun.get(name, asked[name]) != asked[name]]
+        begun = self.info.get("asked") or {}
+        unlike = [name for name, value in (asked or {}).items() if begun.get(name, value) != value]
         if unlike:
             raise RunMismatchError(
                 f"{self.path}: prompts are not read as they were when it began "
@@ -344,11 +344,6 @@ class Run:
                 f"{self.path}: was made with other settings: {listed(found)}",
                 remedy="Use the same settings to resume, or choose another --out.",
             )
-
-
-def _asked_in(info: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What the engine of a run was asked; runs of old, of servers and of files do not say."""
-    return (info.get("engine") or {}).get("asked")
 
 
 def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:

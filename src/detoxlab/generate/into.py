@@ -3,8 +3,9 @@
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from detoxlab.generate.engine import Engine
 from detoxlab.progress import progress
@@ -22,12 +23,11 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
     ran out in one of them only). What the engine is and did is recorded in `run.json`, and how
     many responses a server withheld, by its reason, as `responses_withheld`.
     """
-    begun = run.info.get("engine") or {}
-    engine.restore(begun)
+    engine.restore(run.info.get("engine") or {})
     batches = engine.batches(prompts, sampling)
     recorded = engine.facts()
-    run.check_asked(begun, recorded)
-    run.update(engine=recorded)
+    run.check_asked(recorded.get("asked"))
+    run.update(**_record(recorded))
     speed = Speed()
 
     def compute(batch: list[Prompt]) -> list[Generation]:
@@ -36,7 +36,7 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
         speed.tokens += sum(len(row.token_ids) for row in rows)
         if engine.facts() != recorded:
             recorded = engine.facts()
-            run.update(engine=recorded)
+            run.update(**_record(recorded))
         return rows
 
     with progress("generate", total=len(prompts) * sampling.k) as advance:
@@ -69,6 +69,12 @@ def _count_withheld(run: Run) -> None:
 
 class WithheldWarning(UserWarning):
     """A server gave no response to some prompts; says how many, and its reasons."""
+
+
+def _record(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` says: the engine, and for itself what was asked."""
+    rest = {name: value for name, value in facts.items() if name != "asked"}
+    return {"engine": rest, **({"asked": facts["asked"]} if "asked" in facts else {})}
 
 
 @dataclass

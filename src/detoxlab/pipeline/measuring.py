@@ -79,7 +79,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
 
 def _offer_day(run: Run) -> None:
     """Say which day the chat template wrote, so that other models can be asked alike."""
-    if day := (run.info["engine"].get("asked") or {}).get("date"):
+    if day := (run.info.get("asked") or {}).get("date"):
         say(
             f"{run.path}: the chat template wrote the date {day}; on another day, ask other "
             f"models alike with --template-date {day}"

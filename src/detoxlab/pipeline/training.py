@@ -55,7 +55,7 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
     asked = _asked(lm, settings, chat=bool(getattr(method.config, "chat", False)))
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
     with run.writing():
-        run.check_asked(run.info, {"asked": asked})
+        run.check_asked(asked)
         run.update(
             **date_record(settings),
             asked=asked,

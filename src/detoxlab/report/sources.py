@@ -16,6 +16,7 @@ FIRST = (
     "second_id",
     "base_likelihood_id",
     "engine",
+    "asked",
     "protocol",
     "prompts",
     "source",
