@@ -123,7 +123,8 @@ def test_what_a_reference_cannot_read_whole_is_unknown_and_the_run_ends_well(
 
 
 def test_a_run_that_such_a_reference_had_killed_goes_on(tmp_path: Path) -> None:
-    model, short = saved(tmp_path / "m", 256), saved(tmp_path / "short", 48, seed=1)
+    """A response of 6 tokens alone fills the reference's context of 5."""
+    model, short = saved(tmp_path / "m", 256), saved(tmp_path / "short", 5, seed=1)
     whole = run_on(model, tmp_path / "whole", reference=str(short))
     cut = run_on(model, tmp_path / "cut", reference=str(short))
     info = json.loads((cut.path / "run.json").read_text())
@@ -133,6 +134,7 @@ def test_a_run_that_such_a_reference_had_killed_goes_on(tmp_path: Path) -> None:
         path.unlink()
     again = run_on(model, cut.path, reference=str(short), resume=True)
     assert nats(again) == nats(whole)
+    assert set(map(type, nats(whole).values())) == {str}
 
 
 def test_no_prompt_is_cut_beside_a_response_that_it_leaves_no_room_for() -> None:

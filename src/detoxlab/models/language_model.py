@@ -86,7 +86,12 @@ class LanguageModel:
     @cached_property
     def chat(self) -> Chat:
         """The tokenizer's chat template, as it is used here."""
-        return Chat(self.tokenizer, self.rendering, self.id)
+        return Chat(self.tokenizer, self.rendering, self.id, self.embedding_rows)
+
+    @cached_property
+    def embedding_rows(self) -> int:
+        """How many tokens the model has an embedding of."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
     def context_length(self) -> int:
@@ -102,8 +107,7 @@ class LanguageModel:
     def pad_id(self) -> int:
         """A token id for padding that the embedding surely holds."""
         pad = int(self.tokenizer.pad_token_id)
-        rows = int(self.model.get_input_embeddings().weight.shape[0])
-        return pad if pad < rows else int(self.tokenizer.eos_token_id)
+        return pad if pad < self.embedding_rows else int(self.tokenizer.eos_token_id)
 
     @cached_property
     def eos_ids(self) -> frozenset[int]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from detoxlab.errors import DataError
 from detoxlab.models.finite import check_finite, check_logits
 from detoxlab.models.language_model import LanguageModel, evaluating
+from detoxlab.models.vocabulary import check_held
 
 Ids = Sequence[int]
 Reweight = Callable[[Tensor], Tensor]
@@ -181,12 +182,13 @@ def left_padded(lm: LanguageModel, rows: Sequence[Ids]) -> dict[str, Any]:
     """The model's inputs for rows of token ids (B, T), padded on the left.
 
     There is a mask only where there is padding, and positions only where the model takes
-    them: they count real tokens.
+    them: they count real tokens. Raises `ModelError` for a token that the embedding has no row of.
     """
     length = max(len(row) for row in rows)
     ids_BT = torch.full((len(rows), length), lm.pad_id)
     mask_BT = torch.zeros((len(rows), length), dtype=torch.long)
     for i, row in enumerate(rows):
+        check_held(row, lm.embedding_rows, lm.tokenizer, lm.id)
         ids_BT[i, length - len(row) :] = torch.tensor(row)
         mask_BT[i, length - len(row) :] = 1
     inputs = {"input_ids": ids_BT}

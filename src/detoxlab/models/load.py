@@ -1,12 +1,14 @@
 """From a name or folder to a `LanguageModel`: the one place that reads weights of LMs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 
-from detoxlab.errors import ModelError
+from detoxlab.errors import DependencyError, DetoxlabError, ModelError
 from detoxlab.models.adapters import attach, base_of, find_adapter
 from detoxlab.models.dtypes import DType, named_dtype
 from detoxlab.models.language_model import LanguageModel
@@ -18,7 +20,13 @@ from detoxlab.models.quantisation import (
     settle,
 )
 from detoxlab.models.sources import Source, check_causal, check_weights, find_source, first_line
-from detoxlab.models.templates import FALLBACK_TEMPLATE, Rendering
+from detoxlab.models.templates import Rendering
+from detoxlab.models.tokenizer_files import load_tokenizer
+from detoxlab.models.vocabulary import check_held
+
+CONFIG_FAILURES = (LookupError, AttributeError, TypeError, AssertionError, StrictDataclassError)
+LOADING_FAILURES = (OSError, ValueError, RuntimeError, ImportError, *CONFIG_FAILURES)
+"""What libraries raise at a config they cannot follow, and at weights they cannot read."""
 
 
 @dataclass(frozen=True)
@@ -116,38 +124,27 @@ def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
 
     check_causal(source.folder, options.trust_remote_code)
     check_weights(source.folder, options.safetensors_only)
-    tokenizer, template_name = _load_tokenizer(source.folder, options.trust_remote_code)
+    _check_config(source.folder, options.trust_remote_code)
+    tokenizer, template_name = load_tokenizer(source.folder, options.trust_remote_code)
     model = _read_weights(source.folder, options)
     facts: dict[str, Any] = {"ref": Path(ref).name if Path(ref).exists() else ref, **source.facts}
     if chosen := options.quantisation:
         facts["quantisation"] = chosen.record()
     identifier = f"{source.id}{chosen.mark}"
     lm = LanguageModel(ref, identifier, model, tokenizer, template_name, facts)
+    check_held([tokenizer.eos_token_id], lm.embedding_rows, tokenizer, identifier)
     check_reading(lm)
     return lm
 
 
-def _load_tokenizer(folder: Path, remote_code: bool) -> tuple[Any, str]:
-    from transformers import AutoTokenizer
+def _check_config(folder: Path, remote_code: bool) -> None:
+    """The tokenizer's reader reads it too, and would be blamed for it."""
+    from transformers import AutoConfig
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise ModelError(
-            f"{folder}: its tokenizer cannot be loaded ({first_line(error)})",
-            remedy="The folder needs tokenizer.json and tokenizer_config.json.",
-        ) from error
-    if tokenizer.eos_token_id is None:
-        raise ModelError(
-            f"{folder}: the tokenizer has no end-of-sequence token",
-            remedy='Set "eos_token" in its tokenizer_config.json.',
-        )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if tokenizer.chat_template:
-        return tokenizer, "own"
-    FALLBACK_TEMPLATE.install(tokenizer)
-    return tokenizer, FALLBACK_TEMPLATE.name
+        AutoConfig.from_pretrained(folder, trust_remote_code=remote_code)
+    except CONFIG_FAILURES as error:
+        raise _failure(folder, error) from error
 
 
 def _quantising(folder: Path, options: Options) -> dict[str, Any]:
@@ -184,18 +181,14 @@ def _read_weights(folder: Path, options: Options) -> Any:
             use_safetensors=True if options.safetensors_only else None,
             trust_remote_code=options.trust_remote_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # `_check_complete` names them
             **quantising,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder}: its weights cannot be loaded ({first_line(error)})",
-            remedy="Fetch the model again; weights are read from safetensors unless allowed.",
-        ) from error
-    if missing := sorted(loaded["missing_keys"]):
-        raise ModelError(
-            f"{folder}: {len(missing)} weights are missing, such as {missing[0]}",
-            remedy="Fetch the model again: its weights do not fit its config.json.",
-        )
+    except LOADING_FAILURES as error:
+        raise _failure(folder, error) from error
+    except SafetensorError as error:
+        raise _unreadable(folder, error) from error
+    _check_complete(folder, loaded)
     layers = settle(model)
     if quantising and not layers:
         raise ModelError(
@@ -203,3 +196,38 @@ def _read_weights(folder: Path, options: Options) -> Any:
             remedy="Load it without quantisation.",
         )
     return model.eval() if quantising else model.to(options.torch_device()).eval()
+
+
+def _failure(folder: Path, error: Exception) -> DetoxlabError:
+    if isinstance(error, ImportError):
+        problem = f"{folder}: its weights cannot be loaded ({first_line(error)})"
+        return DependencyError(problem, remedy="Install the package that it names.")
+    if isinstance(error, CONFIG_FAILURES):
+        said = f"{type(error).__name__}: {first_line(error)}"
+        return ModelError(
+            f"{folder}: no model can be made of its config.json ({said})",
+            remedy="Fetch its config.json again; a newer transformers may be needed.",
+        )
+    return _unreadable(folder, error)
+
+
+def _unreadable(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{folder}: its weights cannot be loaded ({first_line(error)})",
+        remedy="Fetch the model again; weights are read from safetensors unless allowed.",
+    )
+
+
+def _check_complete(folder: Path, loaded: Mapping[str, Any]) -> None:
+    remedy = "Fetch the model again: its weights do not fit its config.json."
+    if missing := sorted(loaded["missing_keys"]):
+        raise ModelError(
+            f"{folder}: {len(missing)} weights are missing, such as {missing[0]}", remedy=remedy
+        )
+    if misfits := sorted(loaded["mismatched_keys"]):
+        name, stored, expected = misfits[0]
+        raise ModelError(
+            f"{folder}: {len(misfits)} weights have another shape than config.json says, such as "
+            f"{name} ({tuple(stored)} instead of {tuple(expected)})",
+            remedy=remedy,
+        )

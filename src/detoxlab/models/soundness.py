@@ -29,6 +29,9 @@ In float32 architectures that are right stay below 1e-5. Half precision and quan
 round, and a mixture may choose another expert.
 """
 
+FAILURES = (TypeError, AttributeError, ValueError, LookupError, RuntimeError, AssertionError)
+"""What the code of an architecture raises at inputs that it was not made for."""
+
 
 def check_reading(lm: LanguageModel) -> None:
     """Raise `ModelError` unless padding and the cache leave what the model says as it is.
@@ -41,7 +44,7 @@ def check_reading(lm: LanguageModel) -> None:
             _check(lm, *map(_ids, (lm, lm), (SHORT, LONG), TOKENS))
     except (ModelError, torch.OutOfMemoryError):
         raise
-    except (TypeError, AttributeError, ValueError, LookupError, RuntimeError) as error:
+    except FAILURES as error:
         raise _refused(lm, f"it cannot be read token by token ({first_line(error)})") from error
 
 

@@ -19,6 +19,7 @@ import jinja2.meta
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.models.control_tokens import ControlTokens, Spelling, control_tokens, unmarked
 from detoxlab.models.sources import first_line
+from detoxlab.models.vocabulary import check_held
 
 ANSWER = "ANSWER"
 PROBE_LINES = 200
@@ -81,11 +82,15 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Chat:
-    """The chat template of a tokenizer under one `Rendering`; `owner` names it in errors."""
+    """The chat template of a tokenizer under one `Rendering`; `owner` names it in errors.
+
+    `rows` are those of the model's embedding; None where there is no model.
+    """
 
     tokenizer: Any
     rendering: Rendering
     owner: str
+    rows: int | None = None
 
     def render(self, messages: Messages, *, reply: bool) -> str:
         """The dialogue as text, with marks for `ids`; `reply` opens the assistant's turn.
@@ -104,12 +109,18 @@ class Chat:
         return self.spelling.marked(text)
 
     def ids(self, text: str, *, opens: bool = False) -> list[int]:
-        """Ids of a rendered text, or of a part of one; see `Spelling.ids`."""
-        return self.spelling.ids(text, opens=opens)
+        """Ids of a rendered text, or of a part of one; see `Spelling.ids`.
+
+        Raises `ModelError` for one that the embedding does not hold.
+        """
+        ids = self.spelling.ids(text, opens=opens)
+        if self.rows is not None:
+            check_held(ids, self.rows, self.tokenizer, self.owner)
+        return ids
 
     def text_ids(self, text: str, *, opens: bool) -> list[int]:
         """Ids of what somebody wrote, outside of any template."""
-        return self.spelling.ids(self.marked(text), opens=opens)
+        return self.ids(self.marked(text), opens=opens)
 
     @cached_property
     def form(self) -> Form:
