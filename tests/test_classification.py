@@ -65,6 +65,38 @@ def test_the_score_is_the_log_odds_of_the_words(comments: Path) -> None:
         assert result.values["positive"] == (item.meta["label"] == "toxic")
 
 
+@pytest.mark.parametrize("labels", [(1, 0), (1.0, 0.0), (True, False), ("yes", "no")])
+@pytest.mark.parametrize("positive", [1, True, "1", "true"])
+def test_labels_may_be_numbers_or_booleans(tmp_path: Path, labels: Any, positive: Any) -> None:
+    file = tmp_path / "comments.jsonl"
+    rows = [{"id": str(i), "text": f"comment {i}", "label": labels[i % 2]} for i in range(4)]
+    rows.append({"id": "4", "text": "unknown", "label": -1})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    name = "1" if str(positive) == "1" else "true"
+    words = {name: " yes", "0" if name == "1" else "false": " no"}
+    evaluation = asked(
+        file,
+        verbaliser={"question": " Rude?", "words": words},
+        positive=positive,
+    )
+    with pytest.raises(DataError, match=r"text 4: .*without words\. Choose the labelled texts"):
+        evaluation.items(seed=0)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows[:4]))
+    results = evaluation.resolved(Subject(LM)).results(Subject(LM), evaluation.items(seed=0))
+    assert {one.item: one.values["positive"] for one in results} == {"0": 1, "1": 0, "2": 1, "3": 0}
+
+
+@pytest.mark.parametrize("wanted", [1, "1", True])
+def test_texts_are_chosen_by_what_a_label_means(tmp_path: Path, wanted: Any) -> None:
+    file = tmp_path / "comments.jsonl"
+    rows = [
+        {"id": str(i), "text": f"comment {i}", "label": ("toxic", "harmless")[i % 2], "kept": i < 2}
+        for i in range(4)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [item.id for item in asked(file, where={"kept": wanted}).items(seed=0)] == ["0", "1"]
+
+
 def test_a_third_label_counts_against_the_positive_one(comments: Path) -> None:
     words = WORDS | {"odd": " so"}
     evaluation = asked(comments, verbaliser={"question": " Rude?", "words": words})

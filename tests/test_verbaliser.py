@@ -16,6 +16,7 @@ from detoxlab.methods.text_rows import text_row
 from detoxlab.models.questions import asked_text
 from detoxlab.records import Prompt, Text
 from detoxlab.runs import Run
+from detoxlab.settings import parse
 
 RUDE = Verbaliser(question=" Rude?", words={"toxic": " yes", "harmless": " no"})
 LM = tiny_lm()
@@ -47,6 +48,20 @@ def test_a_mixture_asks_after_each_text_and_answers_by_its_label() -> None:
 def test_a_text_without_such_a_label_is_named(meta: dict[str, Any], cause: str) -> None:
     with pytest.raises(DataError, match=rf"s, text 7: .*'toxic', 'harmless'.*{cause}.*`where`"):
         mix({"all": Part([Prompt("7", "so what", "s", meta)])}, verbaliser=RUDE)
+
+
+@pytest.mark.parametrize("given", [1, 1.0, True, "1", "1.0", "yes", "True"])
+@pytest.mark.parametrize(
+    "words", [{"1": " yes", "0": " no"}, {1: " yes", 0: " no"}, {True: " yes", False: " no"}]
+)
+def test_a_label_is_found_by_what_it_means(given: Any, words: Any) -> None:
+    verbaliser = parse(Verbaliser, {"question": " Rude?", "words": words}, place="recipe.yaml")
+    assert verbaliser.answer(Prompt("1", "you fool", "s", {"label": given})) == " yes"
+
+
+def test_a_label_written_alike_is_preferred_to_one_that_means_the_same() -> None:
+    verbaliser = Verbaliser(question=" Rude?", words={"1": " first", "yes": " second"})
+    assert verbaliser.answer(Prompt("1", "so", "s", {"label": "yes"})) == " second"
 
 
 def test_the_whole_row_is_learnt_or_the_answer_alone() -> None:

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from detoxlab.compare import Limits
 from detoxlab.data.settings import DataSettings, portable, relative
 from detoxlab.data.verbaliser import Verbaliser
+from detoxlab.data.where import Conditions
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.evaluate import AnyEvaluation
 from detoxlab.evaluate.win_rate import WinRate
@@ -31,7 +32,6 @@ from detoxlab.measure.presets import get_protocol
 from detoxlab.records import Sampling
 from detoxlab.settings import Settings, parse
 
-Range = tuple[float | None, float | None]
 PROTOCOL = "rtp"  # where none is named
 SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -40,9 +40,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 class PromptSettings(DataSettings):
     """Which prompts to ask."""
 
-    where: dict[str, Range | bool | int | float | str] = Field(
-        {}, description="keep rows in these ranges"
-    )
+    where: Conditions = Field({}, description="keep rows in these ranges")
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
     opening: int | None = Field(
@@ -68,9 +66,7 @@ class PairSettings(DataSettings):
 class TextPart(DataSettings):
     """One part of a mixture of texts, read as prompts are; its name is its texts' domain."""
 
-    where: dict[str, Range | bool | int | float | str] = Field(
-        {}, description="keep rows in these ranges"
-    )
+    where: Conditions = Field({}, description="keep rows in these ranges")
     proportion: float = Field(1.0, gt=0, description="its share, relative to the other parts")
 
 

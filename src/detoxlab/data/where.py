@@ -9,7 +9,8 @@ from detoxlab.data.tabular import plain
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Prompt
 
-Condition = tuple[float | None, float | None] | str | bool | int | float
+Condition = tuple[float | None, float | None] | bool | int | float | str
+Conditions = dict[str, Condition]
 TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
 
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from detoxlab.data import describe_source, load_prompts
 from detoxlab.data.settings import DataSettings
-from detoxlab.data.verbaliser import Verbaliser
+from detoxlab.data.verbaliser import Verbaliser, label_text
+from detoxlab.data.where import Conditions
 from detoxlab.errors import DataError
 from detoxlab.evaluate.base import Evaluation, Subject, window_of
 from detoxlab.evaluate.sums import paired
@@ -21,7 +22,6 @@ from detoxlab.measure.ranking import roc_auc_difference, roc_auc_interval
 from detoxlab.measure.statistics import BoolArray, FloatArray, Interval
 from detoxlab.records import Difference, ItemResult, Measurement, Prompt
 
-Range = tuple[float, float]
 NAME, UNIT = "roc_auc", "area"
 LOG_ODDS, POSITIVE = "log_odds", "positive"
 
@@ -38,12 +38,17 @@ class Classification(DataSettings, Evaluation):
     """
 
     kind: Literal["classification"] = "classification"
-    where: dict[str, Range | bool | str] = Field({}, description="keep rows in these ranges")
+    where: Conditions = Field({}, description="keep rows in these ranges")
     verbaliser: Verbaliser
     positive: str = Field("toxic", description="the label that a high score speaks for")
     max_length: int | None = Field(
         None, ge=2, description="tokens of text, question and answer; None: the model's context"
     )
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _text_of_positive(cls, given: Any) -> Any:
+        return label_text(given)
 
     @model_validator(mode="after")
     def _positive_has_words(self) -> Self:
@@ -93,7 +98,7 @@ class Classification(DataSettings, Evaluation):
         others_NL = np.delete(log_probs_NL, at, axis=1)
         log_odds_N = log_probs_NL[:, at] - np.logaddexp.reduce(others_NL, axis=1)
         return [
-            _result(item, float(log_odds), item.meta[self.verbaliser.attribute] == self.positive)
+            _result(item, float(log_odds), self.verbaliser.label(item) == self.positive)
             for item, log_odds in zip(items, log_odds_N, strict=True)
         ]
 
