@@ -147,7 +147,7 @@ def test_a_variant_more_leaves_what_is_done_and_a_changed_one_is_refused(
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
     named = [one["name"] for one in Run.open(tmp_path / "out").config["variants"]]
     assert named == [first["name"], second["name"]]
-    changed = first | {"config": first["config"] | {"seed": 1}}
+    changed = first | {"config": first["config"] | {"weight_decay": 0.5}}
     with pytest.raises(RunMismatchError, match="was made with"):
         ran(content | {"variants": [changed]}, tmp_path / "out", resume=True)
 
@@ -194,7 +194,7 @@ def test_a_model_alone_and_its_run_again(content: dict[str, Any], tmp_path: Path
     assert (run.info["kind"], run.info["status"]) == ("evaluate", "finished")
     evaluate_run(run, {"wide": park.model_copy(update={"max_length": 64})}, resamples=100)
     assert sorted(read_evaluated(run)) == ["park", "wide"]
-    with pytest.raises(RunMismatchError, match="was made with max_length=32, not 48"):
+    with pytest.raises(RunMismatchError, match="max_length: 32 then, 48 now"):
         evaluate_run(run, {"park": park.model_copy(update={"max_length": 48})})
     with run.locked(), pytest.raises(RunLockedError):
         evaluate_run(run, {"park": park})

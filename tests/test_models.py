@@ -267,7 +267,7 @@ def unfinished_run(folder: Path) -> Path:
         (empty, "not a model"),
         (absent, "no such model folder"),
         (adapter_without_base, "does not name its base model"),
-        (adapter_of_missing_base, "gone: no such model folder"),
+        (adapter_of_missing_base, "gone, is not there. Say where its base is now: --base PATH"),
         (adapter_of_another_shape, "does not fit small@"),
         (adapter_of_other_weights, "was trained on small@"),
         (unfinished_run, "has no adapter"),

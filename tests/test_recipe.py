@@ -9,7 +9,7 @@ from detoxlab.data.split import words_of
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.evaluate import EVALUATIONS, Perplexity
 from detoxlab.pipeline.experiment import recipe_config
-from detoxlab.pipeline.measuring import read_prompts
+from detoxlab.pipeline.reading import read_prompts
 from detoxlab.recipe import (
     MeasureSettings,
     PromptSettings,

@@ -42,11 +42,25 @@ def load_encoder(name: str, *, revision: str | None = None, device: str = "auto"
     `minilm` is asked for and its package is not there, `ModelError` for a folder or id
     that holds no encoder.
     """
+    if check_encoder(name):
+        return TransformerEncoder(name, revision=revision, device=device)
     registered = with_entry_points("detoxlab.encoders", ENCODERS)
     if name in registered:
         return registered[name](device)
-    if Path(name).is_dir():
-        return TransformerEncoder(name, revision=None, device=device)
+    return TransformerEncoder(name, revision=None, device=device)
+
+
+def check_encoder(name: str) -> bool:
+    """Whether the name is a hub id, which only loading can check; nothing is loaded.
+
+    Raises what `load_encoder` raises for a name that is none.
+
+    >>> check_encoder("hashed-ngrams"), check_encoder("org/encoder")
+    (False, True)
+    """
+    registered = with_entry_points("detoxlab.encoders", ENCODERS)
+    if name in registered or Path(name).is_dir():
+        return False
     if name.startswith((".", "/", "~")):
         raise MissingFileError(
             f"encoder {name!r}: no such folder",
@@ -55,7 +69,7 @@ def load_encoder(name: str, *, revision: str | None = None, device: str = "auto"
         )
     if "/" not in name:
         raise UnknownNameError("encoder", name, registered)
-    return TransformerEncoder(name, revision=revision, device=device)
+    return True
 
 
 def cosine_similarity(

@@ -302,6 +302,12 @@ class Recipe(Measuring):
                 )
         return variants
 
+    @property
+    def base_model(self) -> ModelSettings:
+        """The base, and how it is read."""
+        shared = {name: getattr(self, name) for name in Loading.model_fields}
+        return ModelSettings(model=self.model, **shared)
+
     def measure_settings(self, model: str) -> MeasureSettings:
         """The measurement of `model` on this recipe's bench."""
         shared = {name: getattr(self, name) for name in Measuring.model_fields}

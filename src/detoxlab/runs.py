@@ -92,6 +92,31 @@ class Run:
         return run
 
     @classmethod
+    def check_startable(
+        cls,
+        path: Path | str,
+        *,
+        kind: str,
+        config: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        may_differ: Collection[str] = (),
+    ) -> None:
+        """Raises what `start` would raise; writes nothing. Without `config` none is compared.
+
+        Of several processes the main one looks: it may have begun before the others do.
+        """
+        if not processes.is_main():
+            return
+        run = cls(Path(path))
+        if (run.path / "run.json").exists():
+            run._check_same(kind, config, resume, may_differ)
+        elif run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            raise RunError(
+                f"{run.path}: exists and is not a run folder",
+                remedy="Choose another --out, or remove it.",
+            )
+
+    @classmethod
     def open(cls, path: Path | str) -> "Run":
         """The run at `path`, for reading.
 
@@ -304,15 +329,12 @@ class Run:
         resume: bool,
         may_differ: Collection[str],
     ) -> None:
+        self.check_startable(
+            self.path, kind=kind, config=config, resume=resume, may_differ=may_differ
+        )
         if (self.path / "run.json").exists():
-            self._check_same(kind, config, resume, may_differ)
             self.update(status="running", finished=None)
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunError(
-                f"{self.path}: exists and is not a run folder",
-                remedy="Choose another --out, or remove it.",
-            )
         info = provenance.new_run(self.path.name, kind=kind, seed=seed, parent=parent)
         named = stored(str(Path.cwd()), self.path)
         info["working_folder"] = None if Path(named).is_absolute() else named
@@ -329,14 +351,19 @@ class Run:
         self.write_json("run.json", dict(info))
 
     def _check_same(
-        self, kind: str, config: Mapping[str, Any], resume: bool, may_differ: Collection[str]
+        self,
+        kind: str,
+        config: Mapping[str, Any] | None,
+        resume: bool,
+        may_differ: Collection[str],
     ) -> None:
         if not resume:
             raise RunError(
                 f"{self.path}: already holds a run",
                 remedy="Go on with it by --resume, or choose another --out.",
             )
-        theirs, ours = {"kind": self.info["kind"], **self.config}, {"kind": kind, **config}
+        before = self.config if config is not None else {}
+        theirs, ours = {"kind": self.info["kind"], **before}, {"kind": kind, **(config or {})}
         kept = {key: value for key, value in theirs.items() if key not in may_differ}
         wanted = {key: value for key, value in ours.items() if key not in may_differ}
         if found := changes(kept, wanted, self.working_folder):

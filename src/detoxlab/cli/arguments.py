@@ -63,6 +63,24 @@ def asking(options: Iterable[str], date: str | None, control_tokens: str) -> dic
     }
 
 
+def refuse(context: typer.Context, options: Iterable[str], reason: str) -> None:
+    """Raises `ConfigError` for the first of the options that was given on the command line.
+
+    `options` are parameters' names, such as `id_column`; `reason` says why it makes no sense.
+    """
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = name.rstrip("_").replace("_", "-")
+            raise ConfigError(f"--{option}: {reason}", remedy="Leave it out.")
+
+
+def say_unchecked(names: Iterable[str]) -> None:
+    """Print what a dry run could not look at."""
+    if found := ", ".join(dict.fromkeys(names)):
+        typer.echo(f"not looked at, for the hub is not asked: {found}")
+
+
 def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
     """`["a=b"]` as `{"a": "b"}`; `ConfigError` names the option otherwise.
 

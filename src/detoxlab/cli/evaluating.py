@@ -7,6 +7,19 @@ import typer
 
 from detoxlab.cli import arguments as arg
 
+OF_A_MODEL = (
+    "steer",
+    "strength",
+    "dtype",
+    "quantisation",
+    "device",
+    "revision",
+    "trust_remote_code",
+    "template_option",
+    "template_date",
+    "control_tokens",
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
@@ -15,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -61,9 +75,13 @@ def evaluate(
     A run that is evaluated in place goes on by itself where it was cut off.
     """
     from detoxlab.cli.show import show_evaluated
+    from detoxlab.errors import ConfigError
     from detoxlab.evaluate import load_evaluation
     from detoxlab.pipeline import evaluate_model, evaluate_run
+    from detoxlab.pipeline.evaluating import subject_of
+    from detoxlab.pipeline.preflight import check_evaluate, check_in_place
     from detoxlab.recipe import SubjectSettings
+    from detoxlab.runs import Run
     from detoxlab.settings import parse
 
     asked = {
@@ -75,15 +93,22 @@ def evaluate(
         **arg.settings_of(set_),
     }
     evaluation = load_evaluation(asked)
-    if dry_run:
-        typer.echo(f"would evaluate {kind} of {model} on {len(evaluation.items(seed))} items")
-        return
+    named = {name or kind: evaluation}
     options: dict[str, Any] = {"seed": seed, "resamples": resamples}
     if out is None:
-        _check_in_place(model, steer)
-        run = evaluate_run(model, {name or kind: evaluation}, base=base, **options)
+        if not (Path(model) / "run.json").is_file():
+            raise ConfigError(
+                f"{model}: is no measured run", remedy="Name a run folder with --out."
+            )
+        arg.refuse(context, OF_A_MODEL, f"{model} says itself how its model is read and decodes")
+        if dry_run:
+            subject = subject_of(Run.open(model)).model_copy(update={"base": base})
+            arg.say_unchecked(check_in_place(Run.open(model), subject, named, seed=seed))
+            typer.echo(f"would evaluate {kind} of {model} on {len(evaluation.items(seed))} items")
+            return
+        run = evaluate_run(model, named, base=base, **options)
     else:
-        subject = {
+        asked_of = {
             "model": model,
             "steer": steer,
             "strength": strength,
@@ -95,21 +120,13 @@ def evaluate(
             "trust_remote_code": trust_remote_code,
             **arg.asking(template_option, template_date, control_tokens),
         }
-        settings = parse(SubjectSettings, subject, place="evaluate")
-        run = evaluate_model(settings, {name or kind: evaluation}, out, resume=resume, **options)
+        settings = parse(SubjectSettings, asked_of, place="evaluate")
+        if dry_run:
+            arg.say_unchecked(check_evaluate(settings, named, out, seed=seed, resume=resume))
+            typer.echo(f"would evaluate {kind} of {model} on {len(evaluation.items(seed))} items")
+            return
+        run = evaluate_model(settings, named, out, resume=resume, **options)
     show_evaluated(run, name or kind)
-
-
-def _check_in_place(model: str, steer: str | None) -> None:
-    from detoxlab.errors import ConfigError
-
-    if not (Path(model) / "run.json").is_file():
-        raise ConfigError(f"{model}: is no measured run", remedy="Name a run folder with --out.")
-    if steer:
-        raise ConfigError(
-            f"--steer {steer}: {model} says itself how its model decodes",
-            remedy="Give the model itself, with --out.",
-        )
 
 
 def winrate(
@@ -135,18 +152,26 @@ def winrate(
     resamples: arg.Resamples = 10_000,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
 ) -> None:
     """Let a third model judge whose responses to the same prompts are better."""
     from detoxlab.cli.show import show_run
     from detoxlab.evaluate.win_rate import WinRate
     from detoxlab.pipeline import Contest, win_rates
+    from detoxlab.pipeline.winning import check_contest
     from detoxlab.runs import Run
     from detoxlab.settings import parse
 
     asked = {"judge": arg.model(judge), "kind": kind, "samples": samples, **arg.settings_of(set_)}
+    settings = parse(WinRate, asked, place="winrate")
+    contest = Contest(Run.open(baseline), Run.open(treated), out)
+    if dry_run:
+        arg.say_unchecked(check_contest(settings, contest, resume=resume))
+        typer.echo(f"would let {settings.judge.model} judge {treated} against {baseline}")
+        return
     (run,) = win_rates(
-        parse(WinRate, asked, place="winrate"),
-        [Contest(Run.open(baseline), Run.open(treated), out)],
+        settings,
+        [contest],
         device=device,
         seed=seed,
         resamples=resamples,

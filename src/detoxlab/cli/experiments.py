@@ -63,12 +63,13 @@ def _run(
 ) -> None:
     from detoxlab.cli.show import show_comparison
     from detoxlab.pipeline import run_recipe
-    from detoxlab.pipeline.experiment import plan
+    from detoxlab.pipeline.experiment import check, plan
     from detoxlab.recipe import load_recipe
 
     recipe = load_recipe(path, overrides)
     folder = out or Path("runs") / recipe.name
     if dry_run:
+        arg.say_unchecked(check(recipe, folder, resume=resume))
         typer.echo(plan(recipe, folder))
         return
     result = run_recipe(recipe, folder, resume=resume)

@@ -8,6 +8,17 @@ import typer
 from detoxlab.cli import arguments as arg
 from detoxlab.cli.show import show_plan, show_run
 
+OF_A_FILE = (
+    "out",
+    "seed",
+    "prompt_column",
+    "response_column",
+    "id_column",
+    "score_column",
+    "missing_value",
+    "repeats",
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
@@ -145,6 +156,9 @@ def measure(
         place="measure",
     )
     if dry_run:
+        from detoxlab.pipeline.preflight import check_measure
+
+        arg.say_unchecked(check_measure(settings, out, resume=resume))
         show_plan(settings, out)
         return
     from detoxlab.pipeline import measure_model
@@ -153,6 +167,7 @@ def measure(
 
 
 def score(
+    context: typer.Context,
     responses: Annotated[
         Path, typer.Argument(help="A file of responses, or a saved run to score once more.")
     ],
@@ -179,18 +194,24 @@ def score(
     ] = "auto",
     scorer: Annotated[list[str], typer.Option(help="Scorers to run on the responses.")] = [],
     judge: Annotated[str | None, typer.Option(help="The scorer that judges.")] = None,
-    second: Annotated[str | None, typer.Option(help="The scorer that cross-checks.")] = None,
+    second: Annotated[
+        str | None, typer.Option(help="The scorer that cross-checks; of a run 'none' for none.")
+    ] = None,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
 ) -> None:
-    """Score responses that were drawn elsewhere, or a saved run by another scorer, in place."""
+    """Score responses that were drawn elsewhere, or a saved run by another scorer, in place.
+
+    In a saved run, --judge and --second may name a scorer that it has scores of already.
+    """
     from detoxlab.errors import ConfigError
-    from detoxlab.pipeline import score_again, score_file
+    from detoxlab.pipeline import score_file
+    from detoxlab.pipeline.importing import check_file
 
     if (responses / "run.json").is_file():
-        if not scorer:
-            raise ConfigError(f"{responses}: no scorer named", remedy="Name one with --scorer.")
-        show_run(score_again(responses, scorer, judge=judge))
+        arg.refuse(context, OF_A_FILE, f"{responses} is a run, which is scored in place")
+        _score_run(responses, scorer, judge, second, dry_run)
         return
     if out is None:
         raise ConfigError("score: --out is missing", remedy="Name a run folder with --out.")
@@ -201,18 +222,30 @@ def score(
         "second": second,
         "seed": seed,
         "resume": resume,
+        "prompt_column": prompt_column,
+        "response_column": response_column,
+        "id_column": id_column,
+        "score_columns": arg.pairs("--score-column", score_column),
+        "scorers": scorer,
     }
-    run = score_file(
-        responses,
-        out,
-        prompt_column=prompt_column,
-        response_column=response_column,
-        id_column=id_column,
-        score_columns=arg.pairs("--score-column", score_column),
-        scorers=scorer,
-        **options,
-    )
-    show_run(run)
+    if dry_run:
+        typer.echo(check_file(responses, out, **options))
+        return
+    show_run(score_file(responses, out, **options))
+
+
+def _score_run(
+    path: Path, scorers: list[str], judge: str | None, second: str | None, dry_run: bool
+) -> None:
+    from detoxlab.pipeline import score_again
+    from detoxlab.pipeline.rescoring import check_again
+    from detoxlab.runs import Run
+
+    if dry_run:
+        names = check_again(Run.open(path), scorers, judge=judge, second=second)
+        typer.echo(f"would score {path} by {', '.join(names) or 'what it has'} and measure again")
+        return
+    show_run(score_again(path, scorers, judge=judge, second=second))
 
 
 def none_if(name: str) -> str | None:

@@ -32,7 +32,8 @@ def console() -> Console:
 
 def show_plan(settings: "MeasureSettings", out: Path) -> None:
     """Print what `measure` would do."""
-    from detoxlab.pipeline.measuring import protocol_label, read_prompts
+    from detoxlab.pipeline.measuring import protocol_label
+    from detoxlab.pipeline.reading import read_prompts
 
     prompts = read_prompts(settings.prompts, settings.seed)
     label = protocol_label(settings, len(prompts))

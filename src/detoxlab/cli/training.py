@@ -62,6 +62,7 @@ def train(
     from detoxlab import processes
     from detoxlab.pipeline import train_model
     from detoxlab.pipeline.learning import usual_source
+    from detoxlab.pipeline.preflight import check_train
     from detoxlab.pipeline.training import plan
     from detoxlab.recipe import TrainSettings
     from detoxlab.settings import parse
@@ -103,6 +104,7 @@ def train(
         place="train",
     )
     if dry_run:
+        arg.say_unchecked(check_train(settings, out, resume=resume))
         typer.echo(plan(settings))
         return
     with processes.joined(device):
@@ -130,10 +132,17 @@ def export(
     measured: Annotated[
         list[Path], typer.Option(help="Measured runs for the card; the first is the baseline.")
     ] = [],
+    dry_run: arg.DryRun = False,
 ) -> None:
     """Write a model folder that plain transformers loads, with a card that holds the table."""
+    from detoxlab.pipeline.preflight import check_export
     from detoxlab.pipeline.training import export_model
+    from detoxlab.runs import Run
 
+    if dry_run:
+        arg.say_unchecked(check_export(Run.open(run), output, base))
+        typer.echo(f"would write {'the merged model' if merged else 'the adapter'} to {output}")
+        return
     written = export_model(
         run,
         output,

@@ -8,7 +8,7 @@ entry points `detoxlab.prompts`, `detoxlab.dialogues` and `detoxlab.pairs`; each
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from detoxlab.data import (
     bold,
@@ -50,6 +50,7 @@ from detoxlab.records import Prompt
 from detoxlab.registry import with_entry_points
 
 T = TypeVar("T")
+Kind = Literal["prompts", "dialogues", "pairs"]
 
 __all__ = [
     "DIALOGUE_SOURCES",
@@ -61,6 +62,7 @@ __all__ = [
     "PreferenceSet",
     "Source",
     "Verbaliser",
+    "check_source",
     "describe_dialogues",
     "describe_preferences",
     "describe_source",
@@ -182,6 +184,31 @@ def load_preferences(
     found = _preference_source(source, columns)
     loaded = found.parse(_rows(found, source, path, revision))
     return PreferenceSet(sample(loaded.pairs, limit, seed), loaded.rejected)
+
+
+def check_source(
+    kind: Kind,
+    source: str,
+    *,
+    path: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    join_continuation: bool = False,
+) -> bool:
+    """Whether the source is on the hub, which only loading can check; no row is read.
+
+    Raises what loading raises when the source is unknown or its files are not there.
+
+    >>> check_source("prompts", "embedded"), check_source("pairs", "org/pairs")
+    (False, True)
+    """
+    found: Source[Any]
+    if kind == "dialogues":
+        found = _dialogue_source(source, columns)
+    elif kind == "pairs":
+        found = _preference_source(source, columns)
+    else:
+        found = _prompt_source(source, columns, join_continuation)
+    return not found.files(source, None if path is None else Path(path))
 
 
 def describe_source(

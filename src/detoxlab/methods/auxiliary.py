@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
+from detoxlab.errors import ModelError
 from detoxlab.methods.base import MethodConfig
 from detoxlab.methods.constraints import Condition
 from detoxlab.methods.sampled import DrawSettings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
 
 AUXILIARY = "auxiliary"
+WEIGHTS, SHAPE = "head.safetensors", "head.json"
+REMEDY = "Give a finished run of auxiliary or regularised, or the folder of one of its heads."
 
 
 class HeadSettings(Settings):
@@ -107,3 +110,15 @@ class Auxiliary:
         from detoxlab.methods.auxiliary_training import fit_auxiliary
 
         return fit_auxiliary(self.config, lm, data, run)
+
+
+def find_head(where: Path) -> Path:
+    """The folder of the head that `where` means: that folder, or a run that has one head."""
+    folders = [where, where / AUXILIARY, *sorted((where / AUXILIARY).glob("*/"))]
+    found = [folder for folder in folders if (folder / SHAPE).is_file()]
+    if not found:
+        raise ModelError(f"{where}: holds no auxiliary head", remedy=REMEDY)
+    if len(found) > 1:
+        names = ", ".join(str(folder) for folder in found)
+        raise ModelError(f"{where}: holds {len(found)} heads", remedy=f"Name one: {names}.")
+    return found[0]

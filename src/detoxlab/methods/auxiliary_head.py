@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from detoxlab.errors import ModelError
+from detoxlab.methods.auxiliary import SHAPE, WEIGHTS
 
-WEIGHTS, SHAPE = "head.safetensors", "head.json"
 EMBEDDINGS = "embeddings"
 
 

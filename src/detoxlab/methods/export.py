@@ -116,11 +116,16 @@ def _write_origin(folder: Path, run: Run, base: str | None) -> None:
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def check_free(out: Path) -> None:
+    """Raises `ConfigError` when `out` holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: holds something already", remedy="Choose another --output.")
+
+
 @contextlib.contextmanager
 def _written_whole(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write into, which takes its place only when all went well."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out}: holds something already", remedy="Choose another --output.")
+    check_free(out)
     draft = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     draft.mkdir(parents=True)
     try:

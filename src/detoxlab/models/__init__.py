@@ -1,18 +1,31 @@
 """Causal language models with their tokenizers: loading, chat templates, log-probabilities.
 
-Nothing else in detoxlab calls `from_pretrained` on a language model. Importing this package
-imports torch.
+Nothing else in detoxlab calls `from_pretrained` on a language model. What is named here imports
+torch when it is first used; where a model lies (`sources`, `adapters`) is known without.
 """
 
-from detoxlab.models.language_model import LanguageModel, evaluating
-from detoxlab.models.likelihood import (
-    log_probs_that_fit,
-    next_token_log_probs,
-    token_log_probs,
-)
-from detoxlab.models.load import load_model
-from detoxlab.models.quantisation import Quantisation
-from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detoxlab.models.language_model import LanguageModel, evaluating
+    from detoxlab.models.likelihood import (
+        log_probs_that_fit,
+        next_token_log_probs,
+        token_log_probs,
+    )
+    from detoxlab.models.load import load_model
+    from detoxlab.models.quantisation import Quantisation
+    from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
+
+_HOMES = {
+    "language_model": ("LanguageModel", "evaluating"),
+    "likelihood": ("log_probs_that_fit", "next_token_log_probs", "token_log_probs"),
+    "load": ("load_model",),
+    "quantisation": ("Quantisation",),
+    "templates": ("FALLBACK_TEMPLATE", "ChatTemplate", "Rendering"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "FALLBACK_TEMPLATE",
@@ -26,3 +39,9 @@ __all__ = [
     "next_token_log_probs",
     "token_log_probs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)

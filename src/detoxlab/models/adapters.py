@@ -1,15 +1,16 @@
-"""Adapters in PEFT's layout: found in folders and train runs, put on their base model."""
+"""Adapters in PEFT's layout: found in folders and train runs, put on their base model.
+
+Finding one imports neither torch nor PEFT.
+"""
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detoxlab.errors import ModelError
 from detoxlab.locations import EMBEDDED, located
-from detoxlab.models.language_model import LanguageModel
-from detoxlab.models.quantisation import Quantisation
 from detoxlab.models.sources import (
     Source,
     find_source,
@@ -17,6 +18,9 @@ from detoxlab.models.sources import (
     read_config,
     weights_sha256,
 )
+
+if TYPE_CHECKING:
+    from detoxlab.models.language_model import LanguageModel
 
 QUANTISATION = "quantisation.json"
 ORIGIN = "origin.json"  # of an exported adapter: its base's id, the scorers it was trained on
@@ -28,8 +32,8 @@ class Adapter:
     """A PEFT adapter folder and what is known of its base model.
 
     `base_ref` is its path from here, or its id on the hub at `base_revision`; `base_id` names
-    its weights. `quantisation` is that of the base while the adapter was trained. What nothing
-    says is None.
+    its weights. `quantisation` is the record of that of the base while the adapter was
+    trained. What nothing says is None.
     """
 
     folder: Path
@@ -38,13 +42,15 @@ class Adapter:
     base_id: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     train_scorers: tuple[str, ...] = ()
-    quantisation: Quantisation | None = None
+    quantisation: Mapping[str, Any] | None = None
     base_revision: str | None = None
 
     @property
     def base_is_local(self) -> bool:
-        """Whether a run says that its base was a folder, not a model of the hub."""
-        return self.base_id is not None and not (self.base_revision or self.base_ref == EMBEDDED)
+        """Whether the base was a folder, not a model of the hub, by what a run or a path says."""
+        if self.base_revision or self.base_ref in (None, EMBEDDED):
+            return False
+        return self.base_id is not None or Path(str(self.base_ref)).is_absolute()
 
 
 def find_adapter(path: str | Path) -> Adapter:
@@ -66,13 +72,24 @@ def find_adapter(path: str | Path) -> Adapter:
         origin.get("base_model_id"),
         config,
         tuple(origin.get("train_scorers") or ()),
-        Quantisation.from_record(quantisation),
+        quantisation,
         config.get("revision"),
     )
 
 
 def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source:
     """Where the base of an adapter is that names it; the error says that it is the base."""
+    ref = base_named_by(adapter)
+    try:
+        return find_source(ref, revision or adapter.base_revision, remote_code)
+    except ModelError as error:
+        raise ModelError(
+            f"{adapter.folder}: its base model cannot be had: {error.message}", remedy=BASE_REMEDY
+        ) from error
+
+
+def base_named_by(adapter: Adapter) -> str:
+    """The folder or hub id of an adapter's base; `ModelError` for none and for one that is gone."""
     if not adapter.base_ref:
         raise ModelError(
             f"{adapter.folder}: the adapter does not name its base model", remedy=BASE_REMEDY
@@ -82,15 +99,12 @@ def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source
             f"{adapter.folder}: the folder of its base model, {adapter.base_ref}, is not there",
             remedy=BASE_REMEDY,
         )
-    try:
-        return find_source(adapter.base_ref, revision or adapter.base_revision, remote_code)
-    except ModelError as error:
-        raise ModelError(
-            f"{adapter.folder}: its base model cannot be had: {error.message}", remedy=BASE_REMEDY
-        ) from error
+    return adapter.base_ref
 
 
-def attach(lm: LanguageModel, adapter: Adapter, ref: str, merge: bool) -> LanguageModel:
+def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "LanguageModel":
+    from detoxlab.models.language_model import LanguageModel
+
     check_base(lm.id, adapter.folder, adapter.base_id)
     model = _read_adapter(lm, adapter)
     sha256 = weights_sha256(adapter.folder)
@@ -126,7 +140,7 @@ def _adapter_of_run(run: Path) -> Adapter:
         info.get("base_model_id"),
         config,
         learnt,
-        Quantisation.from_record(base.get("quantisation")),
+        base.get("quantisation"),
         base.get("revision"),
     )
 
@@ -158,7 +172,7 @@ def _hash_in(identifier: str) -> str:
     return identifier.rpartition("@")[2].partition("-")[0]
 
 
-def _read_adapter(lm: LanguageModel, adapter: Adapter) -> Any:
+def _read_adapter(lm: "LanguageModel", adapter: Adapter) -> Any:
     from peft import PeftModel
     from safetensors import SafetensorError
 

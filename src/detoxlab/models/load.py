@@ -98,7 +98,8 @@ def load_model(
         base_ref = str(ref)
         source = find_source(base_ref, revision, trust_remote_code)
     if quantisation is None:
-        quantisation = (part and part.quantisation) or FULL_PRECISION
+        recorded = Quantisation.from_record(part.quantisation) if part else None
+        quantisation = recorded or FULL_PRECISION
     options = Options(
         dtype,
         device,

@@ -3,8 +3,9 @@
 from detoxlab.pipeline.comparing import compare_runs, compare_variants
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.experiment import run_recipe
-from detoxlab.pipeline.importing import score_again, score_file
+from detoxlab.pipeline.importing import score_file
 from detoxlab.pipeline.measuring import measure_model
+from detoxlab.pipeline.rescoring import score_again
 from detoxlab.pipeline.training import export_model, train_model
 from detoxlab.pipeline.winning import Contest, win_rates
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from detoxlab.errors import ConfigError
 from detoxlab.evaluate import Evaluation, Subject, evaluate_into, is_evaluated
+from detoxlab.pipeline.preflight import check_evaluate, check_in_place
 from detoxlab.pipeline.subjects import DATE, date_in, date_record, dated, load_subject
 from detoxlab.recipe import SubjectSettings
 from detoxlab.runs import Run
@@ -30,7 +31,8 @@ def evaluate_run(
     the run holds an evaluation of the same name with other settings.
     """
     run = path if isinstance(path, Run) else Run.open(path)
-    settings = _subject_of(run).model_copy(update={"base": base})
+    settings = subject_of(run).model_copy(update={"base": base})
+    check_in_place(run, settings, evaluations, seed=seed)
     with run.locked():
         _evaluate(run, settings, evaluations, seed, resamples)
     return run
@@ -47,12 +49,30 @@ def evaluate_model(
 ) -> Run:
     """The run at `out` with evaluations of a model, by name, and nothing else."""
     config = settings.run_config()
+    check_evaluate(settings, evaluations, out, seed=seed, resume=resume)
     settings = dated(settings, out, resume=resume)
     run = Run.start(out, kind="evaluate", config=config, seed=seed, resume=resume)
     with run.writing():
         run.update(**date_record(settings))
         _evaluate(run, settings, evaluations, seed, resamples)
     return run
+
+
+def subject_of(run: Run) -> SubjectSettings:
+    """The model that a measured run is of; `ConfigError` where it cannot be loaded here."""
+    config = run.config
+    if run.info["kind"] not in KINDS or config.get("endpoint"):
+        raise ConfigError(
+            f"{run.path}: is not the run of a model that can be loaded here",
+            remedy="Give a run of measure without endpoint, or a model and --out.",
+        )
+    known = {name: config[name] for name in SubjectSettings.model_fields if name in config}
+    known["model"] = run.located(config["model"])
+    if steer := known.get("steer"):
+        kind, _, where = steer.partition(":")
+        known["steer"] = f"{kind}:{run.located(where)}"
+    known |= {DATE: date_in(run.info)}
+    return parse(SubjectSettings, known, place=str(run.path / "config.yaml"))
 
 
 # --- inside ---
@@ -73,19 +93,3 @@ def _evaluate(
     subject = Subject(*load_subject(settings))
     for name, evaluation in pending.items():
         evaluate_into(run, name, evaluation, subject, seed=seed, resamples=resamples)
-
-
-def _subject_of(run: Run) -> SubjectSettings:
-    config = run.config
-    if run.info["kind"] not in KINDS or config.get("endpoint"):
-        raise ConfigError(
-            f"{run.path}: is not the run of a model that can be loaded here",
-            remedy="Give a run of measure without endpoint, or a model and --out.",
-        )
-    known = {name: config[name] for name in SubjectSettings.model_fields if name in config}
-    known["model"] = run.located(config["model"])
-    if steer := known.get("steer"):
-        kind, _, where = steer.partition(":")
-        known["steer"] = f"{kind}:{run.located(where)}"
-    known |= {DATE: date_in(run.info)}
-    return parse(SubjectSettings, known, place=str(run.path / "config.yaml"))

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detoxlab.config_changes import canonical
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.loading import without_usual_asking
-from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
-from detoxlab.pipeline.learning import source_kind, training_scorers
-from detoxlab.pipeline.measuring import measure_model, protocol_label, read_prompts
+from detoxlab.pipeline.learning import read_data
+from detoxlab.pipeline.measuring import measure_model, protocol_label
+from detoxlab.pipeline.preflight import check_recipe
+from detoxlab.pipeline.reading import read_prompts
 from detoxlab.pipeline.subjects import DATE, date_record, dated
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates
@@ -19,7 +21,6 @@ from detoxlab.progress import say
 from detoxlab.recipe import Recipe
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
-from detoxlab.scorers import single_scorers
 
 TRAINED, WIN_RATES = "trained", "win-rates"
 
@@ -42,8 +43,8 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     to the recipe or taken from it meanwhile, and one that was changed is an error.
     """
     out = Path(out)
-    _check_variants(recipe)
-    _check_evaluations(recipe)
+    check(recipe, out, resume=resume)
+    _check_readable(recipe)
     config = recipe_config(recipe)
     recipe = _dated(recipe, out, resume)
     experiment = Run.start(
@@ -69,6 +70,14 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
         return _conclude(recipe, experiment, base, measured, trained)
 
 
+def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]:
+    """What could not be looked at beforehand; raises what is known to be wrong (preflight)."""
+    for variant in recipe.variants:
+        if variant.name in (TRAINED, WIN_RATES):
+            raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
+    return check_recipe(recipe, recipe_config(recipe), out, resume=resume)
+
+
 def _dated(recipe: Recipe, out: Path, resume: bool) -> Recipe:
     """One day for the templates of all its runs. One that was begun without keeps to that."""
     begun = Run(out)
@@ -83,8 +92,7 @@ def _measured(recipe: Recipe, model: str, out: Path) -> Run:
 
 
 def plan(recipe: Recipe, out: Path) -> str:
-    """What a recipe would do, in words, after checking its settings and reading its prompts."""
-    _check_variants(recipe)
+    """What a recipe would do, in words, after reading its prompts; see `check`."""
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
     models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
@@ -119,24 +127,15 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
     return plain | {"model": relative(recipe.model)}
 
 
-def _check_variants(recipe: Recipe) -> None:
+def _check_readable(recipe: Recipe) -> None:
+    """Read what every variant learns from: a bad file is known before the base is measured."""
+    read: set[str] = set()
     for variant in recipe.variants:
-        method = load_method(variant.method, variant.config)
-        source_kind(variant, f"variants.{variant.name}")
-        learnt = map(single_scorers, training_scorers(variant, method))
-        if single_scorers(recipe.judge) & frozenset().union(*learnt):
-            raise ConfigError(
-                f"variants.{variant.name}: trains on the scorer that judges ({recipe.judge})",
-                remedy="Take another judge, or another scorer for the reward.",
-            )
-        if variant.name in (TRAINED, WIN_RATES):
-            raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
-
-
-def _check_evaluations(recipe: Recipe) -> None:
-    """Read what is asked, so that a wrong path is known before anything is trained."""
-    for evaluation in recipe.evaluate.values():
-        evaluation.items(recipe.seed)
+        settings = recipe.train_settings(variant)
+        data = canonical([one.model_dump(mode="json") for one in settings.sources().values()])
+        if data not in read:
+            read_data(settings, recipe.seed)
+        read.add(data)
 
 
 def _conclude(

@@ -1,27 +1,91 @@
-"""Responses that were drawn elsewhere, and saved runs scored once more."""
+"""Responses that were drawn elsewhere, as a run."""
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detoxlab.data.imported import read_responses
+from detoxlab.data.imported import Read, read_responses
 from detoxlab.data.repeats import Repeats
 from detoxlab.data.settings import relative
 from detoxlab.data.tabular import MAX_NAMES
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import get_protocol
-from detoxlab.pipeline.measuring import load_scorers, score_run
+from detoxlab.pipeline.measuring import score_run
 from detoxlab.provenance import file_sha256
-from detoxlab.records import Prompt, Score
+from detoxlab.records import Score
 from detoxlab.runs import Run
-from detoxlab.scorers import Scorer, known_scorers, load_scorer
+from detoxlab.scorers import Scorer, check_scorer, known_scorers, load_scorer
+
+RESAMPLES = 10_000
 
 
 def score_file(
     path: Path | str,
     out: Path | str,
+    *,
+    encoder: str | None = "hashed-ngrams",
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    resume: bool = False,
+    **options: Any,
+) -> Run:
+    """A run at `out` made of the responses in a file, with the scores it brings and ours.
+
+    `options` are `prompt_column`, `response_column` and `id_column`; `score_columns`, which maps
+    a scorer's name to the column that holds its toxicity scores: an empty cell, or one of
+    `missing_values`, is a missing score, never a zero; `repeats`, what rows that repeat a prompt
+    are (see `load_responses_file`); `scorers` of ours. `judge` and `second` may name either kind;
+    without them the file's first score column judges, and `rtp-neural` cross-checks.
+    """
+    asked = _read(path, **options)
+    config = asked.config | {"encoder": encoder}
+    if resamples != RESAMPLES:
+        config["resamples"] = resamples
+    Run.check_startable(out, kind="score", config=config, resume=resume)
+    loaded = {name: load_scorer(name) for name in asked.wanted}
+    run = Run.start(out, kind="score", config=config, seed=seed, resume=resume)
+    with run.writing():
+        _write_rows(run, path, asked, loaded)
+        score_run(run, asked.read.prompts, list(loaded.values()), encoder=encoder)
+        run.write_measurements(
+            measure(
+                run.responses(), protocol=get_protocol("imported"), seed=seed, resamples=resamples
+            )
+        )
+    return run
+
+
+def check_file(path: Path | str, out: Path | str, *, resume: bool = False, **options: Any) -> str:
+    """What `score_file` would do, in words; raises what is wrong. Nothing is loaded or written."""
+    options.pop("seed", None)
+    asked = _read(path, **options)
+    Run.check_startable(out, kind="score", resume=resume)
+    return (
+        f"would read {len(asked.read.generations)} responses to {len(asked.read.prompts)} prompts "
+        f"into {out}; judge {asked.judge}, second {asked.second}; "
+        f"to be scored by {', '.join(asked.wanted) or 'nobody else'}"
+    )
+
+
+# --- inside ---
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A file's rows, who judges them, and which scorers of ours must score them."""
+
+    read: Read
+    judge: str
+    second: str
+    wanted: tuple[str, ...]
+    config: dict[str, Any]
+
+
+def _read(
+    path: Path | str,
     *,
     prompt_column: str,
     response_column: str,
@@ -32,19 +96,8 @@ def score_file(
     scorers: Sequence[str] = (),
     judge: str | None = None,
     second: str | None = None,
-    encoder: str | None = "hashed-ngrams",
-    seed: int = 0,
-    resamples: int = 10_000,
-    resume: bool = False,
-) -> Run:
-    """A run at `out` made of the responses in a file, with the scores it brings and ours.
-
-    `score_columns` maps a scorer's name to the column that holds its toxicity scores; an
-    empty cell, or one of `missing_values`, is a missing score, never a zero. `repeats` says
-    what rows that repeat a prompt are (see `load_responses_file`). `judge` and `second` may
-    name either kind; without them the file's first score column judges, and `rtp-neural`
-    cross-checks.
-    """
+) -> _Asked:
+    """The rows and roles, checked."""
     given = dict(score_columns or {})
     judge = judge or next(iter(given), "rtp-neural")
     second = second or next(n for n in ("rtp-neural", "rtp-linear") if n != judge)
@@ -61,7 +114,8 @@ def score_file(
     )
     _check_judged(path, given, judge, read.scores)
     wanted = [name for name in dict.fromkeys((judge, second, *scorers)) if name not in given]
-    loaded = {name: _scorer(name, given, read.columns, Path(path).name) for name in wanted}
+    for name in wanted:
+        _check_known(name, given, read.columns, Path(path).name)
     config: dict[str, Any] = {
         "file": relative(str(path)),
         "columns": {"prompt": prompt_column, "response": response_column, "id": id_column},
@@ -69,41 +123,38 @@ def score_file(
         "protocol": "imported",
         "judge": judge,
         "second": second,
-        "scorers": list(wanted),
-        "encoder": encoder,
+        "scorers": wanted,
     }
     if repeats != "auto":
         config["repeats"] = repeats
     if missing_values:
         config["missing_values"] = list(missing_values)
-    run = Run.start(out, kind="score", config=config, seed=seed, resume=resume)
-    with run.writing():
-        run.write_once("prompts.jsonl", read.prompts)
-        run.write_once("generations/imported.jsonl", read.generations)
-        for name in given:
-            run.write_once(f"scores/{name}.jsonl", [s for s in read.scores if s.scorer_id == name])
-        run.update(
-            model={"id": f"responses in {Path(path).name}"},
-            prompts={
-                "file": Path(path).name,
-                "sha256": file_sha256(Path(path)),
-                **read.repetition.facts(),
-            },
-            judge_id=loaded[judge].id if judge in loaded else judge,
-            second_id=loaded[second].id if second in loaded else second,
-        )
-        score_run(run, read.prompts, list(loaded.values()), encoder=encoder)
-        run.write_measurements(
-            measure(
-                run.responses(), protocol=get_protocol("imported"), seed=seed, resamples=resamples
-            )
-        )
-    return run
+    return _Asked(read, judge, second, tuple(wanted), config)
 
 
-def _scorer(name: str, given: Mapping[str, str], columns: Sequence[str], file: str) -> Scorer:
+def _write_rows(run: Run, path: Path | str, asked: _Asked, loaded: Mapping[str, Scorer]) -> None:
+    """What the file holds, and what `run.json` says of it."""
+    read = asked.read
+    run.write_once("prompts.jsonl", read.prompts)
+    run.write_once("generations/imported.jsonl", read.generations)
+    for name in asked.config["score_columns"]:
+        run.write_once(f"scores/{name}.jsonl", [s for s in read.scores if s.scorer_id == name])
+    ids = {name: scorer.id for name, scorer in loaded.items()}
+    run.update(
+        model={"id": f"responses in {Path(path).name}"},
+        prompts={
+            "file": Path(path).name,
+            "sha256": file_sha256(Path(path)),
+            **read.repetition.facts(),
+        },
+        judge_id=ids.get(asked.judge, asked.judge),
+        second_id=ids.get(asked.second, asked.second),
+    )
+
+
+def _check_known(name: str, given: Mapping[str, str], columns: Sequence[str], file: str) -> None:
     try:
-        return load_scorer(name)
+        check_scorer(name)
     except UnknownNameError:
         if "(" in name:  # an ensemble: the error names the member
             raise
@@ -133,17 +184,3 @@ def _check_judged(
             f"{path}: column {given[judge]!r} holds no score at all",
             remedy="Name another --score-column, or judge by a scorer of ours with --judge.",
         )
-
-
-def score_again(path: Path | str, scorers: Sequence[str], *, judge: str | None = None) -> Run:
-    """Add scorers to a saved run in place, optionally make one the judge, and measure again."""
-    run = Run.open(path)
-    loaded = load_scorers(scorers[0], None, scorers[1:])
-    with run.locked():
-        score_run(run, run.read("prompts.jsonl", Prompt), loaded, encoder=None)
-        if judge is not None:
-            ids = {name: scorer.id for name, scorer in zip(scorers, loaded, strict=True)}
-            run.update(judge_id=ids.get(judge, judge))
-        protocol = get_protocol(run.config["protocol"])
-        run.write_measurements(measure(run.responses(), protocol=protocol, seed=run.info["seed"]))
-    return run

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detoxlab.config_changes import changes
-from detoxlab.data import describe_source, load_prompts
-from detoxlab.data.source import sample
-from detoxlab.data.split import words_of
+from detoxlab.data import describe_source
 from detoxlab.encoders import cosine_similarity, load_encoder
-from detoxlab.errors import DataError
 from detoxlab.measure import measure
 from detoxlab.measure.presets import Protocol, get_protocol
+from detoxlab.pipeline.preflight import check_measure
+from detoxlab.pipeline.reading import read_prompts
 from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
 from detoxlab.progress import progress, say
 from detoxlab.recipe import MeasureSettings, Measuring, PromptSettings
@@ -41,6 +40,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     config = settings.run_config()
     if resume and (finished := finished_run(out, config)):
         return finished
+    check_measure(settings, out, resume=resume)
     from detoxlab.generate import generate_into
 
     day = settings.template_date
@@ -92,25 +92,6 @@ def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
     if not (run.path / "run.json").exists() or run.info["status"] != "finished":
         return None
     return None if changes(run.config, config, run.working_folder) else run
-
-
-def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
-    """The prompts that `settings` describe.
-
-    Raises `DataError` when all of them are excluded.
-    """
-    options = settings.model_dump(exclude={"source", "exclude", "limit"}, exclude_defaults=True)
-    if settings.exclude is None:
-        return load_prompts(settings.source, **options, limit=settings.limit, seed=seed)
-    unwanted = {words_of(prompt.text) for prompt in read_prompts(settings.exclude, seed)}
-    prompts = load_prompts(settings.source, **options, seed=seed)
-    kept = [prompt for prompt in prompts if words_of(prompt.text) not in unwanted]
-    if not kept:
-        raise DataError(
-            f"{settings.source}: all {len(prompts)} prompts are among the excluded ones",
-            remedy="Train on other prompts than those that are asked in the end.",
-        )
-    return sample(kept, settings.limit, seed)
 
 
 def describe_prompts(settings: PromptSettings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.loading import Asking, ModelSettings, OtherModel, is_unusual
 from detoxlab.locations import EMBEDDED, located
+from detoxlab.models.adapters import BASE_REMEDY, check_base
 from detoxlab.recipe import SubjectSettings
 from detoxlab.runs import Run
 
@@ -29,7 +30,7 @@ def load_named(settings: ModelSettings) -> "LanguageModel":
     from detoxlab.models import Quantisation, load_model
 
     if settings.base:
-        _check_has_base(settings.model, settings.base)
+        check_has_base(settings.model, settings.base)
     chosen = settings.quantisation
     return load_model(
         settings.base or settings.model,
@@ -102,8 +103,34 @@ def load_subject(settings: SubjectSettings) -> "tuple[LanguageModel, Steering | 
         return load_named(settings), load_steering(settings.steer, strength=settings.strength)
     if run := _auxiliary_run(settings.model):
         steering = load_steering(f"nado:{settings.model}", strength=settings.strength)
-        return _base_of(run, settings), steering
+        return _load_base(run, settings), steering
     return load_named(settings), None
+
+
+def base_of_run(run: Run) -> str:
+    """What the model is called from here that the head of an `auxiliary` run was fitted on.
+
+    Raises `ModelError` when it was a folder that is not there.
+    """
+    base = located(str(run.info["base_model"]), run.path)
+    if not (_revision_of(run) or base == EMBEDDED or Path(base).exists()):
+        raise ModelError(
+            f"{run.path}: the folder of its base model, {base}, is not there", remedy=BASE_REMEDY
+        )
+    return base
+
+
+def check_has_base(model: str, base: str) -> None:
+    """Raises `ConfigError` when `model` is nothing that can be put on a `base`."""
+    folder = Path(model)
+    if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
+        raise ConfigError(
+            f"base {base}: {model} is no adapter and no trained run, it has no base of its own",
+            remedy="Leave out --base, or name the base alone.",
+        )
+
+
+# --- inside ---
 
 
 def _auxiliary_run(model: str) -> Run | None:
@@ -112,27 +139,15 @@ def _auxiliary_run(model: str) -> Run | None:
     return run if found else None
 
 
-def _base_of(run: Run, settings: SubjectSettings) -> "LanguageModel":
+def _revision_of(run: Run) -> str | None:
+    revision: str | None = run.info.get("model", {}).get("revision")
+    return revision
+
+
+def _load_base(run: Run, settings: SubjectSettings) -> "LanguageModel":
     """The model that the head of an `auxiliary` run was fitted on, at the revision it had then."""
-    from detoxlab.models.adapters import BASE_REMEDY, check_base
-
-    info = run.info
-    base = settings.base or located(str(info["base_model"]), run.path)
-    revision = settings.revision or info.get("model", {}).get("revision")
-    if not revision and base != EMBEDDED and not Path(base).exists():
-        raise ModelError(
-            f"{run.path}: the folder of its base model, {base}, is not there", remedy=BASE_REMEDY
-        )
-    changes = {"model": base, "base": None, "revision": revision}
+    named = settings.base or base_of_run(run)
+    changes = {"model": named, "base": None, "revision": settings.revision or _revision_of(run)}
     lm = load_named(settings.model_copy(update=changes))
-    check_base(lm.id, run.path, info.get("base_model_id"))
+    check_base(lm.id, run.path, run.info.get("base_model_id"))
     return lm
-
-
-def _check_has_base(model: str, base: str) -> None:
-    folder = Path(model)
-    if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
-        raise ConfigError(
-            f"base {base}: {model} is no adapter and no trained run, it has no base of its own",
-            remedy="Leave out --base, or name the base alone.",
-        )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from detoxlab import processes
 from detoxlab.compare import Limits
 from detoxlab.config_changes import shortened
-from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
 from detoxlab.methods.export import DType as ExportDType
 from detoxlab.methods.export import export_adapter, export_merged
@@ -20,6 +19,7 @@ from detoxlab.pipeline.learning import (
     training_scorers,
 )
 from detoxlab.pipeline.measuring import finished_run
+from detoxlab.pipeline.preflight import check_export, check_train
 from detoxlab.pipeline.resources import measured_usage
 from detoxlab.pipeline.subjects import date_record, dated, load_named
 from detoxlab.recipe import TrainSettings
@@ -45,10 +45,10 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
 
 def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
     method = _method(settings)
-    source_kind(settings)
     config = settings.run_config(method.config.model_dump(mode="json"))
     if resume and (finished := finished_run(out, config)):
         return finished
+    check_train(settings, out, resume=resume)
     settings = dated(settings, out, resume=resume)
     data = read_data(settings, settings.seed)
     lm = load_named(settings)
@@ -111,8 +111,7 @@ def export_model(
     limits. For the other options see `export_merged`.
     """
     run = Run.open(path)
-    if run.info["kind"] != "train":
-        raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
+    check_export(run, output, base)
     runs = [Run.open(one) for one in measured] or _measured_beside(run)
     limits = None if measured else _limits_beside(run)
     comparisons = compare_variants(runs[0], runs[1:], limits=limits) if runs else ()

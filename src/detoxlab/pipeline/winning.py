@@ -19,6 +19,7 @@ from detoxlab.measure.win_rate import (
     win_rate_measurements,
 )
 from detoxlab.pipeline.measuring import finished_run
+from detoxlab.pipeline.preflight import check_win_rate
 from detoxlab.pipeline.subjects import DATE, date_in, load_other
 from detoxlab.progress import progress
 from detoxlab.records import Measurement, Responses, Score
@@ -62,11 +63,20 @@ def win_rates(
     ]
     if all(done):
         return [run for run in done if run]
+    for one, run in zip(contests, done, strict=True):
+        if run is None:
+            check_contest(settings, one, resume=resume)
     judge = load_other(settings.judge, device, _asking_of(contests[0].baseline))
     return [
         run or _held(settings, judge, one, config, seed, resamples, resume)
         for run, one, config in zip(done, contests, configs, strict=True)
     ]
+
+
+def check_contest(settings: WinRate, contest: Contest, *, resume: bool = False) -> list[str]:
+    """What could not be looked at beforehand: the judge on the hub; raises what is wrong."""
+    _pairs(contest.baseline.responses(), contest.treated.responses(), settings.samples)
+    return check_win_rate(settings, contest.out, _config(settings, contest), resume=resume)
 
 
 # --- inside ---

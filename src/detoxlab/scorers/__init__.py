@@ -12,7 +12,13 @@ From the hub or a folder: `hf:ORG/MODEL`. Several at once: `mean(a, b)`, `max(a,
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, Scorer
 from detoxlab.scorers.cache import CachedScorer, CacheWarning, cached
 from detoxlab.scorers.ensemble import Ensemble
-from detoxlab.scorers.loading import SCORERS, known_scorers, load_scorer, single_scorers
+from detoxlab.scorers.loading import (
+    SCORERS,
+    check_scorer,
+    known_scorers,
+    load_scorer,
+    single_scorers,
+)
 from detoxlab.scorers.scoring import score_generations, score_into
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "FloatArray",
     "Scorer",
     "cached",
+    "check_scorer",
     "known_scorers",
     "load_scorer",
     "score_generations",

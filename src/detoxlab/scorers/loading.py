@@ -67,6 +67,21 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
     return cached(scorer) if cache and name.strip() not in UNCACHED else scorer
 
 
+def check_scorer(name: str) -> list[str]:
+    """The hub ids in a scorer's name, which only loading can check; nothing is loaded or imported.
+
+    Raises what `load_scorer` raises for a name that is none.
+
+    >>> check_scorer("mean(rtp-linear, 2*hf:org/model)")
+    ['org/model']
+    """
+    rule, inside = _ensemble_parts(name)
+    if rule:
+        return [one for member, _ in _members(inside) for one in check_scorer(member)]
+    _, hub_id = _kind_of(name.strip())
+    return [hub_id] if hub_id else []
+
+
 def known_scorers() -> list[str]:
     """Every name that `load_scorer` knows, besides `hf:` ids and folders."""
     return sorted({*registry.with_entry_points(ENTRY_POINTS, SCORERS), *SHORT_NAMES})
@@ -86,16 +101,25 @@ def single_scorers(identifier: str) -> frozenset[str]:
 
 
 def _load_one(name: str, options: dict[str, Any]) -> Scorer:
+    factory, hub_id = _kind_of(name)
+    return _call(name, factory, options) if factory else _classifier(hub_id or name, options)
+
+
+def _kind_of(name: str) -> tuple[Callable[..., Scorer] | None, str | None]:
+    """What makes a scorer of that name, or the id of a classifier of the hub; or a folder: neither.
+
+    Raises `UnknownNameError` or `MissingFileError` when the name is none of the three.
+    """
     factories = registry.with_entry_points(ENTRY_POINTS, SCORERS)
     if name in factories:
-        return _call(name, factories[name], options)
+        return factories[name], None
     if name.startswith("hf:"):
-        return _classifier(name.removeprefix("hf:"), options)
+        return None, name.removeprefix("hf:")
     short, mark, labels = name.partition("#")
     if short in SHORT_NAMES:
-        return _classifier(SHORT_NAMES[short] + mark + labels, options)
+        return None, SHORT_NAMES[short] + mark + labels
     if short and Path(short).is_dir():
-        return _classifier(name, options)
+        return None, None
     if "/" in name or name.startswith("."):
         raise MissingFileError(
             f"scorer {name!r}: no such folder",
@@ -124,13 +148,22 @@ def _classifier(reference: str, options: dict[str, Any]) -> Scorer:
 
 
 def _ensemble(rule: Rule, inside: str, cache: bool) -> Scorer:
-    names, weights = [], []
+    named = _members(inside)
+    members, weights = [load_scorer(name, cache=cache) for name, _ in named], [w for _, w in named]
+    return Ensemble(members, rule, weights if set(weights) != {1.0} else None)
+
+
+def _members(inside: str) -> list[tuple[str, float]]:
+    """Names and weights of an ensemble's members.
+
+    >>> _members("2*a, mean(b, c)")
+    [('a', 2.0), ('mean(b, c)', 1.0)]
+    """
+    found = []
     for part in _split(inside):
         weight, star, name = part.partition("*")
-        names.append(name if star else part)
-        weights.append(_number(weight, part) if star else 1.0)
-    members = [load_scorer(name, cache=cache) for name in names]
-    return Ensemble(members, rule, weights if set(weights) != {1.0} else None)
+        found.append((name, _number(weight, part)) if star and "(" not in weight else (part, 1.0))
+    return found
 
 
 def _number(text: str, part: str) -> float:

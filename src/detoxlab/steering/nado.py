@@ -19,15 +19,13 @@ from weakref import WeakKeyDictionary
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from detoxlab.errors import ConfigError, ModelError
-from detoxlab.methods.auxiliary import AUXILIARY
-from detoxlab.methods.auxiliary_head import SHAPE, WEIGHTS, AuxiliaryHead, load_head
+from detoxlab.errors import ConfigError
+from detoxlab.methods.auxiliary import SHAPE, WEIGHTS, find_head
+from detoxlab.methods.auxiliary_head import AuxiliaryHead, load_head
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer, watching_hidden_states
 from detoxlab.models.likelihood import Reweight
 from detoxlab.provenance import file_sha256
-
-REMEDY = "Give a finished run of auxiliary or regularised, or the folder of one of its heads."
 
 
 @dataclass(frozen=True)
@@ -81,15 +79,3 @@ class Nado:
         if lm.model not in self._heads:
             self._heads[lm.model] = load_head(self.folder, output_layer(lm).weight_VD)
         return self._heads[lm.model]
-
-
-def find_head(where: Path) -> Path:
-    """The folder of the head that `where` means: that folder, or a run that has one head."""
-    folders = [where, where / AUXILIARY, *sorted((where / AUXILIARY).glob("*/"))]
-    found = [folder for folder in folders if (folder / SHAPE).is_file()]
-    if not found:
-        raise ModelError(f"{where}: holds no auxiliary head", remedy=REMEDY)
-    if len(found) > 1:
-        names = ", ".join(str(folder) for folder in found)
-        raise ModelError(f"{where}: holds {len(found)} heads", remedy=f"Name one: {names}.")
-    return found[0]

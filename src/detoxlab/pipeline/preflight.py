@@ -1,0 +1,220 @@
+"""What can be known to be wrong before anything is loaded: a check for every command.
+
+Each check raises the error that the work itself would end in, and returns what it could not
+look at: the hub is not asked. None imports torch, reads weights or writes a file.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from detoxlab.data import check_source
+from detoxlab.data.settings import DataSettings
+from detoxlab.encoders import check_encoder
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.evaluate import Evaluation, is_evaluated
+from detoxlab.evaluate.win_rate import WinRate
+from detoxlab.loading import ModelSettings
+from detoxlab.locations import EMBEDDED
+from detoxlab.methods import Method, load_method
+from detoxlab.methods.auxiliary import AUXILIARY, find_head
+from detoxlab.methods.export import check_free
+from detoxlab.models.adapters import base_named_by, find_adapter
+from detoxlab.models.sources import REMEDY, check_weights, read_config
+from detoxlab.pipeline.learning import source_kind, training_scorers
+from detoxlab.pipeline.subjects import base_of_run, check_has_base
+from detoxlab.recipe import (
+    DialogueSettings,
+    Learning,
+    MeasureSettings,
+    Measuring,
+    PairSettings,
+    PromptSettings,
+    Recipe,
+    SubjectSettings,
+    TextSettings,
+    TrainSettings,
+)
+from detoxlab.runs import Run
+from detoxlab.scorers import check_scorer, single_scorers
+
+Unchecked = list[str]
+
+
+def check_measure(settings: MeasureSettings, out: Path | str, *, resume: bool) -> Unchecked:
+    """Of `measure`: prompts, scorers, encoder, models, and that `out` is free or the same run."""
+    Run.check_startable(out, kind="measure", config=settings.run_config(), resume=resume)
+    served = settings.endpoint is not None
+    return check_bench(settings) + ([] if served else check_subject(settings))
+
+
+def check_train(settings: TrainSettings, out: Path | str, *, resume: bool) -> Unchecked:
+    """Of `train`: method, hyperparameters, data, scorers, model, and `out`."""
+    method = load_method(settings.method, {"seed": settings.seed, **settings.config})
+    unchecked = check_learning(settings, method, "train")
+    config = settings.run_config(method.config.model_dump(mode="json"))
+    Run.check_startable(out, kind="train", config=config, resume=resume)
+    return unchecked + check_model(settings)
+
+
+def check_recipe(
+    recipe: Recipe, config: Mapping[str, Any], out: Path | str, *, resume: bool
+) -> Unchecked:
+    """Of `run`: all of the bench, the data and scorers of every variant, and `out`."""
+    unchecked = []
+    for variant in recipe.variants:
+        method = load_method(variant.method, {"seed": recipe.seed, **variant.config})
+        unchecked += check_learning(variant, method, f"variants.{variant.name}")
+        _check_judges_apart(variant, method, recipe.judge, f"variants.{variant.name}")
+    unchecked += check_bench(recipe) + check_model(recipe.base_model)
+    if recipe.win_rate:
+        unchecked += check_model(recipe.win_rate.judge)
+    for evaluation in recipe.evaluate.values():
+        evaluation.items(recipe.seed)
+    Run.check_startable(
+        out, kind="experiment", config=config, resume=resume, may_differ=("variants",)
+    )
+    return unchecked
+
+
+def check_evaluate(
+    settings: SubjectSettings,
+    evaluations: Mapping[str, Evaluation],
+    out: Path | str,
+    *,
+    seed: int,
+    resume: bool,
+) -> Unchecked:
+    """Of `evaluate` with a run of its own: what is asked, the model, and `out`."""
+    Run.check_startable(out, kind="evaluate", config=settings.run_config(), resume=resume)
+    for evaluation in evaluations.values():
+        evaluation.items(seed)
+    return check_subject(settings)
+
+
+def check_in_place(
+    run: Run, settings: SubjectSettings, evaluations: Mapping[str, Evaluation], *, seed: int
+) -> Unchecked:
+    """Of `evaluate` in a measured run: what is asked and the model, where there is work left."""
+    pending = [one for name, one in evaluations.items() if not is_evaluated(run, name, one, seed)]
+    for evaluation in pending:
+        evaluation.items(seed)
+    return check_subject(settings) if pending else []
+
+
+def check_win_rate(
+    settings: WinRate, out: Path | str, config: Mapping[str, Any], *, resume: bool
+) -> Unchecked:
+    """Of `winrate`: the judge, and `out`."""
+    Run.check_startable(out, kind="win-rate", config=config, resume=resume)
+    return check_model(settings.judge)
+
+
+def check_bench(settings: Measuring) -> Unchecked:
+    """What responses are drawn from and judged by."""
+    names = (settings.judge, settings.second, *settings.scorers)
+    unchecked = check_data(settings.prompts) + check_scorers(name for name in names if name)
+    if settings.encoder and check_encoder(settings.encoder):
+        unchecked.append(settings.encoder)
+    if settings.reference:
+        unchecked += check_model(settings.reference)
+    if settings.endpoint and (key := settings.api_key_env) and not os.environ.get(key):
+        raise ConfigError(f"the environment variable {key} is not set", remedy="Put the key there.")
+    return unchecked
+
+
+def check_learning(settings: Learning, method: Method, place: str) -> Unchecked:
+    """The data that a method learns from, and the scorers."""
+    kind = source_kind(settings, place)
+    scorers = check_scorers(training_scorers(settings, method))
+    return check_data(settings.sources()[kind]) + scorers
+
+
+def check_data(settings: DataSettings | TextSettings | None) -> Unchecked:
+    """Where data are, what is left out of them included."""
+    if settings is None:
+        return []
+    if isinstance(settings, TextSettings):
+        parts = [one for part in settings.parts.values() for one in check_data(part)]
+        return parts + check_data(settings.exclude)
+    options: dict[str, Any] = {"path": settings.path, "columns": settings.columns}
+    excluded: Unchecked = []
+    if isinstance(settings, DialogueSettings):
+        on_hub = check_source("dialogues", settings.source, **options)
+    elif isinstance(settings, PairSettings):
+        on_hub = check_source("pairs", settings.source, **options)
+    else:
+        if isinstance(settings, PromptSettings):
+            options["join_continuation"] = settings.join_continuation
+            excluded = check_data(settings.exclude)
+        on_hub = check_source("prompts", settings.source, **options)
+    return ([settings.source] if on_hub else []) + excluded
+
+
+def check_scorers(names: Iterable[str]) -> Unchecked:
+    """Scorers by their names."""
+    return [one for name in names for one in check_scorer(name)]
+
+
+def check_subject(settings: SubjectSettings) -> Unchecked:
+    """A model and what steers it."""
+    if settings.steer:
+        kind, _, where = settings.steer.partition(":")
+        if kind == "nado" and where:
+            find_head(Path(where))
+    return check_model(settings)
+
+
+def check_model(settings: ModelSettings) -> Unchecked:
+    """A model's folder with its config and weights, a run or adapter with its base; or a hub id."""
+    ref, folder = settings.model, Path(settings.model)
+    if ref == EMBEDDED:
+        return []
+    if not folder.exists():
+        if ref.startswith(("/", ".", "~")) or ref.count("/") > 1:
+            raise ModelError(f"{ref}: no such model folder", remedy=REMEDY)
+        return [ref]
+    if settings.base:
+        check_has_base(ref, settings.base)
+        return check_model(ModelSettings(model=settings.base))
+    if (folder / "config.json").is_file():
+        return _check_plain(folder)
+    return check_model(ModelSettings(model=_base_of(folder)))
+
+
+def check_export(run: Run, output: Path | str, base: str | None) -> Unchecked:
+    """Of `export`: that there is an adapter with its base, and that `output` is free."""
+    if run.info["kind"] != "train":
+        raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
+    find_adapter(run.path)
+    check_free(Path(output))
+    return check_model(ModelSettings(model=str(run.path), base=base))
+
+
+# --- inside ---
+
+
+def _check_plain(folder: Path) -> Unchecked:
+    read_config(folder, "config.json")
+    check_weights(folder, safetensors_only=True)
+    return []
+
+
+def _base_of(folder: Path) -> str:
+    """What an adapter, a run of `train` or one of `auxiliary` works on; `ModelError` for others."""
+    if (folder / "run.json").is_file() and Run(folder).info.get("method") == AUXILIARY:
+        find_head(folder)
+        return base_of_run(Run(folder))
+    if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
+        raise ModelError(f"{folder}: not a model (no config.json in it)", remedy=REMEDY)
+    return base_named_by(find_adapter(folder))
+
+
+def _check_judges_apart(variant: Learning, method: Method, judge: str, place: str) -> None:
+    learnt = map(single_scorers, training_scorers(variant, method))
+    if single_scorers(judge) & frozenset().union(*learnt):
+        raise ConfigError(
+            f"{place}: trains on the scorer that judges ({judge})",
+            remedy="Take another judge, or another scorer for the reward.",
+        )

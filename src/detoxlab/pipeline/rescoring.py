@@ -1,0 +1,132 @@
+"""A saved run scored once more, in place: by further scorers, or with another judge."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.measure import measure
+from detoxlab.measure.presets import get_protocol
+from detoxlab.pipeline.measuring import score_run
+from detoxlab.records import Prompt, Score, from_json
+from detoxlab.runs import Run
+from detoxlab.scorers import check_scorer, known_scorers, load_scorer
+
+NONE = "none"
+NO_SCORERS = ("similarity:", "likelihood:")
+
+
+def score_again(
+    path: Path | str,
+    scorers: Sequence[str] = (),
+    *,
+    judge: str | None = None,
+    second: str | None = None,
+) -> Run:
+    """The run at `path` with further scorers, measured again as it was before.
+
+    `judge` and `second` give the two roles to other scorers: to one that the run has scores of,
+    by its id or its name, or to one that scores it now; without them the roles stay. `second`
+    "none" leaves the run without a second scorer.
+
+    Raises `ConfigError` when one scorer would have both roles, or nothing is asked for;
+    `UnknownNameError` for a scorer that is neither in the run nor known.
+    """
+    run = Run.open(path)
+    names = check_again(run, scorers, judge=judge, second=second)
+    loaded = {name: load_scorer(name) for name in names}
+    ids = {name: scorer.id for name, scorer in loaded.items()}
+    there = scorers_in(run)
+    roles = {
+        "judge_id": _role(run, "judge_id", judge, ids, there),
+        "second_id": _role(run, "second_id", second, ids, there),
+    }
+    _check_differ(roles["judge_id"], roles["second_id"])
+    with run.locked():
+        score_run(run, run.read("prompts.jsonl", Prompt), list(loaded.values()), encoder=None)
+        run.update(**roles)
+        run.write_measurements(
+            measure(
+                run.responses(),
+                protocol=get_protocol(run.config["protocol"]),
+                seed=run.info["seed"],
+                resamples=run.config.get("resamples", 10_000),
+            )
+        )
+    return run
+
+
+def check_again(
+    run: Run, scorers: Sequence[str], *, judge: str | None = None, second: str | None = None
+) -> list[str]:
+    """The names of the scorers that must be loaded; raises what can be known before that."""
+    if not (scorers or judge or second):
+        raise ConfigError(f"{run.path}: no scorer named", remedy="Name one with --scorer.")
+    if judge == NONE:
+        raise ConfigError(f"{run.path}: somebody must judge", remedy="Name a scorer with --judge.")
+    there = scorers_in(run)
+    roles = [name for name in (judge, second) if name not in (None, NONE)]
+    names = list(dict.fromkeys([*scorers, *(n for n in roles if _in_run(str(n), there) is None)]))
+    for name in map(str, names):
+        _check_known(name, there)
+    settled = {
+        key: NONE if name == NONE else run.info.get(key) if name is None else _in_run(name, there)
+        for key, name in (("judge_id", judge), ("second_id", second))
+    }
+    _check_differ(settled["judge_id"], settled["second_id"])
+    if judge is not None and judge == second:
+        _check_differ(judge, second)
+    return [str(name) for name in names]
+
+
+def scorers_in(run: Run) -> list[str]:
+    """The ids of the scorers of toxicity that a run holds scores of."""
+    files = sorted((run.path / "scores").glob("*.jsonl"))
+    found = [one for file in files if (one := _scorer_of(file))]
+    return [one for one in found if not one.startswith(NO_SCORERS)]
+
+
+# --- inside ---
+
+
+def _scorer_of(file: Path) -> str | None:
+    """The scorer of a file's rows, by the first one; None for a file without a whole row."""
+    with file.open(encoding="utf-8") as handle:
+        line = handle.readline()
+    return from_json(Score, json.loads(line)).scorer_id if line.endswith("\n") else None
+
+
+def _in_run(name: str, there: Iterable[str]) -> str | None:
+    """The id of the scorer in the run that has this id, or alone has this name."""
+    ids = list(there)
+    if name in ids:
+        return name
+    named = [one for one in ids if one.rpartition("@")[0] == name]
+    return named[0] if len(named) == 1 else None
+
+
+def _check_known(name: str, there: Sequence[str]) -> None:
+    try:
+        check_scorer(name)
+    except UnknownNameError as error:
+        if "(" in name:  # an ensemble: the error names the member
+            raise
+        raise UnknownNameError("scorer", name, [*there, *known_scorers()]) from error
+
+
+def _role(
+    run: Run, key: str, name: str | None, loaded: dict[str, str], there: Sequence[str]
+) -> str | None:
+    if name is None:
+        return run.info.get(key)
+    if name == NONE:
+        return None
+    return loaded.get(name) or _in_run(name, there)
+
+
+def _check_differ(judge: str | None, second: str | None) -> None:
+    if judge is not None and judge == second:
+        raise ConfigError(
+            f"judge and second scorer would both be {judge!r}",
+            remedy="Name another one with --second ('none' for none).",
+        )
