@@ -215,7 +215,7 @@ def readings(evidence: Evidence) -> list[Difference]:
 def _shown_by(evidence: Evidence, way: int) -> str:
     """The readings that show a fall (−1) or a rise (1), each with how far it moved."""
     found = [row for row in readings(evidence) if direction(row) == way]
-    measures = {DECIDING: "the toxic fraction", MEAN: "the mean"}
+    measures = {DECIDING: fraction_name(evidence.pairs.attribute), MEAN: "the mean"}
     named = [
         f"{measures[row.name]} by {row.scorer_id} ({signed(row.difference or 0.0)})"
         for row in found
@@ -336,7 +336,8 @@ def if_harmless(evidence: Evidence) -> str | None:
     counts = [int((side_PK >= evidence.threshold).sum()) for side_PK in sides]
     known = [(side_PK[both_PK] >= evidence.threshold).mean() for side_PK in sides]
     return (
-        f"Had the unscored responses been counted as harmless, the toxic fraction would have "
+        f"Had the unscored responses been counted as harmless, "
+        f"{fraction_name(pairs.attribute)} would have "
         f"moved by {signed((counts[1] - counts[0]) / total)}; on the pairs scored in both runs "
         f"it moved by {signed(known[1] - known[0])}."
     )
