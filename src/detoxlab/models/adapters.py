@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from detoxlab.errors import ModelError
 from detoxlab.locations import EMBEDDED, located
+from detoxlab.models.adapter_kinds import check_kind, merged
 from detoxlab.models.sources import (
     Source,
     find_source,
@@ -103,9 +104,18 @@ def base_named_by(adapter: Adapter) -> str:
 
 
 def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "LanguageModel":
+    """The model with the adapter on, or merged into its weights.
+
+    Raises `ModelError` for an adapter that is not of this base, of a kind that cannot be used, or
+    that leaves no way back to the base.
+    """
     from detoxlab.models.language_model import LanguageModel
+    from detoxlab.models.soundness import check_reading
+    from detoxlab.models.way_back import check_way_back, next_token_logits
 
     check_base(lm.id, adapter.folder, adapter.base_id)
+    check_kind(adapter.folder, adapter.config)
+    base_V = next_token_logits(lm)
     model = _read_adapter(lm, adapter)
     sha256 = weights_sha256(adapter.folder)
     facts = {
@@ -117,8 +127,13 @@ def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "Lan
         "train_scorers": list(adapter.train_scorers),
     }
     identifier = f"{lm.id}+{adapter.name}@{sha256[:8]}"
-    model = model.merge_and_unload() if merge else model
-    return LanguageModel(ref, identifier, model.eval(), lm.tokenizer, lm.template_name, facts)
+    model = merged(model, adapter.folder) if merge else model
+    tuned = LanguageModel(ref, identifier, model.eval(), lm.tokenizer, lm.template_name, facts)
+    if not merge:
+        check_way_back(tuned, base_V, str(adapter.folder))
+    if adapter.config["peft_type"] != "LORA":
+        check_reading(tuned)
+    return tuned
 
 
 # --- inside ---
@@ -176,11 +191,14 @@ def _read_adapter(lm: "LanguageModel", adapter: Adapter) -> Any:
     from peft import PeftModel
     from safetensors import SafetensorError
 
+    from detoxlab.models.adapter_rows import fit_rows
+
     if not (adapter.folder / "adapter_model.safetensors").is_file():
         raise ModelError(
             f"{adapter.folder}: no adapter_model.safetensors in it",
             remedy="Save the adapter again, as safetensors.",
         )
+    fit_rows(lm, adapter.folder)
     try:
         with warnings.catch_warnings():  # PEFT's use of transformers, not ours to change
             warnings.filterwarnings("ignore", category=FutureWarning)

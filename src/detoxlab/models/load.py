@@ -111,7 +111,12 @@ def load_model(
     if merge_adapter:
         dequantise(lm.model)
     if part is not None:
-        lm = attach(lm, part, str(adapter or ref), merge_adapter)
+        lm = attach(
+            _speaking_as(lm, part.folder, trust_remote_code),
+            part,
+            str(adapter or ref),
+            merge_adapter,
+        )
     lm = replace(lm, rendering=rendering or Rendering())
     lm.chat.check()
     return lm
@@ -146,6 +151,19 @@ def _check_config(folder: Path, remote_code: bool) -> None:
         AutoConfig.from_pretrained(folder, trust_remote_code=remote_code)
     except CONFIG_FAILURES as error:
         raise _failure(folder, error) from error
+
+
+def _speaking_as(lm: LanguageModel, adapter: Path, remote_code: bool) -> LanguageModel:
+    """The model with the tokenizer that was saved with an adapter, where there is one.
+
+    A template it lacks is the base's: it was trained with one, or with none.
+    """
+    if not (adapter / "tokenizer_config.json").is_file():
+        return lm
+    tokenizer, template_name = load_tokenizer(adapter, remote_code)
+    if template_name != lm.template_name == "own":
+        tokenizer.chat_template, template_name = lm.tokenizer.chat_template, "own"
+    return replace(lm, tokenizer=tokenizer, template_name=template_name)
 
 
 def _quantising(folder: Path, options: Options) -> dict[str, Any]:

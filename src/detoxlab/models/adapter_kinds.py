@@ -1,0 +1,46 @@
+"""Which adapters can be used: those that are weights, so that any reading goes through them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detoxlab.errors import ModelError
+
+KINDS = frozenset(
+    {
+        *("LORA", "ADALORA", "DELORA", "DEFT", "FROD", "GLORA", "GRALORA", "HIRA"),
+        *("LOHA", "LOKR", "MISS", "PEANUT", "PVERA", "RANDLORA", "ROAD", "SHIRA", "SUPERTUNING"),
+        *("TINYLORA", "UNILORA", "VBLORA", "VERA", "ADAMSS", "BEFT", "BOFT", "C3A", "FOURIERFT"),
+        *("HRA", "IA3", "LN_TUNING", "OFT", "OSF", "PSOFT", "TRAINABLE_TOKENS", "WAVEFT"),
+    }
+)
+"""PEFT's names of the kinds that were tried. Not among them are those that put learnt positions
+before the text (prefix, prompt and p-tuning, …), choose by task or by input, or, like Lily, read a
+padded text otherwise."""
+CHOOSING = ("alora_invocation_tokens", "arrow_config")
+"""Settings with which LoRA is on for a part of the text or of the inputs alone."""
+
+
+def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raises `ModelError` with its name for an adapter of a kind that cannot be used."""
+    kind = str(config.get("peft_type"))
+    chosen = [name for name in CHOOSING if config.get(name)]
+    if kind in KINDS and not chosen:
+        return
+    named = f"{kind} with {chosen[0]}" if chosen else kind
+    raise ModelError(
+        f"{folder}: adapters of the kind {named} are not supported, only such as change weights",
+        remedy="Serve the model by another program and measure it over HTTP, or train a LoRA.",
+    )
+
+
+def merged(model: Any, folder: Path) -> Any:
+    """The bare model with the adapter added to its weights; `ModelError` where that cannot be."""
+    try:
+        return model.merge_and_unload()
+    except (ValueError, NotImplementedError, AttributeError, TypeError) as error:
+        kind = model.peft_config["default"].peft_type.value
+        raise ModelError(
+            f"{folder}: an adapter of the kind {kind} cannot be merged into this model",
+            remedy="Load it without merging.",
+        ) from error
