@@ -230,7 +230,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, texts: Path) -
     assert rows.read_bytes() == (whole.path / "evaluation" / "t.jsonl").read_bytes()
     assert read_evaluated(cut) == read_evaluated(whole)
     other = Batched(**settings | {"stride": 4})
-    with pytest.raises(RunMismatchError, match="was made with stride=8, not 4"):
+    with pytest.raises(RunMismatchError, match="stride: 8 then, 4 now"):
         evaluate_into(cut, "t", other, Subject(tiny_lm()))
 
 
