@@ -165,3 +165,21 @@ def test_provenance_names_no_path(tmp_path: Path) -> None:
     info = start(tmp_path / "r").info
     assert str(tmp_path) not in json.dumps(info)
     assert info["packages"]["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "now", "fits"),
+    [
+        ("p1", "p1", True),
+        ("p1", "p2", False),
+        (None, "p1", True),
+        ("p1", None, True),
+    ],
+)
+def test_what_was_asked_is_compared_where_both_know_it(
+    begun: str | None, now: str | None, fits: bool, tmp_path: Path
+) -> None:
+    run = start(tmp_path / "r")
+    run.update(asked={"chat": True, "prompts_sha256": begun})
+    with _nothing() if fits else pytest.raises(RunMismatchError, match="prompts_sha256 changed"):
+        run.check_asked({"chat": True, "prompts_sha256": now})

@@ -305,12 +305,14 @@ class Run:
         )
 
     def check_asked(self, asked: Mapping[str, Any] | None) -> None:
-        """Nothing if what is asked now (an `Asked`) is what was asked before, where that is known.
+        """Nothing if what is asked now (an `Asked`) is what was asked before, where both are known.
 
         Raises `RunMismatchError` that names what differs.
         """
         begun = self.info.get("asked") or {}
-        unlike = [name for name, value in (asked or {}).items() if begun.get(name, value) != value]
+        now = asked or {}
+        known = [name for name, value in now.items() if None not in (value, begun.get(name))]
+        unlike = [name for name in known if begun[name] != now[name]]
         if unlike:
             raise RunMismatchError(
                 f"{self.path}: prompts are not read as they were when it began "

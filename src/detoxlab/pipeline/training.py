@@ -58,7 +58,7 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
         run.check_asked(asked)
         run.update(
             **date_record(settings),
-            asked=asked,
+            asked=asked | _prompts_asked(run),
             processes=processes.count(),
             train_scorers=[load_scorer(name).id for name in training_scorers(settings, method)],
             **describe_data(settings),
@@ -70,6 +70,12 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
             training_seconds=round(before + usage.seconds, 1), peak_memory_bytes=usage.peak_bytes
         )
     return run
+
+
+def _prompts_asked(run: Run) -> dict[str, Any]:
+    """What a resumed run says of the prompts that it drew responses to."""
+    begun = run.info.get("asked") or {}
+    return {"prompts_sha256": begun.get("prompts_sha256")}
 
 
 def _asked(lm: "LanguageModel", settings: TrainSettings, *, chat: bool) -> dict[str, Any]:
