@@ -152,6 +152,24 @@ def test_a_variant_more_leaves_what_is_done_and_a_changed_one_is_refused(
         ran(content | {"variants": [changed]}, tmp_path / "out", resume=True)
 
 
+@pytest.mark.usefixtures("shouting")
+def test_limits_may_change_and_an_older_folder_may_lack_some(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    content = content | {"variants": content["variants"][:1]}
+    ran(content, tmp_path / "out")
+    experiment = Run.open(tmp_path / "out")
+    config = experiment.config
+    del config["limits"]["agreement"]  # as a version wrote it that did not know this limit
+    with experiment.writing():
+        experiment.write_config(config)
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jsonl")}
+    again = ran(content | {"limits": {"perplexity_ratio": 7.5}}, tmp_path / "out", resume=True)
+    assert again.comparisons[0].limits["perplexity_ratio"] == 7.5
+    assert Run.open(tmp_path / "out").config["limits"]["agreement"] == 0.05
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
 def _kill_after(patched: pytest.MonkeyPatch, *, batches: int) -> None:
     done = 0
     results = Perplexity.results

@@ -111,6 +111,11 @@ class SubjectSettings(ModelSettings):
         return plain
 
 
+# What a recipe may change when it goes on: variants have runs of their own, and limits only say
+# how the finished runs are read.
+MAY_CHANGE = ("variants", "limits")
+
+
 class Measuring(Loading):
     """How responses are drawn and judged; shared by `measure` and by recipes."""
 

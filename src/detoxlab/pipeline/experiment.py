@@ -18,7 +18,7 @@ from detoxlab.pipeline.subjects import DATE, date_record, dated
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates
 from detoxlab.progress import say
-from detoxlab.recipe import Recipe
+from detoxlab.recipe import MAY_CHANGE, Recipe
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
 
@@ -53,7 +53,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
         config=config,
         seed=recipe.seed,
         resume=resume,
-        may_differ=("variants",),
+        may_differ=MAY_CHANGE,
     )
     with experiment.writing():
         experiment.update(**date_record(recipe))

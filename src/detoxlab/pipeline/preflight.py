@@ -25,6 +25,7 @@ from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.subjects import base_of_run, check_has_base
 from detoxlab.recipe import (
+    MAY_CHANGE,
     DialogueSettings,
     Learning,
     MeasureSettings,
@@ -72,9 +73,7 @@ def check_recipe(
         unchecked += check_model(recipe.win_rate.judge)
     for evaluation in recipe.evaluate.values():
         evaluation.items(recipe.seed)
-    Run.check_startable(
-        out, kind="experiment", config=config, resume=resume, may_differ=("variants",)
-    )
+    Run.check_startable(out, kind="experiment", config=config, resume=resume, may_differ=MAY_CHANGE)
     return unchecked
 
 
