@@ -24,7 +24,14 @@ from detoxlab.runs import Run
 
 ADAPTER, CHECKPOINTS = "adapter", "checkpoints"
 LINEAR = (nn.Linear, Conv1D)
-READ_PAST = {"falcon_h1": {"out_proj"}, "nemotron_h": {"out_proj"}, "jamba": {"dt_proj"}}
+READ_PAST = {
+    "falcon_h1": {"out_proj"},
+    "falcon_mamba": {"out_proj", "dt_proj"},
+    "jamba": {"dt_proj"},
+    "mamba": {"out_proj", "dt_proj"},
+    "mamba2": {"out_proj"},
+    "nemotron_h": {"out_proj"},
+}
 
 
 def finished_adapter(run: Run) -> Path | None:
