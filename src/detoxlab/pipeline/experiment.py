@@ -128,7 +128,9 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
 
 
 def _check_readable(recipe: Recipe) -> None:
-    """Read what every variant learns from: a bad file is known before the base is measured."""
+    """Read what is evaluated and learnt from: a bad file is known before the base is measured."""
+    for evaluation in recipe.evaluate.values():
+        evaluation.items(recipe.seed)
     read: set[str] = set()
     for variant in recipe.variants:
         settings = recipe.train_settings(variant)

@@ -71,8 +71,6 @@ def check_recipe(
     unchecked += check_bench(recipe) + check_model(recipe.base_model)
     if recipe.win_rate:
         unchecked += check_model(recipe.win_rate.judge)
-    for evaluation in recipe.evaluate.values():
-        evaluation.items(recipe.seed)
     Run.check_startable(out, kind="experiment", config=config, resume=resume, may_differ=MAY_CHANGE)
     return unchecked
 
