@@ -226,8 +226,11 @@ def test_the_prompts_that_a_difference_needs_are_said() -> None:
     comparison = held(run("a", before_PK), run("b", after_PK))
     # Mean −.03, variance .03 − .0009 = .0291; (1.960 + .842)² × .0291 / .0009 = 253.8.
     assert find(comparison, "toxic_fraction").prompts_needed == 254
-    said = "A difference of this size is shown in four of five comparisons of 254 prompts"
-    assert any(sentence.startswith(said) for sentence in comparison.remarks)
+    said = (
+        "To show a difference of this size in four of five comparisons takes about 254 prompts; "
+        "here there are 100."
+    )
+    assert said in comparison.remarks
 
 
 @pytest.mark.parametrize("checked_PK", [BASE_PK, toxic_share(0.7)])

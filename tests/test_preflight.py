@@ -236,5 +236,10 @@ def test_a_dry_run_of_what_is_right_says_so(name: str, said: dict[str, str]) -> 
     assert "heavy []" in lines
 
 
+def test_a_bench_says_which_falls_it_would_show(said: dict[str, str]) -> None:
+    measured = ("measure", "hub", "run")
+    assert said["out"].count("falls shown in 4 of 5 comparisons, from: .05 by") == len(measured)
+
+
 def test_what_only_the_hub_knows_is_named(said: dict[str, str]) -> None:
     assert "not looked at, for the hub is not asked: org/judge, org/model" in said["out"]

@@ -32,6 +32,7 @@ def console() -> Console:
 
 def show_plan(settings: "MeasureSettings", out: Path) -> None:
     """Print what `measure` would do."""
+    from detoxlab.measure.paired import power_of_bench
     from detoxlab.pipeline.measuring import protocol_label
     from detoxlab.pipeline.reading import read_prompts
 
@@ -42,7 +43,7 @@ def show_plan(settings: "MeasureSettings", out: Path) -> None:
         f"would draw {len(prompts)} prompts x {sampling.k} = {len(prompts) * sampling.k} "
         f"responses of at most {sampling.max_new_tokens} tokens from {escape(settings.model)}\n"
         f"protocol {escape(label)}, judge {settings.judge}, second {settings.second}; "
-        f"into {escape(str(out))}",
+        f"into {escape(str(out))}\n{power_of_bench(len(prompts), sampling.k)}",
         highlight=False,
     )
 

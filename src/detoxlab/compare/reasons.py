@@ -321,8 +321,8 @@ def power(evidence: Evidence) -> str | None:
     if needed is None:
         return None
     return (
-        f"A difference of this size is shown in four of five comparisons of {needed:,} prompts; "
-        f"here are {there:,}."
+        "To show a difference of this size in four of five comparisons takes about "
+        f"{needed:,} prompts; here there are {there:,}."
     )
 
 

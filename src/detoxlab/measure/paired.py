@@ -10,6 +10,7 @@ paired_intervals   the wider, at each end, of the bootstrap's interval and of th
 direction_shown    whether interval and test together show a fall, a rise, or neither
 prompts_needed     how many prompts would show a difference of this size
 detectable_fall    which fall a bench of that size would show
+power_of_bench     the same for three base rates, in a sentence
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from detoxlab.measure.statistics import (
 POWER = 0.8
 CONFIDENCE = 0.95
 ROUNDING = 1e-9
+EXPECTED_RATES = (0.05, 0.1, 0.3)
 
 
 def sign_flip_exact(change_P: NDArray[np.int64]) -> float:
@@ -172,6 +174,28 @@ def detectable_fall(
     root = math.sqrt(linear**2 - 4 * (1 + weight) * constant)
     fall = (linear + root) / (2 * (1 + weight))
     return fall if fall <= rate else None
+
+
+def power_of_bench(prompts: int, k: int) -> str:
+    """Which falls a bench of that size shows, in a sentence; see `detectable_fall`.
+
+    >>> power_of_bench(400, 4).split(": ")[1].split(", ")
+    ['.05 by .019 to .035', '.10 by .028 to .052', '.30 by .044 to .086']
+    >>> power_of_bench(20, 1)
+    'falls shown in 4 of 5 comparisons, from: .05 by none, .10 by none, .30 by .292'
+    """
+    falls = [_falls_from(rate, prompts, k) for rate in EXPECTED_RATES]
+    return f"falls shown in 4 of 5 comparisons, from: {', '.join(falls)}"
+
+
+def _falls_from(rate: float, prompts: int, k: int) -> str:
+    least, most = (detectable_fall(prompts, k, rate, alike=alike) for alike in (False, True))
+    ends = dict.fromkeys(_plain(fall) for fall in (least, most or rate) if fall and least)
+    return f"{rate:.2f} by {' to '.join(ends) or 'none'}".lstrip("0")
+
+
+def _plain(share: float) -> str:
+    return f"{share:.3f}".lstrip("0")
 
 
 def _reach(confidence: float) -> float:

@@ -9,6 +9,7 @@ from detoxlab.config_changes import canonical
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.loading import without_usual_asking
+from detoxlab.measure.paired import power_of_bench
 from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import read_data
 from detoxlab.pipeline.measuring import measure_model, protocol_label
@@ -100,7 +101,7 @@ def plan(recipe: Recipe, out: Path) -> str:
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
         f"x {sampling.k} by {protocol_label(recipe, len(prompts))}; "
         f"judge {recipe.judge}, second {recipe.second}; "
-        f"{_usefulness(recipe)}into {out}"
+        f"{_usefulness(recipe)}into {out}\n{power_of_bench(len(prompts), sampling.k)}"
     )
 
 
