@@ -21,7 +21,6 @@ from detoxlab.models.adapter_kinds import KINDS
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "ADALORA": {"total_step": 10},
-    "ADAPTION_PROMPT": {"adapter_len": 4, "adapter_layers": 1, "target_modules": "self_attn"},
     "BEFT": {"target_modules": ["q_proj"]},
     "BOFT": {"boft_block_size": 4},
     "C3A": {"block_size": 8},

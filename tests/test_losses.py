@@ -64,6 +64,16 @@ def test_entropy_of_a_quarter_and_three_quarters() -> None:
     assert close(entropy(logits), [[0.25 * math.log(4) + 0.75 * math.log(4 / 3)]])
 
 
+def test_a_token_that_is_ruled_out_adds_nothing_to_the_entropy_or_its_gradient() -> None:
+    logits = torch.tensor([[[0.0, -math.inf, math.log(3.0)]]], requires_grad=True)
+    value = entropy(logits)
+    assert close(value, [[0.25 * math.log(4) + 0.75 * math.log(4 / 3)]])
+    value.sum().backward()
+    slope = 0.25 * 0.75 * math.log(3)  # dH/dz = -p (log p + H), of opposite sign for the two
+    assert logits.grad is not None
+    assert close(logits.grad[0], [[slope, 0.0, -slope]])
+
+
 @pytest.mark.parametrize(
     ("estimator", "expected"),
     [

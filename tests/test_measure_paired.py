@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from detoxlab.measure.paired import (
     detectable_fall,
@@ -12,7 +13,7 @@ from detoxlab.measure.paired import (
     prompts_needed,
     sign_flip_exact,
 )
-from detoxlab.measure.statistics import Quantity, bootstrap_many, mcnemar_exact, ratio
+from detoxlab.measure.statistics import Quantity, bootstrap_many, ratio
 
 
 def quantity_of(change_P: np.ndarray, k: int = 1) -> Quantity:
@@ -40,7 +41,14 @@ def test_sign_flips_are_counted_exactly(change: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(("falls", "rises"), [(3, 0), (6, 0), (9, 2), (5, 5), (0, 0), (40, 21)])
 def test_with_one_sample_the_sign_flip_test_is_mcnemars(falls: int, rises: int) -> None:
     change_P = np.repeat([-1, 1, 0], [falls, rises, 7])
-    assert sign_flip_exact(change_P) == pytest.approx(mcnemar_exact(falls, rises))
+    expected = binomtest(falls, falls + rises).pvalue if falls + rises else 1.0
+    assert sign_flip_exact(change_P) == pytest.approx(expected)
+
+
+def test_a_published_mcnemar_example() -> None:
+    # Agresti, Categorical Data Analysis: 86 against 150 changed their mind about the
+    # prime minister; the exact two-sided p is 3.72e-05.
+    assert sign_flip_exact(np.repeat([-1, 1], [86, 150])) == pytest.approx(3.716e-05, rel=1e-3)
 
 
 @pytest.mark.parametrize("prompts", [25, 100, 1_000])

@@ -12,7 +12,6 @@ from detoxlab.measure.statistics import (
     bootstrap_many,
     exact_share_interval,
     holm,
-    mcnemar_exact,
     ratio,
     resampled_sums,
 )
@@ -139,19 +138,6 @@ def test_ten_thousand_resamples_of_thousands_of_prompts_take_seconds() -> None:
     start = time.perf_counter()
     bootstrap_many([Quantity(columns_PS[:, at : at + 2], ratio) for at in range(0, 8, 2)])
     assert time.perf_counter() - start < 6
-
-
-@pytest.mark.parametrize(("first", "second"), [(0, 0), (5, 5), (0, 1), (3, 14), (40, 12), (7, 8)])
-def test_mcnemar_is_the_binomial_test_of_the_discordant(first: int, second: int) -> None:
-    expected = scipy.stats.binomtest(first, first + second).pvalue if first + second else 1.0
-    assert mcnemar_exact(first, second) == pytest.approx(expected)
-
-
-def test_mcnemar_published_example() -> None:
-    # Agresti, Categorical Data Analysis: 86 against 150 changed their mind about the
-    # prime minister; the exact two-sided p is 3.72e-05 and symmetric.
-    assert mcnemar_exact(86, 150) == pytest.approx(3.716e-05, rel=1e-3)
-    assert mcnemar_exact(150, 86) == mcnemar_exact(86, 150)
 
 
 def test_holm_by_hand() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, betaincinv, ndtr, ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -201,20 +201,6 @@ def exact_share_interval(
     low = betaincinv(successes, trials - successes + 1, tail) if successes > 0 else 0.0
     high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
     return float(low), float(high)
-
-
-def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """Two-sided p-value that the two discordant counts differ by chance alone, in (0, 1].
-
-    Binomial test of `only_first` out of both at one half, without continuity correction.
-    Source: McNemar 1947; exact form as in Agresti 2013, section 11.1.
-
-    >>> round(mcnemar_exact(1, 5), 9), mcnemar_exact(0, 0)
-    (0.21875, 1.0)
-    """
-    discordant = only_first + only_second
-    tail = float(bdtr(min(only_first, only_second), discordant, 0.5)) if discordant else 1.0
-    return min(1.0, 2 * tail)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

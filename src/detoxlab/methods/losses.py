@@ -58,11 +58,14 @@ def log_probs_of(logits_BTV: Tensor, tokens_BT: Tensor) -> Tensor:
 def entropy(logits_BTV: Tensor) -> Tensor:
     """Entropy of each next-token distribution, (B, T), in [0, log V] nats.
 
-    >>> entropy(torch.zeros(1, 1, 4)).exp()
+    A token that is ruled out, with the logit −inf, adds nothing to it and gets no gradient.
+
+    >>> entropy(torch.tensor([[[0.0, 0.0, 0.0, 0.0, -torch.inf]]])).exp()
     tensor([[4.]])
     """
     log_probs_BTV = logits_BTV.log_softmax(dim=-1)
-    return -(log_probs_BTV.exp() * log_probs_BTV).sum(dim=-1)
+    finite_BTV = log_probs_BTV.masked_fill(log_probs_BTV.isneginf(), 0.0)
+    return -(log_probs_BTV.exp() * finite_BTV).sum(dim=-1)
 
 
 def kl_estimate(
