@@ -262,6 +262,13 @@ def test_every_type_of_parquet_is_read_as_json_would_hold_it(tmp_path: Path, nam
     assert [type(cell) for cell in found] == [type(cell) for cell in expected]
 
 
+def test_bytes_that_are_no_text_are_refused_and_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": [b"Good d\xe4y"]}), path)
+    with pytest.raises(DataError, match=r"row 1: column 'text' holds half of a surrogate pair"):
+        load_prompts(str(path))
+
+
 @pytest.mark.parametrize(
     ("kind", "number"),
     [

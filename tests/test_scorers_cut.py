@@ -1,5 +1,6 @@
 """A scorer that reads only the beginning of a long text says so, in the run and in the table."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,3 +117,17 @@ def test_a_comparison_remarks_on_what_was_not_read(folder: Path) -> None:
     )
     assert says in compare(base, treated, resamples=50).remarks
     assert not [one for one in compare(base, base, resamples=50).remarks if "beginning" in one]
+
+
+def test_a_run_without_a_single_response_has_none_that_was_read_in_part(folder: Path) -> None:
+    scorer = load_classifier(str(folder), max_tokens=READ)
+    base = responses(scorer, [words(9)] * 3, "base")
+    withheld = tuple(dataclasses.replace(g, text="", error="filter") for g in base.generations)
+    treated = dataclasses.replace(
+        base,
+        name="treated",
+        generations=withheld,
+        scores=tuple(score_generations(scorer, withheld)),
+    )
+    (said,) = (one for one in compare(base, treated, resamples=50).remarks if "beginning" in one)
+    assert "100.0 % of the responses of base and 0.0 % of the responses of treated" in said

@@ -271,7 +271,10 @@ def _read_in_part(
         if not cut:
             continue
         none_PK = np.zeros_like(cut[0])
-        shares = [grid.cut.get(scorer_id, none_PK)[grid.answered].mean() for grid in grids]
+        shares = [
+            grid.cut.get(scorer_id, none_PK)[grid.answered].sum() / max(1, grid.answered.sum())
+            for grid in grids
+        ]
         before, after = (
             f"{100 * share:.1f} % of the responses of {name}"
             for name, share in zip(names, shares, strict=True)

@@ -244,7 +244,7 @@ def cell_of(value: Any) -> Any:
     """A typed cell, as Parquet and the hub have them, as JSON would hold it.
 
     Decimals are numbers, durations seconds, dates and times texts in ISO 8601, bytes the text
-    they encode.
+    they encode; bytes that are no UTF-8 become a text that `text_of` refuses.
 
     >>> cell_of([Decimal("0.50"), datetime.date(2024, 5, 1), b"you fool"])
     [0.5, '2024-05-01', 'you fool']
@@ -260,7 +260,7 @@ def cell_of(value: Any) -> Any:
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
+        return value.decode("utf-8", errors="surrogateescape")
     return value
 
 
