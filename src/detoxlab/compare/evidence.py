@@ -39,7 +39,7 @@ class Evidence:
 
     @property
     def checked(self) -> Difference | None:
-        """The same by the second scorer, where there is one."""
+        """The deciding difference by the second scorer; None without one."""
         if self.pairs.second is None:
             return None
         return deciding_row(self.differences, self.pairs.second, self.pairs.second_attribute)

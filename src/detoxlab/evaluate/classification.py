@@ -147,10 +147,10 @@ class Classification(DataSettings, Evaluation):
         self, subject: Subject, items: Sequence[Prompt], labels: Sequence[str]
     ) -> FloatArray:
         """Log-probability of each label's words after each text and the question, (N, L)."""
-        from detoxlab.models.questions import asked_text, piece_ids
+        from detoxlab.models.questions import asked_text
 
         assert self.max_length is not None
-        answers = [piece_ids(subject.lm, self.verbaliser.words[label]) for label in labels]
+        answers = [subject.lm.piece_ids(self.verbaliser.words[label]) for label in labels]
         longest = max(map(len, answers)) + 1  # training learns the end token with the answer
         asked = [
             asked_text(

@@ -15,6 +15,10 @@ from detoxlab.runs import Run
 FILE = "generations/worker-0.jsonl"
 
 
+class WithheldWarning(UserWarning):
+    """A server gave no response to some prompts; says how many, and its reasons."""
+
+
 def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) -> None:
     """Write k generations of each prompt to the run, leaving out what is there already.
 
@@ -65,10 +69,6 @@ def _count_withheld(run: Run) -> None:
         WithheldWarning,
         stacklevel=3,
     )
-
-
-class WithheldWarning(UserWarning):
-    """A server gave no response to some prompts; says how many, and its reasons."""
 
 
 def _record(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -201,9 +201,8 @@ def text_of(choice: Mapping[str, Any], *, chat: bool) -> tuple[str, str | None]:
         content = holder.get("refusal")
     if isinstance(content, str):
         return content, None
-    return "", f"no text ({ended})" if isinstance(ended, str) and CODE.fullmatch(
-        ended
-    ) else "no text"
+    names_its_end = isinstance(ended, str) and CODE.fullmatch(ended)
+    return "", f"no text ({ended})" if names_its_end else "no text"
 
 
 def _joined(parts: Sequence[Any]) -> str | None:

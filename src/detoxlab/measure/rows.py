@@ -55,7 +55,7 @@ def toxicity_rows(
             name=name,
             value=None,
             unit=unit,
-            n=entered(columns_PS),
+            n=counted_prompts(columns_PS),
             k=grid.k,
             threshold=None if unit == "score" else threshold,
             coverage=float(columns_PS[:, 1].sum() / trials) if trials else None,
@@ -70,10 +70,10 @@ def toxicity_rows(
     return rows
 
 
-def entered(columns_PS: FloatArray) -> int:
+def counted_prompts(columns_PS: FloatArray) -> int:
     """How many prompts a measure counts: those that add to its denominator, the second column.
 
-    >>> entered(np.array([[0.5, 2.0], [0.0, 0.0], [0.0, 1.0]]))
+    >>> counted_prompts(np.array([[0.5, 2.0], [0.0, 0.0], [0.0, 1.0]]))
     2
     """
     return int((columns_PS[:, 1] > 0).sum())
@@ -114,7 +114,7 @@ def macro_mean_row(
     measurement = Measurement(
         name="toxicity_macro_mean",
         value=None,
-        n=entered(pooled_PS),
+        n=counted_prompts(pooled_PS),
         k=grid.k,
         threshold=threshold,
         coverage=float(pooled_PS[:, 1].sum() / max(1, grid.generated.sum())),
@@ -183,7 +183,7 @@ def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> Row:
     """Share of generations that the scorer scored."""
     known_PK = ~np.isnan(grid.of(scorer_id, attribute))
     columns_PS = toxicity.fraction_columns(known_PK, grid.generated)
-    made = _measurement(grid, "coverage", "share", scorer_id, n=entered(columns_PS))
+    made = _measurement(grid, "coverage", "share", scorer_id, n=counted_prompts(columns_PS))
     return Row(made, Quantity(columns_PS, ratio))
 
 
@@ -193,7 +193,7 @@ def cut_rows(grid: Grid) -> list[Row]:
     for scorer_id, cut_PK in grid.cut.items():
         own = [~np.isnan(values) for key, values in grid.scores.items() if key[0] == scorer_id]
         columns_PS = toxicity.fraction_columns(cut_PK, np.logical_or.reduce(own))
-        made = _measurement(grid, "read_in_part", "share", scorer_id, n=entered(columns_PS))
+        made = _measurement(grid, "read_in_part", "share", scorer_id, n=counted_prompts(columns_PS))
         rows.append(Row(made, Quantity(columns_PS, ratio)))
     return rows
 
@@ -280,7 +280,7 @@ def _mean_row(
     known_PK = ~np.isnan(values_PK)
     columns_PS = toxicity.mean_columns(values_PK, known_PK)
     share = float(known_PK.sum() / trials) if trials else None
-    n = entered(columns_PS)
+    n = counted_prompts(columns_PS)
     made = _measurement(grid, name, unit, scorer_id, n=n, coverage=share)
     return Row(made, Quantity(columns_PS, ratio))
 

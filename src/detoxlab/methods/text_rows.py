@@ -43,9 +43,9 @@ def build_text_rows(
 
 
 def _asked_row(lm: "LanguageModel", text: Text, max_length: int, whole: bool) -> Row:
-    from detoxlab.models.questions import asked_text, piece_ids  # torch comes with it
+    from detoxlab.models.questions import asked_text  # torch comes with it
 
-    answer = (*piece_ids(lm, text.answer), int(lm.tokenizer.eos_token_id))
+    answer = (*lm.piece_ids(text.answer), int(lm.tokenizer.eos_token_id))
     asked = asked_text(
         lm, text.text, text.question, answer_tokens=len(answer), max_length=max_length
     )

@@ -11,17 +11,12 @@ from detoxlab.models.language_model import LanguageModel
 WEIGHTS = "adapter_model.safetensors"
 
 
-def embedding_rows(model: Any) -> int:
-    """How many tokens the model's embedding holds."""
-    return int(model.get_input_embeddings().weight.shape[0])
-
-
 def fit_rows(lm: LanguageModel, folder: Path) -> None:
     """Give the model as many rows as the adapter in `folder` brings weights for.
 
     Raises `ModelError` when the tokenizer has tokens for which neither has any.
     """
-    rows, brought = embedding_rows(lm.model), _brought_rows(lm.model, folder)
+    rows, brought = lm.embedding_rows, _brought_rows(lm.model, folder)
     if brought is not None and brought != rows:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # all rows that are new are replaced by the adapter's

@@ -1,6 +1,5 @@
 """A text and a question about it as token ids, cut so that the question always fits."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from detoxlab.errors import DataError
@@ -30,7 +29,7 @@ def asked_text(
 
     Raises `DataError` when no token of the text would be left.
     """
-    ids, asked = lm.prompt_ids(text, chat=False), piece_ids(lm, question)
+    ids, asked = lm.prompt_ids(text, chat=False), lm.piece_ids(question)
     room = max_length - len(asked) - answer_tokens
     if room < 1:
         raise DataError(
@@ -39,8 +38,3 @@ def asked_text(
             remedy="Raise max_length, or ask a shorter question.",
         )
     return AskedText(tuple(ids[:room]), tuple(asked), cut=len(ids) > room)
-
-
-def piece_ids(lm: LanguageModel, text: str) -> Sequence[int]:
-    """The ids of a text that continues another: no token is put before or after it."""
-    return lm.piece_ids(text)

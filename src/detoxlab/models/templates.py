@@ -136,20 +136,20 @@ class Chat:
         raise self._silence("user")
 
     def check(self) -> None:
-        """Nothing if the template lets the user speak, or refuses in so many words.
+        """Raises `ModelError` when the template silently leaves out or changes what a user says.
 
-        Raises `ModelError` when it silently leaves out or changes what a user says, and
-        `ConfigError` for an option that it does not read.
+        A template that refuses the probe with an error of its own passes: it does so again when
+        it is used. Raises `ConfigError` for an option that the template does not read.
         """
         if self._heard["string"] is False:
             _ = self.form
 
     def check_user(self) -> None:
-        """Nothing if the user is heard; `ModelError` otherwise."""
+        """Raises `ModelError` unless the rendered prompt holds what the user says."""
         _ = self.form
 
     def check_exchange(self) -> None:
-        """Nothing if user and assistant are heard; `ModelError` where one is left out."""
+        """Raises `ModelError` when a rendered dialogue leaves out what user or assistant says."""
         self.check()
         for roles in (("user",), ("user", "assistant"), ("user", "assistant", "user")):
             try:
@@ -215,6 +215,11 @@ class Chat:
 
     @cached_property
     def _program(self) -> Any:
+        """The template, compiled as transformers does it.
+
+        The function is private (transformers 5.23); the public `apply_chat_template` gives a
+        template no other day than today.
+        """
         from transformers.utils.chat_template_utils import _compile_jinja_template
 
         return _compile_jinja_template(self.jinja)

@@ -8,7 +8,7 @@ from detoxlab.models.language_model import LanguageModel, evaluating
 
 
 def next_token_logits(lm: LanguageModel) -> Tensor:
-    """After a short text; (V,)."""
+    """The logits (V,) that the model gives after a short text."""
     ids = torch.tensor([lm.prompt_ids("Good morning", chat=False)], device=lm.device)
     with evaluating(lm):
         logits_V: Tensor = lm.model(input_ids=ids, use_cache=False).logits[0, -1].float()
@@ -16,7 +16,7 @@ def next_token_logits(lm: LanguageModel) -> Tensor:
 
 
 def check_way_back(tuned: LanguageModel, base_V: Tensor, place: str) -> None:
-    """Raises `ModelError` where it is not: guards and references are made with it.
+    """Raises `ModelError` unless it is: guards and references are computed with the base.
 
     `base_V` is what `next_token_logits` gave before the adapter was there.
     """

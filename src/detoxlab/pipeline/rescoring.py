@@ -65,9 +65,9 @@ def check_again(
     if judge == NONE:
         raise ConfigError(f"{run.path}: somebody must judge", remedy="Name a scorer with --judge.")
     there = scorers_in(run)
-    roles = [name for name in (judge, second) if name not in (None, NONE)]
-    names = list(dict.fromkeys([*scorers, *(n for n in roles if _in_run(str(n), there) is None)]))
-    for name in map(str, names):
+    roles = [name for name in (judge, second) if name and name != NONE]
+    names = list(dict.fromkeys([*scorers, *(n for n in roles if _in_run(n, there) is None)]))
+    for name in names:
         _check_known(name, there)
     settled = {
         key: NONE if name == NONE else run.info.get(key) if name is None else _in_run(name, there)
@@ -76,7 +76,7 @@ def check_again(
     _check_differ(settled["judge_id"], settled["second_id"])
     if judge is not None and judge == second:
         _check_differ(judge, second)
-    return [str(name) for name in names]
+    return names
 
 
 def scorers_in(run: Run) -> list[str]:

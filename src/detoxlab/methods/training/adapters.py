@@ -32,6 +32,8 @@ READ_PAST = {
     "mamba2": {"out_proj"},
     "nemotron_h": {"out_proj"},
 }
+"""By `model_type`, the layers whose weight a Mamba block reads itself, past an adapter on them
+(transformers 5.23)."""
 
 
 def finished_adapter(run: Run) -> Path | None:

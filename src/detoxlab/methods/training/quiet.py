@@ -47,7 +47,11 @@ def keep_activations(model: nn.Module) -> None:
 
 
 class _Checkpointed:
-    """A layer's forward pass, made anew for the gradient where checkpointing is on."""
+    """A layer's forward pass, made anew for the gradient where checkpointing is on.
+
+    It does what `GradientCheckpointingLayer.__call__` does in training mode, by the same private
+    function of the layer (transformers 5.23).
+    """
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
