@@ -1,10 +1,11 @@
 """Paired differences with few prompts: the exact test, the interval that agrees with it, power."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from detoxlab.measure.paired import (
     detectable_fall,
@@ -36,6 +37,15 @@ def test_sign_flips_are_counted_exactly(change: tuple[int, ...]) -> None:
     ]
     expected = np.mean([total >= abs(sum(change)) for total in totals])
     assert sign_flip_exact(change_P) == pytest.approx(expected)
+
+
+def test_sign_flips_of_many_prompts_are_near_normal_and_take_no_time() -> None:
+    change_P = np.random.default_rng(0).integers(-25, 26, size=30_000)
+    start = time.perf_counter()
+    found = sign_flip_exact(change_P)
+    assert time.perf_counter() - start < 6
+    far = abs(int(change_P.sum())) - 1  # totals are every second whole number
+    assert found == pytest.approx(2 * norm.sf(far / np.linalg.norm(change_P)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("falls", "rises"), [(3, 0), (6, 0), (9, 2), (5, 5), (0, 0), (40, 21)])

@@ -33,34 +33,63 @@ from detoxlab.measure.statistics import (
 POWER = 0.8
 CONFIDENCE = 0.95
 ROUNDING = 1e-9
+NEGLIGIBLE = 1e-40
 EXPECTED_RATES = (0.05, 0.1, 0.3)
 
 
 def sign_flip_exact(change_P: NDArray[np.int64]) -> float:
-    """Two-sided p-value, in (0, 1], that prompts fell and rose by chance alone.
+    """Two-sided p-value, in [0, 1], that prompts fell and rose by chance alone.
 
     `change_P` holds a whole number per prompt: toxic samples after minus before. Under no change
     each has either sign with probability one half. The p-value is the share of all sign
-    patterns whose total is at least as far from 0. It is exact: the distribution of the total is
-    built prompt by prompt. With changes of −1, 0 and 1 it is McNemar's exact test.
+    patterns whose total is at least as far from 0. With changes of −1, 0 and 1 it is McNemar's
+    exact test.
+
+    Prompts that moved by the same number are tosses of a coin, and the distributions of their
+    totals are convolved. So it is exact but for rounding; one below 1e-30 may come out as 0.
 
     Source: Fisher 1935, The Design of Experiments, section 21.
 
     >>> sign_flip_exact(np.array([-1, -1, -1, 0, 0])), sign_flip_exact(np.array([-4, 1, -2]))
     (0.25, 0.5)
     """
-    sizes = np.abs(change_P[change_P != 0])
-    total = int(sizes.sum())
-    # The chance that the sizes of the prompts with a plus sign add up to each number.
-    mass_T = np.zeros(total + 1)
-    mass_T[0] = 1.0
-    reached = 0
-    for size in sizes:
-        mass_T[: reached + 1] *= 0.5
-        mass_T[size : reached + size + 1] += mass_T[: reached + 1].copy()
-        reached += int(size)
-    sums_T = 2 * np.arange(total + 1) - total
-    return min(1.0, float(mass_T[np.abs(sums_T) >= abs(int(change_P.sum()))].sum()))
+    sizes, counts = np.unique(np.abs(change_P[change_P != 0]), return_counts=True)
+    mass_T = np.ones(1)
+    for size, count in zip(sizes, counts, strict=True):
+        mass_T = _within_reach(np.convolve(mass_T, _mass_of_signs(int(size), int(count))))
+    far_T = np.abs(_totals(mass_T)) >= abs(int(change_P.sum()))
+    return min(1.0, float(mass_T[far_T].sum()))
+
+
+def _mass_of_signs(size: int, count: int) -> FloatArray:
+    """The probability of each total of `count` prompts that moved by ± `size`, see `_totals`."""
+    plus_N = _heads(count)
+    mass_T = np.zeros(size * (len(plus_N) - 1) + 1)
+    mass_T[::size] = plus_N
+    return mass_T
+
+
+def _heads(count: int) -> FloatArray:
+    """The probability of each number of heads in `count` tosses, by repeated squaring."""
+    mass_N, power_N = np.ones(1), np.full(2, 0.5)
+    while count:
+        if count % 2:
+            mass_N = _within_reach(np.convolve(mass_N, power_N))
+        power_N = _within_reach(np.convolve(power_N, power_N))
+        count //= 2
+    return mass_N
+
+
+def _totals(mass_T: FloatArray) -> NDArray[np.int64]:
+    """The totals that the probabilities belong to: every second whole number, around 0."""
+    return 2 * np.arange(len(mass_T)) - (len(mass_T) - 1)
+
+
+def _within_reach(mass_T: FloatArray) -> FloatArray:
+    """The probabilities without the negligible ones, of which as many are cut off at both ends."""
+    known = np.flatnonzero(mass_T > NEGLIGIBLE)
+    cut = min(int(known[0]), len(mass_T) - 1 - int(known[-1]))
+    return mass_T[cut : len(mass_T) - cut]
 
 
 def paired_intervals(
