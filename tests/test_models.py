@@ -109,7 +109,7 @@ def test_a_tokenizer_without_template_gets_the_named_fallback(folder: Path) -> N
     settings.pop("chat_template", None)
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     lm = load_model(folder)
-    assert not lm.has_chat_template
+    assert lm.template_name == "user-assistant-lines@1"
     assert lm.fingerprint()["chat_template"] == "user-assistant-lines@1"
     assert lm.tokenizer.decode(lm.prompt_ids("Hi", chat=True)) == "User: Hi\nAssistant:"
     turns = [{"role": r, "content": c} for r, c in (("user", "a"), ("assistant", "b"))]

@@ -73,11 +73,6 @@ class LanguageModel:
         return hasattr(self.model, "disable_adapter") and hasattr(self.model, "peft_config")
 
     @property
-    def has_chat_template(self) -> bool:
-        """Whether the tokenizer brought its own chat template."""
-        return self.template_name == "own"
-
-    @property
     def next_turn_markers(self) -> tuple[str, ...]:
         """Texts by which the fallback template begins a user turn; none for an own template."""
         fallback = FALLBACK_TEMPLATE
