@@ -215,9 +215,8 @@ def readings(evidence: Evidence) -> list[Difference]:
 def _shown_by(evidence: Evidence, way: int) -> str:
     """The readings that show a fall (−1) or a rise (1), each with how far it moved."""
     found = [row for row in readings(evidence) if direction(row) == way]
-    measures = {DECIDING: fraction_name(evidence.pairs.attribute), MEAN: "the mean"}
     named = [
-        f"{measures[row.name]} by {row.scorer_id} ({signed(row.difference or 0.0)})"
+        f"{_measure_name(row)} by {row.scorer_id} ({signed(row.difference or 0.0)})"
         for row in found
         if row not in evidence.curve
     ]
@@ -225,6 +224,10 @@ def _shown_by(evidence: Evidence, way: int) -> str:
         f"{r.threshold:g} ({signed(r.difference or 0.0)})" for r in found if r in evidence.curve
     ]
     return ", ".join([*named, *([f"the judge at threshold {', '.join(cuts)}"] if cuts else [])])
+
+
+def _measure_name(row: Difference) -> str:
+    return "the mean" if row.name == MEAN else fraction_name(row.attribute or "toxicity")
 
 
 INVALID: tuple[Reason, ...] = (nothing_generated, low_coverage, few_comparable)
