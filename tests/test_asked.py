@@ -20,7 +20,7 @@ from detoxlab.errors import ConfigError, ModelError, RunMismatchError
 from detoxlab.generate import HttpEngine, LocalEngine, generate_into
 from detoxlab.loading import Asking, OtherModel
 from detoxlab.pipeline import compare_runs, measure_model, train_model
-from detoxlab.pipeline.evaluating import _subject_of
+from detoxlab.pipeline.evaluating import subject_of
 from detoxlab.pipeline.experiment import _dated
 from detoxlab.pipeline.subjects import dated, load_other
 from detoxlab.recipe import MeasureSettings, Recipe, TrainSettings
@@ -160,7 +160,7 @@ def test_a_run_that_is_resumed_on_another_day_asks_as_before(tmp_path: Path) -> 
     assert asked_of(run).date == datetime.date.today().isoformat()
     begun(run, ONE)
     assert asked_of(measured(folder, tmp_path / "a", resume=True)).date == ONE
-    assert _subject_of(run).template_date == datetime.date(2024, 2, 28)
+    assert subject_of(run).template_date == datetime.date(2024, 2, 28)
 
 
 def test_a_training_reads_the_day_it_began(tmp_path: Path) -> None:
