@@ -319,9 +319,9 @@ def unknown_guards(evidence: Evidence) -> str | None:
 
 
 def power(evidence: Evidence) -> str | None:
-    """How many prompts it takes to show a difference of this size."""
+    """How many prompts it takes to show a difference of this size, where none is shown."""
     needed, there = evidence.judged.prompts_needed, evidence.judged.n_prompts
-    if needed is None:
+    if needed is None or evidence.direction:
         return None
     return (
         "To show a difference of this size in four of five comparisons takes about "
