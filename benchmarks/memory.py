@@ -20,8 +20,10 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from detoxlab.methods import DialogueSplit, PPOConfig, SFTConfig, ppo_training, sft_training
-from detoxlab.methods.reward import Reward
+from detoxlab.methods import DialogueSplit, PPOConfig, SFTConfig
+from detoxlab.methods.feedback.reward import Reward
+from detoxlab.methods.imitation import sft_train
+from detoxlab.methods.ppo import train as ppo_train
 from detoxlab.models import load_model
 from detoxlab.records import Dialogue, Prompt, Turn
 from detoxlab.runs import Run
@@ -73,12 +75,12 @@ def train(way: str, model: Path, rows: int, device: str) -> int:
             turns = (Turn("user", PROMPT), Turn("assistant", ANSWER))
             dialogues = [Dialogue(f"d{i}", turns, "benchmark") for i in range(rows)]
             config = SFTConfig.model_validate(shared | {"chat": True})
-            sft_training.fit_adapter(config, lm, DialogueSplit(dialogues), run)
+            sft_train.fit_adapter(config, lm, DialogueSplit(dialogues), run)
         else:
             second = copy.deepcopy(lm.model) if "two" in way else None
             prompts = [Prompt(f"p{i}", PROMPT, "benchmark") for i in range(rows)]
             settings = PPOConfig.model_validate(shared | {"ppo_epochs": 1})
-            ppo_training.fit_adapter(settings, lm, prompts, run, reward=reward)
+            ppo_train.fit_adapter(settings, lm, prompts, run, reward=reward)
             del second
     return held(device) - before
 

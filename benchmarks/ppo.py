@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 
 from detoxlab.data import load_prompts
-from detoxlab.methods.ppo import PPOConfig
-from detoxlab.methods.ppo_rollout import chunks
-from detoxlab.methods.ppo_training import PPOTrainer
-from detoxlab.methods.reward import Reward
-from detoxlab.methods.rollout import Rollout, prompts_of_step
-from detoxlab.methods.training.borrowed import borrowed_model, quiet_libraries
-from detoxlab.methods.training.samples import SampleLog
+from detoxlab.methods.feedback.reward import Reward
+from detoxlab.methods.feedback.rollout import Rollout, prompts_of_step
+from detoxlab.methods.loop.borrowed import borrowed_model, quiet_libraries
+from detoxlab.methods.loop.samples import SampleLog
+from detoxlab.methods.ppo.config import PPOConfig
+from detoxlab.methods.ppo.rollout import chunks
+from detoxlab.methods.ppo.train import PPOTrainer
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.likelihood import left_padded
 from detoxlab.records import Prompt

@@ -39,11 +39,11 @@ import transformers.trainer
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, TrainerCallback
 
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import SFT, Regularised, RegularisedConfig, SFTConfig, TextSplit
-from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
-from detoxlab.methods.regularised_domain import ConstrainedDomain
-from detoxlab.methods.regularised_penalty import Penalty
-from detoxlab.methods.regularised_targets import TargetCache
+from detoxlab.methods import RegularisedConfig, SFTConfig, TextSplit, method_of
+from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, save_head
+from detoxlab.methods.regularised.domain import ConstrainedDomain
+from detoxlab.methods.regularised.penalty import Penalty
+from detoxlab.methods.regularised.targets import TargetCache
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.hidden import output_layer
 from detoxlab.records import Prompt, Sampling, Text
@@ -174,9 +174,9 @@ def train(folder: Path, way: str, lm: LanguageModel, data: TextSplit, settings: 
     """One training, plain or regularised."""
     changes = WAYS[way]
     plain = {key: value for key, value in settings.items() if key in SFTConfig.model_fields}
-    method: Any = SFT(SFTConfig(**plain))
+    method: Any = method_of(SFTConfig(**plain))
     if changes is not None:
-        method = Regularised(RegularisedConfig(**(settings | changes)))
+        method = method_of(RegularisedConfig(**(settings | changes)))
     run = Run.start(folder, kind="train", config={"way": way})
     with run.writing():
         method.fit(lm, data, run)

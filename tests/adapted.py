@@ -12,14 +12,14 @@ from torch import Tensor
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from trl.trainer.utils import add_fused_lm_head
 
-from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape
-from detoxlab.methods.auxiliary_samples import Sample
-from detoxlab.methods.regularised import RegularisedConfig
-from detoxlab.methods.regularised_anchor import Anchor
-from detoxlab.methods.regularised_forward import Joined
-from detoxlab.methods.regularised_penalty import Penalty
-from detoxlab.methods.regularised_targets import Stretch
-from detoxlab.methods.training.adapters import lora_config
+from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape
+from detoxlab.methods.auxiliary.samples import Sample
+from detoxlab.methods.loop.adapters import lora_config
+from detoxlab.methods.regularised.anchor import Anchor
+from detoxlab.methods.regularised.config import RegularisedConfig
+from detoxlab.methods.regularised.forward import Joined
+from detoxlab.methods.regularised.penalty import Penalty
+from detoxlab.methods.regularised.targets import Stretch
 from detoxlab.models import LanguageModel, evaluating
 from detoxlab.models.hidden import watching_hidden_states
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from detoxlab.methods.reward import Rewards
+from detoxlab.methods.feedback.reward import Rewards
 from detoxlab.models import LanguageModel, token_log_probs
 from detoxlab.records import Generation, Prompt
 

@@ -17,7 +17,7 @@ from tiny import CHAT_TEMPLATE, save_tiny, tiny_model, tiny_tokenizer
 
 from detoxlab.errors import ModelError
 from detoxlab.models import LanguageModel, load_model, token_log_probs
-from detoxlab.models.adapter_kinds import KINDS
+from detoxlab.models.adapters.kinds import KINDS
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "ADALORA": {"total_step": 10},

@@ -18,7 +18,7 @@ from tokenizers import (
 )
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from detoxlab.methods.rows import row_builder
+from detoxlab.methods.rows.dialogue import row_builder
 from detoxlab.models import LanguageModel, Rendering
 from detoxlab.models.control_tokens import Spelling, control_tokens, unmarked
 from detoxlab.models.templates import Chat

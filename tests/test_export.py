@@ -12,9 +12,9 @@ from tiny import save_tiny, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from detoxlab.errors import ConfigError, ModelError
-from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.models import load_model
 from detoxlab.pipeline import export_model
+from detoxlab.publish.export import export_adapter, export_merged
 from detoxlab.records import Comparison, Guard, Measurement
 from detoxlab.runs import Run
 
@@ -158,7 +158,7 @@ def test_nothing_is_overwritten_or_left_half_done(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("detoxlab.methods.export.model_card", full)
+    monkeypatch.setattr("detoxlab.publish.export.model_card", full)
     with pytest.raises(OSError, match="No space"):
         export_merged(run, tmp_path / "model")
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"mine", "other"}

@@ -7,9 +7,9 @@ import pytest
 from tiny import dialogue, dialogues, tiny_lm
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import SFT, DialogueSplit, Filter, FilterConfig, SFTConfig, TextSplit
-from detoxlab.methods.filtering import filtered
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods import DialogueSplit, FilterConfig, SFTConfig, TextSplit, method_of
+from detoxlab.methods.imitation.filter_train import filtered
+from detoxlab.methods.loop.log import TrainLog
 from detoxlab.records import Text
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
@@ -62,8 +62,8 @@ def test_the_rest_is_trained_exactly_as_by_sft(tmp_path: Path) -> None:
     mixed = DialogueSplit([*harmless.train[:4], DATA[1], *harmless.train[4:]], harmless.validation)
     runs = {}
     for name, method, data in [
-        ("filter", Filter(FilterConfig.model_validate(settings)), mixed),
-        ("sft", SFT(SFTConfig.model_validate(settings)), harmless),
+        ("filter", method_of(FilterConfig.model_validate(settings)), mixed),
+        ("sft", method_of(SFTConfig.model_validate(settings)), harmless),
     ]:
         run = runs[name] = Run.start(tmp_path / name, kind="train", config={})
         with run.writing():
@@ -84,6 +84,6 @@ def test_the_filtering_scorer_counts_as_trained_on() -> None:
 def test_nothing_left_and_a_missing_attribute_are_errors(tmp_path: Path) -> None:
     run = Run.start(tmp_path / "run", kind="train", config={})
     with pytest.raises(TrainingError, match=r"1 were left out \(its response is toxic"):
-        Filter().fit(tiny_lm(), DialogueSplit(DATA[1:2]), run)
+        method_of(FilterConfig()).fit(tiny_lm(), DialogueSplit(DATA[1:2]), run)
     with pytest.raises(ConfigError, match="has no attribute 'kindness'"):
         filtered(FilterConfig(attribute="kindness"), DialogueSplit(DATA))

@@ -13,8 +13,8 @@ from detoxlab.evaluate import Perplexity
 from detoxlab.evaluate.base import Subject
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import DialogueSplit, PairSplit
-from detoxlab.methods.ppo import PPOConfig
-from detoxlab.methods.ppo_policy import Policy, Response
+from detoxlab.methods.ppo.config import PPOConfig
+from detoxlab.methods.ppo.policy import Policy, Response
 from detoxlab.models import LanguageModel, next_token_log_probs, token_log_probs
 from detoxlab.models.finite import check_logits
 from detoxlab.records import Preference, Prompt, Sampling, Turn

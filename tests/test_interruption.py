@@ -13,7 +13,7 @@ from tiny import dialogues, tiny_lm
 from training_runs import fitted, logged
 
 from detoxlab.methods import DialogueSplit
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.loop.log import TrainLog
 from detoxlab.runs import Run
 
 STEPS = 4
@@ -44,7 +44,7 @@ variants:
 DRIVER = """
 import os, signal, sys
 from detoxlab.cli import main
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.loop.log import TrainLog
 append = TrainLog.append
 def append_then_press(self, row):
     append(self, row)
@@ -101,7 +101,7 @@ def test_ctrl_c_in_a_step_after_which_patience_ends_stops_too(
 def test_ctrl_c_before_a_training_of_no_steps_stops_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detoxlab.methods.sft_training import Trainer
+    from detoxlab.methods.imitation.sft_train import Trainer
 
     save = Trainer._save
 

@@ -9,7 +9,7 @@ from shouting import shouting, texts
 from training_runs import fitted, logged
 
 from detoxlab.errors import ModelError
-from detoxlab.methods.regularised_anchor import hidden_states
+from detoxlab.methods.regularised.anchor import hidden_states
 from detoxlab.models import LanguageModel, evaluating
 from detoxlab.models.hidden import OutputLayer, output_layer, watching_hidden_states
 

@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM
 
 from detoxlab.errors import TrainingError
 from detoxlab.methods import DialogueSplit, PairSplit
-from detoxlab.methods.export import export_merged
-from detoxlab.methods.ppo import PPOConfig
-from detoxlab.methods.ppo_policy import Policy, Response
-from detoxlab.methods.ppo_state import save_adapter
-from detoxlab.methods.training.quiet import train_without_noise
+from detoxlab.methods.loop.quiet import train_without_noise
+from detoxlab.methods.ppo.config import PPOConfig
+from detoxlab.methods.ppo.policy import Policy, Response
+from detoxlab.methods.ppo.state import save_adapter
 from detoxlab.models import load_model
+from detoxlab.publish.export import export_merged
 from detoxlab.records import Preference, Prompt, Turn
 
 NOISE = ("dropout", "pdrop", "layerdrop", "jitter")

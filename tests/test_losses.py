@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detoxlab.methods.losses import (
+from detoxlab.methods.ppo.losses import (
     KLEstimator,
     adapted_coefficient,
     clipped_share,

@@ -10,7 +10,7 @@ from tiny import dialogues, tiny_lm
 
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.methods import METHODS, DialogueSplit, SFTConfig, load_method
-from detoxlab.methods.training.log import (
+from detoxlab.methods.loop.log import (
     TrainLog,
     best_step,
     validations,

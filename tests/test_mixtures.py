@@ -10,7 +10,7 @@ from tiny import tiny_lm
 from detoxlab.data import Part, load_prompts, mix, not_beginning_with, split_texts
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.methods import TextSplit
-from detoxlab.methods.text_rows import build_text_rows, text_row
+from detoxlab.methods.rows.text import build_text_rows, text_row
 from detoxlab.pipeline.learning import describe_data, read_data, source_kind
 from detoxlab.recipe import Recipe, TrainSettings
 from detoxlab.records import Prompt, Text

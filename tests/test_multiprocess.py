@@ -16,7 +16,7 @@ from tiny import dialogues, save_tiny
 
 from detoxlab import processes
 from detoxlab.errors import TrainingError
-from detoxlab.methods.training.trainer import share_of_batch
+from detoxlab.methods.loop.trainer import share_of_batch
 from detoxlab.runs import Run
 
 DRIVER = Path(__file__).parent / "parallel_driver.py"

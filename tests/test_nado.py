@@ -14,19 +14,19 @@ from torch import Tensor
 
 from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import Auxiliary, AuxiliaryConfig, load_method
-from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, save_head
-from detoxlab.methods.auxiliary_samples import (
+from detoxlab.methods import AuxiliaryConfig, load_method, method_of
+from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, save_head
+from detoxlab.methods.auxiliary.samples import (
     Sample,
     acceptance_rate,
     accepted_share,
     read_features,
     sequence_log_probs,
 )
-from detoxlab.methods.constraints import Condition, Oracle
-from detoxlab.methods.regularised_losses import importance_weights
-from detoxlab.methods.training.log import TrainLog
-from detoxlab.methods.training.trackers import TRACKERS
+from detoxlab.methods.feedback.conditions import Condition, Oracle
+from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.loop.trackers import TRACKERS
+from detoxlab.methods.regularised.losses import importance_weights
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.models.hidden import output_layer
 from detoxlab.models.likelihood import Reweight
@@ -61,7 +61,7 @@ def fitted(folder: Path, lm: LanguageModel | None = None, count: int = 48, **set
     config = AuxiliaryConfig(**(SETTINGS | settings))
     run = Run.start(folder, kind="train", config=config.model_dump(mode="json"), resume=True)
     with run.writing():
-        assert Auxiliary(config).fit(lm or tiny_lm(), prompts(count), run) == folder / "auxiliary"
+        assert method_of(config).fit(lm or tiny_lm(), prompts(count), run) == folder / "auxiliary"
     return run
 
 

@@ -23,18 +23,19 @@ from tiny import tiny_lm, tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import GRPO, GRPOConfig, RLOOConfig, load_method
-from detoxlab.methods.online import OnlineConfig
-from detoxlab.methods.online_training import (
+from detoxlab.methods import GRPOConfig, RLOOConfig, load_method, method_of
+from detoxlab.methods.feedback.reward import Rewards
+from detoxlab.methods.feedback.settings import RewardSettings
+from detoxlab.methods.feedback.stop import StopRules
+from detoxlab.methods.loop.samples import SampleLog
+from detoxlab.methods.online.config import OnlineConfig
+from detoxlab.methods.online.train import (
     Exchange,
     _count_positions,
     fit_adapter,
     grpo_trainer,
     rloo_trainer,
 )
-from detoxlab.methods.reward import Rewards, RewardSettings
-from detoxlab.methods.stop_rules import StopRules
-from detoxlab.methods.training.samples import SampleLog
 from detoxlab.models import LanguageModel, token_log_probs
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
@@ -290,7 +291,7 @@ def test_a_model_with_an_adapter_is_refused(tmp_path: Path) -> None:
     lm = replace(tiny_lm(), model=get_peft_model(tiny_model(), LoraConfig()))
     run = Run.start(tmp_path / "run", kind="train", config={}, seed=0)
     with run.writing(), pytest.raises(TrainingError, match="already carries an adapter"):
-        GRPO().fit(lm, PROMPTS, run)
+        method_of(GRPOConfig()).fit(lm, PROMPTS, run)
 
 
 def test_the_reward_is_what_a_group_shares(tmp_path: Path) -> None:

@@ -13,18 +13,18 @@ import torch
 from tiny import save_tiny, tiny_lm
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import PPO, PPOConfig, load_method
-from detoxlab.methods.ppo_policy import Policy, Response
-from detoxlab.methods.ppo_rollout import (
+from detoxlab.methods import PPOConfig, load_method, method_of
+from detoxlab.methods.feedback.reward import Rewards
+from detoxlab.methods.loop.borrowed import borrowed_model
+from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.loop.samples import SampleLog
+from detoxlab.methods.ppo.policy import Policy, Response
+from detoxlab.methods.ppo.rollout import (
     Sampler,
     gather_experience,
     prompts_of_step,
 )
-from detoxlab.methods.ppo_training import fit_adapter, ppo_losses
-from detoxlab.methods.reward import Rewards
-from detoxlab.methods.training.borrowed import borrowed_model
-from detoxlab.methods.training.log import TrainLog
-from detoxlab.methods.training.samples import SampleLog
+from detoxlab.methods.ppo.train import fit_adapter, ppo_losses
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
@@ -313,7 +313,7 @@ def test_the_method_uses_the_reward_it_is_configured_with(tmp_path: Path) -> Non
     assert config.training_scorers == ("rtp-linear",)
     run = Run.start(tmp_path / "run", kind="train", config=config.model_dump(mode="json"))
     with run.writing():
-        PPO(config).fit(tiny_lm(), PROMPTS, run)
+        method_of(config).fit(tiny_lm(), PROMPTS, run)
     (row,) = TrainLog(run.path).rows()
     assert 0 <= row["reward"] <= 1
     assert "gate_empty" in row

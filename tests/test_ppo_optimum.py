@@ -15,8 +15,8 @@ from enumerated import (
 from peft import PeftModel
 
 from detoxlab.methods import PPOConfig
-from detoxlab.methods.ppo_training import fit_adapter
-from detoxlab.methods.stop_rules import StopRules
+from detoxlab.methods.feedback.stop import StopRules
+from detoxlab.methods.ppo.train import fit_adapter
 from detoxlab.runs import Run
 
 BETA = 0.25  # rewards span 1, four times as much

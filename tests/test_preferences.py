@@ -16,8 +16,8 @@ from training_runs import fitted, logged
 
 from detoxlab.errors import ConfigError, RunMismatchError, TrainingError
 from detoxlab.methods import PairSplit, load_method
-from detoxlab.methods.pair_rows import PairRow, RejectedPair, pair_builder
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.rows.pair import PairRow, RejectedPair, pair_builder
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.pipeline import train_model
 from detoxlab.pipeline.learning import training_scorers
@@ -160,7 +160,7 @@ def test_the_chosen_response_becomes_likelier_and_the_other_less(
 
 
 def test_the_kto_loss_is_that_of_equations_7_and_8(tmp_path: Path) -> None:
-    from detoxlab.methods.preference_training import response_columns
+    from detoxlab.methods.preference.train import response_columns
 
     base = save_tiny(tmp_path / "base")
     settings = {"beta": 0.3, "desirable_weight": 1.5, "undesirable_weight": 0.5, "seed": 3}
@@ -184,7 +184,7 @@ def test_the_kto_loss_is_that_of_equations_7_and_8(tmp_path: Path) -> None:
 
 
 def test_kto_joins_no_prompt_with_its_own_response_and_keeps_every_row() -> None:
-    from detoxlab.methods.preference_training import response_columns
+    from detoxlab.methods.preference.train import response_columns
 
     rows = [PairRow(str(i), (i,), (10 + i,), (20 + i,)) for i in range(5)]
     columns = response_columns(rows, seed=0)
@@ -212,7 +212,7 @@ def test_likelihood_weight_adds_the_nats_per_token_of_the_chosen(tmp_path: Path)
 def test_the_reference_is_the_adapter_switched_off(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detoxlab.methods import preference_training as training
+    from detoxlab.methods.preference import train as training
 
     kind = training.PairTrainer if name == "dpo" else training.ResponseTrainer
     lm, train, seen = tiny_lm(seed=7), kind.train, dict[str, Any]()  # no other test's weights

@@ -14,10 +14,10 @@ from tiny import save_tiny, tiny_model, tiny_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from detoxlab.errors import DependencyError, ModelError
-from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.models import LanguageModel, Quantisation, load_model
 from detoxlab.models.quantisation import dequantise, quantised_layers
 from detoxlab.pipeline.doctor import checks
+from detoxlab.publish.export import export_adapter, export_merged
 from detoxlab.recipe import MeasureSettings
 from detoxlab.runs import Run
 from detoxlab.settings import parse

@@ -15,18 +15,12 @@ from trl.trainer.utils import add_fused_lm_head
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.generate.engine import PromptTruncatedWarning
-from detoxlab.methods import (
-    SFT,
-    DialogueSplit,
-    Regularised,
-    SFTConfig,
-    load_method,
-    regularised_domain,
-)
+from detoxlab.methods import DialogueSplit, SFTConfig, load_method, method_of
 from detoxlab.methods.base import MethodConfig
-from detoxlab.methods.regularised import RegularisedConfig
-from detoxlab.methods.regularised_forward import Joined
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.regularised import domain as regularised_domain
+from detoxlab.methods.regularised.config import RegularisedConfig
+from detoxlab.methods.regularised.forward import Joined
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
@@ -63,7 +57,7 @@ def fitted(folder: Path, method: Any, data: Any = DATA, lm: LanguageModel | None
 
 
 def regularised(folder: Path, data: Any = DATA, **settings: Any) -> Run:
-    return fitted(folder, Regularised(RegularisedConfig(**(SETTINGS | settings))), data)
+    return fitted(folder, method_of(RegularisedConfig(**(SETTINGS | settings))), data)
 
 
 def log(run: Run, *keys: str) -> list[tuple[Any, ...]]:
@@ -83,7 +77,7 @@ def iterations(run: Run) -> list[dict[str, Any]]:
 
 
 def test_a_constraint_that_is_met_changes_nothing(tmp_path: Path) -> None:
-    plain = fitted(tmp_path / "sft", SFT(SFTConfig(**FAST, max_steps=8)))
+    plain = fitted(tmp_path / "sft", method_of(SFTConfig(**FAST, max_steps=8)))
     idle = regularised(tmp_path / "idle", domains={"loud": {"required": 0.05}})
     assert all(row["met"] for row in iterations(idle))
     assert log(idle, "loss", "eval_loss") == log(plain, "loss", "eval_loss")
@@ -92,7 +86,7 @@ def test_a_constraint_that_is_met_changes_nothing(tmp_path: Path) -> None:
 
 def test_one_that_each_prompt_meets_changes_nothing(tmp_path: Path) -> None:
     """By what the head expects of each; the regulariser stays at work, for one may come."""
-    plain = fitted(tmp_path / "sft", SFT(SFTConfig(**FAST, max_steps=8)))
+    plain = fitted(tmp_path / "sft", method_of(SFTConfig(**FAST, max_steps=8)))
     asked = {"loud": {"required": 0.01, "per_prompt": True}}
     idle = regularised(tmp_path / "idle", domains=asked, sampled_rows=0)
     assert not any(row["met"] for row in iterations(idle))
@@ -117,7 +111,7 @@ def test_dialogues_as_long_as_the_context_are_read_as_they_were_drawn(
         **(SETTINGS | {"domains": {"*": {}}, "max_steps": 2, "max_length": lm.context_length})
     )
     with pytest.warns(PromptTruncatedWarning, match="6 of 8 prompts are longer"):
-        fitted(tmp_path / "run", Regularised(config), data, lm)
+        fitted(tmp_path / "run", method_of(config), data, lm)
     assert max(longest) == lm.context_length
 
 
@@ -162,14 +156,14 @@ def acceptance(lm: LanguageModel) -> float:
 def test_it_learns_loud_texts_and_speaks_less_loudly(tmp_path: Path) -> None:
     base = save_tiny(tmp_path / "base")
     common = {"epochs": 8, "max_steps": None, "patience": 0, "lora_r": 16, "save_steps": 1000}
-    plain = fitted(tmp_path / "sft", SFT(SFTConfig(**(FAST | common))), lm=load_model(base))
+    plain = fitted(tmp_path / "sft", method_of(SFTConfig(**(FAST | common))), lm=load_model(base))
     strong = {
         "domains": {"loud": {"weight": 10.0}},
         "draws": {"k": 12, "max_new_tokens": 8},
         "head": {"steps": 150, "learning_rate": 1e-2, "blocks": 0, "tied": False},
     }
     config = RegularisedConfig(**(SETTINGS | common | strong))
-    treated = fitted(tmp_path / "run", Regularised(config), lm=load_model(base))
+    treated = fitted(tmp_path / "run", method_of(config), lm=load_model(base))
     rates = [acceptance(load_model(run.path)) for run in (plain, treated)]
     assert rates[1] > rates[0] + 0.1
 
@@ -276,7 +270,7 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
 def test_the_base_is_given_back(tmp_path: Path) -> None:
     lm = tiny_lm()
     before = {name: value.clone() for name, value in lm.model.state_dict().items()}
-    fitted(tmp_path / "run", Regularised(RegularisedConfig(**SETTINGS)), lm=lm)
+    fitted(tmp_path / "run", method_of(RegularisedConfig(**SETTINGS)), lm=lm)
     after = lm.model.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)

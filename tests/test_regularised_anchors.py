@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from peft import PeftModel
 from training_runs import fitted
 
-from detoxlab.methods import TextSplit, regularised_training
+from detoxlab.methods import TextSplit
+from detoxlab.methods.regularised import train as regularised_training
 from detoxlab.models import LanguageModel, token_log_probs
 from detoxlab.records import Text
 from detoxlab.runs import Run

@@ -15,7 +15,7 @@ import pytest
 from kill_driver import kill_driver, kill_when_grown
 from tiny import save_tiny
 
-from detoxlab.methods.training.log import TRAIN_LOG
+from detoxlab.methods.loop.log import TRAIN_LOG
 
 DRIVER = Path(__file__).parent / "regularised_driver.py"
 SETTINGS: dict[str, Any] = {

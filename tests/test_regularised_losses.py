@@ -9,8 +9,8 @@ from tabular import LENGTH, SEQUENCES, VOCABULARY, Tabular, kl, next_logits, ora
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape, load_head, save_head
-from detoxlab.methods.regularised_losses import (
+from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, load_head, save_head
+from detoxlab.methods.regularised.losses import (
     Tilt,
     acceptance_loss,
     bucketed_target,

@@ -17,18 +17,18 @@ from shouting import shouting
 from tiny import tiny_lm
 from torch import Tensor
 
-from detoxlab.methods.auxiliary import HeadSettings
-from detoxlab.methods.auxiliary_fitting import Fit
-from detoxlab.methods.auxiliary_head import AuxiliaryHead, HeadShape
-from detoxlab.methods.auxiliary_samples import Features, Sample
-from detoxlab.methods.regularised import RegularisedConfig
-from detoxlab.methods.regularised_anchor import Anchor
-from detoxlab.methods.regularised_domain import ConstrainedDomain, DomainState, constrained
-from detoxlab.methods.regularised_losses import Tilt
-from detoxlab.methods.regularised_penalty import Penalty, Tagged
-from detoxlab.methods.regularised_targets import Places, Projection, Stretch
-from detoxlab.methods.regularised_work import Work
-from detoxlab.methods.regulariser import Regulariser
+from detoxlab.methods.auxiliary.config import HeadSettings
+from detoxlab.methods.auxiliary.fit import Fit
+from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape
+from detoxlab.methods.auxiliary.samples import Features, Sample
+from detoxlab.methods.regularised.anchor import Anchor
+from detoxlab.methods.regularised.config import RegularisedConfig
+from detoxlab.methods.regularised.domain import ConstrainedDomain, DomainState, constrained
+from detoxlab.methods.regularised.losses import Tilt
+from detoxlab.methods.regularised.penalty import Penalty, Tagged
+from detoxlab.methods.regularised.schedule import Regulariser
+from detoxlab.methods.regularised.targets import Places, Projection, Stretch
+from detoxlab.methods.regularised.worker import Work
 from detoxlab.models.hidden import OutputLayer, output_layer
 from detoxlab.runs import Run
 

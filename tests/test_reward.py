@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.methods.reward import LEAST, GateSettings, Reward, Rewards, RewardSettings, whitened
-from detoxlab.methods.training.samples import SampleLog
+from detoxlab.methods.feedback.reward import Reward, Rewards, whitened
+from detoxlab.methods.feedback.settings import LEAST, GateSettings, RewardSettings
+from detoxlab.methods.loop.samples import SampleLog
 from detoxlab.records import FinishReason, Generation, Prompt
 from detoxlab.scorers import load_scorer
 from detoxlab.settings import parse

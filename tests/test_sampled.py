@@ -13,17 +13,17 @@ from training_runs import fitted, logged
 from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import RejectionConfig
-from detoxlab.methods.pair_rows import RejectedPair
-from detoxlab.methods.rejection_training import accept, as_row, best_of_each
-from detoxlab.methods.reward import RewardSettings
-from detoxlab.methods.rows import IGNORED
-from detoxlab.methods.sampled import (
+from detoxlab.methods.feedback.drawing import (
     DrawSettings,
     Response,
     best_against_worst,
     draw_responses,
     rank_pairs,
 )
+from detoxlab.methods.feedback.settings import RewardSettings
+from detoxlab.methods.imitation.rejection_train import accept, as_row, best_of_each
+from detoxlab.methods.rows.dialogue import IGNORED
+from detoxlab.methods.rows.pair import RejectedPair
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
 

@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from tiny import dialogue, dialogues, save_tiny, tiny_lm
 
 from detoxlab.errors import RunMismatchError, TrainingError
-from detoxlab.methods import SFT, DialogueSplit, SFTConfig
-from detoxlab.methods.rows import IGNORED, row_builder
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods import DialogueSplit, SFTConfig, method_of
+from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.rows.dialogue import IGNORED, row_builder
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.runs import Run
 
@@ -32,7 +32,7 @@ def trained(
     config = SFTConfig(**(FAST | settings))
     run = Run.start(folder, kind="train", config=config.model_dump(mode="json"), resume=True)
     with run.writing():
-        adapter = SFT(config).fit(lm or tiny_lm(), data, run)
+        adapter = method_of(config).fit(lm or tiny_lm(), data, run)
     assert adapter == run.path / "adapter"
     return run
 
@@ -262,7 +262,7 @@ def test_a_half_written_checkpoint_is_not_resumed_from(
 def test_a_full_disk_stops_with_a_remedy_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run, part: str
 ) -> None:
-    from detoxlab.methods.sft_training import Trainer
+    from detoxlab.methods.imitation.sft_train import Trainer
 
     def full(self: Any, *_: Any, **__: Any) -> None:
         if self.state.global_step == 8:
@@ -328,7 +328,7 @@ def test_without_validation_data_the_last_step_counts(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run
 ) -> None:
-    from detoxlab.methods.sft_training import Trainer
+    from detoxlab.methods.imitation.sft_train import Trainer
 
     compute_loss = Trainer.compute_loss
 

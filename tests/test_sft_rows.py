@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny import ASSISTANT, CHAT_TEMPLATE, END, USER, dialogue, tiny_lm, tiny_tokenizer
 
-from detoxlab.methods.rows import IGNORED, Row, RowBuilder, build_rows, row_builder
+from detoxlab.methods.rows.dialogue import IGNORED, Row, RowBuilder, build_rows, row_builder
 from detoxlab.models import FALLBACK_TEMPLATE, LanguageModel, load_model
 from detoxlab.records import Dialogue, Turn
 

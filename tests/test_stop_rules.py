@@ -2,7 +2,7 @@
 
 import pytest
 
-from detoxlab.methods.stop_rules import StopRules, best_step, stop_reason
+from detoxlab.methods.feedback.stop import StopRules, best_step, stop_reason
 
 CALM = {
     "loss": 0.1,

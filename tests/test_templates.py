@@ -10,8 +10,8 @@ from tiny import CHAT_TEMPLATE, dialogue, save_tiny, tiny_lm, tiny_model, tiny_t
 
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.generate import LocalEngine
-from detoxlab.methods.pair_rows import pair_builder
-from detoxlab.methods.rows import IGNORED, row_builder
+from detoxlab.methods.rows.dialogue import IGNORED, row_builder
+from detoxlab.methods.rows.pair import pair_builder
 from detoxlab.models import LanguageModel, Rendering, load_model
 
 TURN = "{{ '<|' + m['role'] + '|>' }}"

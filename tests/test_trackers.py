@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from detoxlab.errors import DependencyError
-from detoxlab.methods.training.log import TrainLog
-from detoxlab.methods.training.trackers import TRACKERS, check_installed
+from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.loop.trackers import TRACKERS, check_installed
 
 TRAIN = [sys.executable, "-m", "detoxlab", "train", "sft", "embedded", "--limit", "24"]
 SETTINGS = ["--set", "max_steps=3", "--set", "batch_size=4", "--set", "max_length=48"]
@@ -57,6 +57,6 @@ def test_a_tracker_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
 def test_every_name_of_the_setting_has_a_tracker() -> None:
     from typing import get_args
 
-    from detoxlab.methods.training.trackers import TrackerName
+    from detoxlab.methods.loop.trackers import TrackerName
 
     assert set(get_args(TrackerName)) == set(TRACKERS)

@@ -11,8 +11,8 @@ from kill_driver import kill_driver, runs_when_grown
 from tiny import dialogues, save_tiny
 from training_runs import fitted
 
-from detoxlab.methods import DialogueSplit
-from detoxlab.methods.training.log import TRAIN_LOG
+from detoxlab.methods import METHODS, DialogueSplit
+from detoxlab.methods.loop.log import TRAIN_LOG
 from detoxlab.models import load_model
 from detoxlab.records import Prompt
 
@@ -61,8 +61,8 @@ def train(method: str, model: Path, folder: Path) -> None:
 def forks() -> ForkServerContext:
     """Starts processes that have the libraries loaded, each with its own state."""
     context = multiprocessing.get_context("forkserver")
-    methods = ("sft", "preference", "rejection", "online", "ppo")
-    context.set_forkserver_preload([f"detoxlab.methods.{name}_training" for name in methods])
+    places = {spec.fit.partition(":")[0] for spec in METHODS.values() if isinstance(spec.fit, str)}
+    context.set_forkserver_preload(sorted(places))
     return context
 
 

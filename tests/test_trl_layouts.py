@@ -15,8 +15,8 @@ from detoxlab.data import hub, load_dialogues, load_preferences, load_prompts, s
 from detoxlab.data.settings import DataSettings
 from detoxlab.errors import ConfigError, DataError, TrainingError
 from detoxlab.methods import PairSplit
-from detoxlab.methods.pair_rows import build_pairs, pair_builder
-from detoxlab.methods.preference_training import response_columns
+from detoxlab.methods.preference.train import response_columns
+from detoxlab.methods.rows.pair import build_pairs, pair_builder
 from detoxlab.records import Preference, Turn
 from detoxlab.settings import parse
 

@@ -8,11 +8,11 @@ from tiny import tiny_lm
 
 from detoxlab.data import Part, Verbaliser, mix
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.methods import Regularised, TextSplit
-from detoxlab.methods.regularised import RegularisedConfig
-from detoxlab.methods.regularised_targets import Stretch
-from detoxlab.methods.rows import IGNORED, Row
-from detoxlab.methods.text_rows import text_row
+from detoxlab.methods import TextSplit, method_of
+from detoxlab.methods.regularised.config import RegularisedConfig
+from detoxlab.methods.regularised.targets import Stretch
+from detoxlab.methods.rows.dialogue import IGNORED, Row
+from detoxlab.methods.rows.text import text_row
 from detoxlab.models.questions import asked_text
 from detoxlab.records import Prompt, Text
 from detoxlab.runs import Run
@@ -99,4 +99,4 @@ def test_question_and_answer_are_not_regularised() -> None:
 def test_a_loss_over_the_label_leaves_nothing_to_regularise(tmp_path: Path) -> None:
     run = Run.start(tmp_path / "run", kind="train", config={})
     with run.writing(), pytest.raises(ConfigError, match=r"nothing that is learnt.*targets to all"):
-        Regularised(RegularisedConfig()).fit(LM, TextSplit([FOOL] * 4), run)
+        method_of(RegularisedConfig()).fit(LM, TextSplit([FOOL] * 4), run)

@@ -6,7 +6,7 @@ from typing import Any
 from tiny import tiny_lm
 
 from detoxlab.methods import load_method
-from detoxlab.methods.training.log import TrainLog
+from detoxlab.methods.loop.log import TrainLog
 from detoxlab.models import LanguageModel
 from detoxlab.runs import Run
 

@@ -1,8 +1,8 @@
-"""What turns one model into another. One file per method; `METHODS` holds them all.
+"""What turns one model into another. One folder per family; `METHODS` holds all methods.
 
-A method is a config of hyperparameters and a `fit(lm, data, run)` that leaves an adapter in
-the run folder. Other packages add theirs by the entry point group `detoxlab.methods`, whose
-objects are `MethodSpec`s.
+A method is a config of hyperparameters and a function `fit(config, lm, data, run)` that leaves
+an adapter, or what else it makes, in the run folder. Other packages add theirs by the entry point
+group `detoxlab.methods`, whose objects are `MethodSpec`s.
 
 >>> load_method("sft", {"epochs": 1}).config.epochs
 1.0
@@ -11,56 +11,61 @@ objects are `MethodSpec`s.
 from collections.abc import Mapping
 from typing import Any
 
-from detoxlab.methods.auxiliary import Auxiliary, AuxiliaryConfig
+from detoxlab.methods.auxiliary.config import AuxiliaryConfig
 from detoxlab.methods.base import (
     DialogueSplit,
     Method,
     MethodConfig,
     MethodSpec,
     PairSplit,
+    Split,
     TextSplit,
 )
-from detoxlab.methods.dpo import DPO, DPOConfig
-from detoxlab.methods.filtering import Filter, FilterConfig
-from detoxlab.methods.grpo import GRPO, GRPOConfig
-from detoxlab.methods.kto import KTO, KTOConfig
-from detoxlab.methods.ppo import PPO, PPOConfig
-from detoxlab.methods.regularised import Regularised, RegularisedConfig
-from detoxlab.methods.rejection import Rejection, RejectionConfig
-from detoxlab.methods.rloo import RLOO, RLOOConfig
-from detoxlab.methods.sft import SFT, SFTConfig
+from detoxlab.methods.imitation.filter import FilterConfig
+from detoxlab.methods.imitation.rejection import RejectionConfig
+from detoxlab.methods.imitation.sft import SFTConfig
+from detoxlab.methods.online.grpo import GRPOConfig
+from detoxlab.methods.online.rloo import RLOOConfig
+from detoxlab.methods.ppo.config import PPOConfig
+from detoxlab.methods.preference.dpo import DPOConfig
+from detoxlab.methods.preference.kto import KTOConfig
+from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.registry import look_up, with_entry_points
 from detoxlab.settings import parse
+
+HERE = "detoxlab.methods"
 
 METHODS: dict[str, MethodSpec] = with_entry_points(
     "detoxlab.methods",
     {
-        "auxiliary": MethodSpec(AuxiliaryConfig, Auxiliary, ("prompts",)),
-        "dpo": MethodSpec(DPOConfig, DPO, ("prompts", "pairs")),
-        "filter": MethodSpec(FilterConfig, Filter, ("dialogues", "texts")),
-        "grpo": MethodSpec(GRPOConfig, GRPO, ("prompts",)),
-        "kto": MethodSpec(KTOConfig, KTO, ("prompts", "pairs")),
-        "ppo": MethodSpec(PPOConfig, PPO, ("prompts",)),
-        "regularised": MethodSpec(RegularisedConfig, Regularised, ("texts", "dialogues")),
-        "rejection": MethodSpec(RejectionConfig, Rejection, ("prompts",)),
-        "rloo": MethodSpec(RLOOConfig, RLOO, ("prompts",)),
-        "sft": MethodSpec(SFTConfig, SFT, ("dialogues", "texts")),
+        "auxiliary": MethodSpec(
+            AuxiliaryConfig, f"{HERE}.auxiliary.train:fit_auxiliary", ("prompts",), makes="head"
+        ),
+        "dpo": MethodSpec(DPOConfig, f"{HERE}.preference.train:fit_dpo", ("prompts", "pairs")),
+        "filter": MethodSpec(
+            FilterConfig, f"{HERE}.imitation.filter_train:fit_filtered", ("dialogues", "texts")
+        ),
+        "grpo": MethodSpec(GRPOConfig, f"{HERE}.online.train:fit_grpo", ("prompts",)),
+        "kto": MethodSpec(KTOConfig, f"{HERE}.preference.train:fit_kto", ("prompts", "pairs")),
+        "ppo": MethodSpec(PPOConfig, f"{HERE}.ppo.train:fit_adapter", ("prompts",)),
+        "regularised": MethodSpec(
+            RegularisedConfig, f"{HERE}.regularised.train:fit_regularised", ("texts", "dialogues")
+        ),
+        "rejection": MethodSpec(
+            RejectionConfig, f"{HERE}.imitation.rejection_train:fit_accepted", ("prompts",)
+        ),
+        "rloo": MethodSpec(RLOOConfig, f"{HERE}.online.train:fit_rloo", ("prompts",)),
+        "sft": MethodSpec(
+            SFTConfig, f"{HERE}.imitation.sft_train:fit_adapter", ("dialogues", "texts")
+        ),
     },
 )
 
 __all__ = [
-    "DPO",
-    "GRPO",
-    "KTO",
     "METHODS",
-    "PPO",
-    "RLOO",
-    "SFT",
-    "Auxiliary",
     "AuxiliaryConfig",
     "DPOConfig",
     "DialogueSplit",
-    "Filter",
     "FilterConfig",
     "GRPOConfig",
     "KTOConfig",
@@ -70,13 +75,13 @@ __all__ = [
     "PPOConfig",
     "PairSplit",
     "RLOOConfig",
-    "Regularised",
     "RegularisedConfig",
-    "Rejection",
     "RejectionConfig",
     "SFTConfig",
+    "Split",
     "TextSplit",
     "load_method",
+    "method_of",
 ]
 
 
@@ -87,4 +92,14 @@ def load_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     is unknown or out of range.
     """
     spec = look_up("method", name, METHODS)
-    return spec.make(parse(spec.config, settings or {}, place=name))
+    return Method(name, parse(spec.config, settings or {}, place=name), spec)
+
+
+def method_of(config: MethodConfig) -> Method:
+    """The built-in or registered method that has this class of config.
+
+    >>> method_of(SFTConfig(epochs=1)).name
+    'sft'
+    """
+    name, spec = next(item for item in METHODS.items() if item[1].config is type(config))
+    return Method(name, config, spec)

@@ -1,9 +1,10 @@
-"""What every method is: hyperparameters, and a `fit` that leaves an adapter in a run folder."""
+"""What every method is: hyperparameters, and a `fit` that leaves its product in a run folder."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from detoxlab.records import Dialogue, Preference, Text
 from detoxlab.runs import Run
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 
 Source = Literal["dialogues", "pairs", "prompts", "texts"]
+Product = Literal["adapter", "edit", "steering", "head", "scorer"]
+Fit = Callable[[Any, "LanguageModel", Any, Run], Path]
+Item = TypeVar("Item")
 
 
 class MethodConfig(Settings):
@@ -26,45 +30,55 @@ class MethodConfig(Settings):
 
 
 @dataclass(frozen=True)
-class DialogueSplit:
-    """What methods that imitate responses learn from; no dialogue stands on both sides.
+class Split(Generic[Item]):
+    """What a method learns from and what it is validated on; no item stands on both sides.
 
-    `rejected` are the (id, reason) of dialogues that were left out while reading: they go
-    into the run's record.
+    `rejected` are the (id, reason) of items that were left out while reading: they go into the
+    run's record.
     """
 
-    train: Sequence[Dialogue]
-    validation: Sequence[Dialogue] = ()
+    train: Sequence[Item]
+    validation: Sequence[Item] = ()
     rejected: Sequence[tuple[str, str]] = ()
+
+
+class DialogueSplit(Split[Dialogue]):
+    """What methods that imitate responses learn from."""
+
+
+class PairSplit(Split[Preference]):
+    """What methods that prefer one response to another learn from."""
+
+
+class TextSplit(Split[Text]):
+    """What methods that imitate whole texts learn from, by domain."""
+
+
+class MethodSpec(NamedTuple):
+    """What the registry holds of a method: the class of its config, its `fit`, its data.
+
+    `fit` is a function `(config, lm, data, run) -> folder`, or its place as "package.module:name".
+    A place is imported when a model is treated, so that naming a method loads no trainer.
+    `learns_from` are the kinds of data it can take, one at a time, the usual one first. `makes` is
+    what it leaves in the run folder.
+    """
+
+    config: type[MethodConfig]
+    fit: str | Fit
+    learns_from: tuple[Source, ...] = ("dialogues",)
+    makes: Product = "adapter"
 
 
 @dataclass(frozen=True)
-class PairSplit:
-    """What methods that prefer one response to another learn from; see `DialogueSplit`."""
+class Method:
+    """One way of treating a model: its name, its hyperparameters and its `fit`."""
 
-    train: Sequence[Preference]
-    validation: Sequence[Preference] = ()
-    rejected: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True)
-class TextSplit:
-    """What methods that imitate whole texts learn from, by domain; see `DialogueSplit`."""
-
-    train: Sequence[Text]
-    validation: Sequence[Text] = ()
-    rejected: Sequence[tuple[str, str]] = ()
-
-
-class Method(Protocol):
-    """One way of treating a model. `config` holds its hyperparameters and nothing else."""
-
-    @property
-    def config(self) -> MethodConfig:
-        """The hyperparameters."""
+    name: str
+    config: MethodConfig
+    spec: MethodSpec
 
     def fit(self, lm: "LanguageModel", data: Any, run: Run) -> Path:
-        """The folder of the adapter made from `lm` and `data`, inside `run`.
+        """The folder of what was made from `lm` and `data`, inside `run`.
 
         `data` is a `DialogueSplit`, a `PairSplit`, a `TextSplit` or a sequence of prompts,
         whichever the method learns from.
@@ -73,14 +87,12 @@ class Method(Protocol):
         that was cut off, it goes on from the last complete checkpoint; on a run that is
         done, it returns at once. Raises `TrainingError` when it cannot start or go on.
         """
+        return _resolved(self.spec.fit)(self.config, lm, data, run)
 
 
-class MethodSpec(NamedTuple):
-    """What the registry holds of a method: its config's class, config → method, its data.
-
-    `learns_from` are the kinds of data it can take, one at a time, the usual one first.
-    """
-
-    config: type[MethodConfig]
-    make: Callable[[Any], Method]
-    learns_from: tuple[Source, ...] = ("dialogues",)
+def _resolved(fit: str | Fit) -> Fit:
+    if not isinstance(fit, str):
+        return fit
+    module, _, name = fit.partition(":")
+    found: Fit = getattr(importlib.import_module(module), name)
+    return found

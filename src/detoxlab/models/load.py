@@ -9,7 +9,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 
 from detoxlab.errors import DependencyError, DetoxlabError, ModelError
-from detoxlab.models.adapters import attach, base_of, find_adapter
+from detoxlab.models.adapters.load import attach, base_of, find_adapter
 from detoxlab.models.dtypes import DType, named_dtype
 from detoxlab.models.language_model import LanguageModel
 from detoxlab.models.quantisation import (

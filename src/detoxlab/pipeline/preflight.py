@@ -18,12 +18,12 @@ from detoxlab.evaluate.win_rate import WinRate
 from detoxlab.loading import ModelSettings
 from detoxlab.locations import EMBEDDED
 from detoxlab.methods import Method, load_method
-from detoxlab.methods.auxiliary import AUXILIARY, find_head
-from detoxlab.methods.export import check_free
-from detoxlab.models.adapters import base_named_by, find_adapter
+from detoxlab.methods.auxiliary.config import AUXILIARY, find_head
+from detoxlab.models.adapters.load import base_named_by, find_adapter
 from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.subjects import base_of_run, check_has_base
+from detoxlab.publish.export import check_free
 from detoxlab.recipe import (
     MAY_CHANGE,
     DialogueSettings,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.loading import Asking, ModelSettings, OtherModel, is_unusual
 from detoxlab.locations import EMBEDDED, located
-from detoxlab.models.adapters import BASE_REMEDY, check_base
+from detoxlab.models.adapters.load import BASE_REMEDY, check_base
 from detoxlab.recipe import SubjectSettings
 from detoxlab.runs import Run
 

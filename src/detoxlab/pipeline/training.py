@@ -8,8 +8,6 @@ from detoxlab import processes
 from detoxlab.compare import Limits
 from detoxlab.config_changes import shortened
 from detoxlab.methods import Method, load_method
-from detoxlab.methods.export import DType as ExportDType
-from detoxlab.methods.export import export_adapter, export_merged
 from detoxlab.pipeline.comparing import compare_variants
 from detoxlab.pipeline.learning import (
     describe_data,
@@ -22,6 +20,8 @@ from detoxlab.pipeline.measuring import finished_run
 from detoxlab.pipeline.preflight import check_export, check_train
 from detoxlab.pipeline.resources import measured_usage
 from detoxlab.pipeline.subjects import date_record, dated, load_named
+from detoxlab.publish.export import DType as ExportDType
+from detoxlab.publish.export import export_adapter, export_merged
 from detoxlab.recipe import TrainSettings
 from detoxlab.records import to_json
 from detoxlab.runs import Run

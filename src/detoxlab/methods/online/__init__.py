@@ -1,0 +1,1 @@
+"""Methods that compare a group of the model's own responses: grpo and rloo."""

@@ -1,0 +1,31 @@
+"""REINFORCE with a leave-one-out baseline of a LoRA adapter, with TRL's RLOOTrainer.
+
+The reward of a response is reduced by beta times its log-ratio to the base model, summed over
+its tokens; the advantage is what is left, less the mean over the others of its group. With
+that, the policy that maximises the objective is π ∝ π_base exp(reward / beta).
+
+Source: Ahmadian et al. 2024, Back to Basics: Revisiting REINFORCE-Style Optimization for
+Learning from Human Feedback in LLMs, equations 6 and 9.
+"""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from detoxlab.methods.online.config import OnlineConfig
+
+if TYPE_CHECKING:
+    pass
+
+
+class RLOOConfig(OnlineConfig):
+    """Hyperparameters of RLOO. Each default names where it comes from."""
+
+    kl_coefficient: float = Field(
+        default=0.05,
+        ge=0,
+        description="beta, weight of the KL to the base; 0: the KL is not even measured; TRL: .05",
+    )
+    normalize_advantages: bool = Field(
+        default=False, description="over the batch: mean 0, standard deviation 1; TRL: off"
+    )

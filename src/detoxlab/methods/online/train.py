@@ -1,0 +1,311 @@
+"""How GRPO and RLOO train: TRL's trainers on our responses and our reward.
+
+TRL asks its trainer to turn prompts into ids and ids into responses; both steps are replaced,
+so that responses come from `generate`'s engine, drawn from the true policy under noise that
+depends on the step alone. Everything after that, advantages, losses and the reference (the
+adapter switched off: no second copy of the weights), is TRL's.
+
+Imports transformers, peft and TRL, several seconds: import it only to train.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import GRPOConfig as TrlGRPOConfig
+from trl import GRPOTrainer, RLOOTrainer
+from trl import RLOOConfig as TrlRLOOConfig
+
+from detoxlab.errors import TrainingError
+from detoxlab.generate import LocalEngine
+from detoxlab.methods.feedback.reward import Reward, Rewards
+from detoxlab.methods.feedback.rollout import prompts_of_step, prompts_record, steps_per_pass
+from detoxlab.methods.feedback.stop import GATE, best_step, stop_reason
+from detoxlab.methods.loop.adapters import (
+    check_can_train,
+    finished_adapter,
+    lora_config,
+    record_start,
+)
+from detoxlab.methods.loop.run import Training, train_adapter
+from detoxlab.methods.loop.samples import SampleLog
+from detoxlab.methods.loop.trainer import (
+    AdapterTrainer,
+    LogCallback,
+    one_gpu,
+    share_of_batch,
+    trainer_arguments,
+)
+from detoxlab.methods.online.config import OnlineConfig
+from detoxlab.methods.online.grpo import GRPOConfig
+from detoxlab.methods.online.rloo import RLOOConfig
+from detoxlab.models import LanguageModel
+from detoxlab.records import Generation, Prompt
+from detoxlab.runs import Run
+
+RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
+MakeTrainer = Callable[..., "OnlineTrainer"]
+OURS = "detoxlab/"  # keeps our metrics apart from those of TRL that have the same name
+
+
+class Exchange:
+    """The conversation with the policy in one step: what was asked, answered, and paid.
+
+    TRL calls in this order: `ask`, `answer`, then the object itself as its reward function.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        config: OnlineConfig,
+        prompts: Sequence[Prompt],
+        reward: RewardFunction,
+        samples: SampleLog,
+    ) -> None:
+        markers = lm.next_turn_markers if config.chat else ()
+        self.engine = LocalEngine(lm, chat=config.chat, next_turn_markers=markers)
+        self.sampling = config.rollout.sampling(config.seed)
+        self.engine.batches(prompts, self.sampling)  # warns of prompts that are too long
+        self.prompt_of = {prompt.id: prompt for prompt in prompts}
+        self.reward = reward
+        self.samples = samples
+        self.asked: list[Prompt] = []
+        self.generations: list[Generation] = []
+        self.seconds_generate = 0.0
+
+    def ask(self, ids: Sequence[str]) -> list[list[int]]:
+        """Token ids of the prompts with these ids, each `k` times in a row."""
+        k = self.sampling.k
+        self.asked = [self.prompt_of[one] for one in ids[::k]]
+        if list(ids) != [prompt.id for prompt in self.asked for _ in range(k)]:
+            raise TrainingError(
+                f"a process was given parts of groups of {k} responses",
+                remedy="Choose rollout.prompts so that every process gets as many whole groups.",
+            )
+        contexts = [list(self.engine.context_ids(one, self.sampling)) for one in self.asked]
+        return [context for context in contexts for _ in range(k)]
+
+    def answer(self, step: int) -> list[list[int]]:
+        """Token ids of a response to each of the prompts, drawn with the noise of `step`."""
+        began = time.perf_counter()
+        self.engine.iteration = step
+        self.generations = self.engine.generate(self.asked, self.sampling)
+        self.seconds_generate = time.perf_counter() - began
+        return [list(one.token_ids) for one in self.generations]
+
+    def __call__(
+        self, *, trainer_state: Any, log_metric: Callable[[str, float], None], **_given: Any
+    ) -> list[float]:
+        """The rewards of the responses; logs what they are made of."""
+        began = time.perf_counter()
+        prompts = [prompt for prompt in self.asked for _ in range(self.sampling.k)]
+        rewards = self.reward(prompts, self.generations)
+        seconds = {
+            "seconds_generate": self.seconds_generate,
+            "seconds_score": time.perf_counter() - began,
+        }
+        for name, value in {**rewards.log(), **self._lengths(), **seconds}.items():
+            log_metric(OURS + name, value)
+        if trainer_state.is_world_process_zero:
+            self.samples.add(trainer_state.global_step + 1, prompts, self.generations, rewards)
+        return [float(value) for value in rewards.values_N]
+
+    def _lengths(self) -> dict[str, float]:
+        lengths = [len(one.token_ids) for one in self.generations]
+        capped = [one.finish_reason == "length" for one in self.generations]
+        return {"response_length": float(np.mean(lengths)), "capped": float(np.mean(capped))}
+
+
+class OnlineTrainer(AdapterTrainer):
+    """A trainer of TRL that draws its responses from an `Exchange`, mixed in before it."""
+
+    compares = True
+    exchange: Exchange
+    _metrics: dict[str, dict[str, list[float]]]
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return self.exchange.ask(prompts), None, {}
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        metrics = self._metrics["train"]
+        for key in [key for key in metrics if key.startswith(OURS)]:
+            metrics[key.removeprefix(OURS)] = metrics.pop(key)
+        if metrics:
+            logs["kl_coefficient"] = self.args.beta
+        super().log(logs, start_time)  # type: ignore[misc]
+
+
+class GroupRelativeTrainer(OnlineTrainer, GRPOTrainer):  # type: ignore[misc]
+    """GRPOTrainer with our responses."""
+
+    def _generate_single_turn(self, *_args: Any, **_kwargs: Any) -> tuple[list[list[int]], None]:
+        return self.exchange.answer(self.state.global_step), None
+
+
+class LeaveOneOutTrainer(OnlineTrainer, RLOOTrainer):  # type: ignore[misc]
+    """RLOOTrainer with our responses."""
+
+    def _generate_single_turn(self, *_args: Any, **_kwargs: Any) -> list[list[int]]:
+        return self.exchange.answer(self.state.global_step)
+
+
+def grpo_trainer(config: GRPOConfig) -> MakeTrainer:
+    """From what `fit_adapter` hands over to the trainer."""
+
+    def make(arguments: Mapping[str, Any], **parts: Any) -> OnlineTrainer:
+        chosen = TrlGRPOConfig(
+            **arguments, scale_rewards=config.scale_rewards, loss_type=config.loss_type
+        )
+        return GroupRelativeTrainer(args=one_gpu(chosen), **parts)
+
+    return make
+
+
+def rloo_trainer(config: RLOOConfig) -> MakeTrainer:
+    """From what `fit_adapter` hands over to the trainer."""
+
+    def make(arguments: Mapping[str, Any], **parts: Any) -> OnlineTrainer:
+        chosen = TrlRLOOConfig(**arguments, normalize_advantages=config.normalize_advantages)
+        return LeaveOneOutTrainer(args=one_gpu(chosen), **parts)
+
+    return make
+
+
+def fit_grpo(config: GRPOConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run) -> Path:
+    """The folder of the adapter that learnt from its own responses to the prompts.
+
+    It is that of the saved step with the highest reward before a stop rule was broken.
+    `lm` itself is left as it was. See `Method.fit` for resuming and errors.
+    """
+    return fit_adapter(config, lm, prompts, run, "grpo", grpo_trainer(config))
+
+
+def fit_rloo(config: RLOOConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run) -> Path:
+    """The folder of the adapter that learnt from its own responses; see `fit_grpo`."""
+    return fit_adapter(config, lm, prompts, run, "rloo", rloo_trainer(config))
+
+
+def fit_adapter(
+    config: GRPOConfig | RLOOConfig,
+    lm: LanguageModel,
+    prompts: Sequence[Prompt],
+    run: Run,
+    method: str,
+    make_trainer: MakeTrainer,
+    reward: RewardFunction | None = None,
+) -> Path:
+    """The adapter of `fit_grpo` and `fit_rloo`; `reward` may be any function of responses."""
+    if done := finished_adapter(run):
+        return done
+    check_can_train(config, lm)
+    count = config.prompts_per_step(prompts)
+    record_start(run, lm, method, prompts_record(prompts))
+    reward = reward or Reward(config.reward, asked=prompts)
+    samples = SampleLog(run.path, every=config.samples_every)
+    steps = steps_per_pass(len(prompts), count) if config.max_steps is None else config.max_steps
+    order = [
+        prompt.id
+        for step in range(max(steps, 1))
+        for prompt in prompts_of_step(prompts, step, count, config.seed)
+    ]
+
+    def make(folder: Path, _resumes: bool) -> OnlineTrainer:
+        exchange = Exchange(lm, config, prompts, reward, samples)
+        trainer = make_trainer(
+            _arguments(config, lm, folder, steps=steps or 1, responses=count * config.rollout.k),
+            model=lm.model,
+            reward_funcs=[exchange],
+            processing_class=lm.tokenizer,
+            train_dataset=Dataset.from_dict({"prompt": order}),
+            peft_config=lora_config(config, lm.model),
+        )
+        trainer.exchange = exchange
+        if lm.takes_positions:
+            trainer.model.register_forward_pre_hook(_count_positions, with_kwargs=True)
+        return trainer
+
+    training = Training(
+        config,
+        lm,
+        steps,
+        make,
+        best=lambda rows: best_step(rows, config.stop, config.save_steps, steps),
+        stops=lambda rows: stop_reason(rows, config.stop),
+        log_callback=FeedbackLog,
+        callbacks=lambda _log: [_CutSamples(samples)],
+    )
+    return train_adapter(training, run)
+
+
+# --- inside ---
+
+
+class FeedbackLog(LogCallback):
+    """Writes what methods that learn from feedback log under the names of `train.jsonl` already."""
+
+    KEYS = (
+        "reward",
+        "reward_std",
+        "toxicity",
+        "kl",
+        "kl_coefficient",
+        "response_length",
+        "capped",
+        "seconds_generate",
+        "seconds_score",
+    )
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        super().on_train_begin()
+        self.tokens = state.num_input_tokens_seen  # TRL's count goes on after a resumption
+        self.tokens_before -= self.tokens
+
+    def named(self, logs: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of `LogCallback` and those of feedback, gates among them."""
+        same = {key: logs[key] for key in logs if key in self.KEYS or key.startswith(GATE)}
+        return super().named(logs) | same
+
+
+class _CutSamples(TrainerCallback):  # type: ignore[misc]
+    """Forgets the samples of steps that will be made again."""
+
+    def __init__(self, samples: SampleLog) -> None:
+        self.samples = samples
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.samples.cut_after(state.global_step)
+
+
+def _arguments(
+    config: GRPOConfig | RLOOConfig, lm: LanguageModel, folder: Path, *, steps: int, responses: int
+) -> dict[str, Any]:
+    """What both trainers are told. The data come in our order, as one epoch."""
+    batch = min(config.batch_size, responses)
+    arguments = trainer_arguments(config, lm, folder, steps=steps)
+    return arguments | {
+        "per_device_train_batch_size": share_of_batch(batch),
+        "gradient_accumulation_steps": responses // batch,
+        "num_generations": config.rollout.k,
+        "max_completion_length": config.rollout.max_new_tokens,
+        "temperature": 1.0,
+        "beta": config.kl_coefficient,
+        "epsilon": config.clip_range,
+        "shuffle_dataset": False,
+        "use_transformers_continuous_batching": False,
+    }
+
+
+def _count_positions(_model: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Positions that skip the padding on the left: TRL leaves them to the model, which counts it.
+
+    Generation counts from the first token; absolute positions would otherwise differ.
+    """
+    mask_BT = kwargs.get("attention_mask")
+    if mask_BT is not None and "position_ids" not in kwargs:
+        kwargs["position_ids"] = (mask_BT.cumsum(dim=-1) - 1).clamp(min=0)
+    return args, kwargs

@@ -1,0 +1,1 @@
+"""Methods that prefer one response to another: dpo and kto."""

@@ -1,0 +1,288 @@
+"""How DPO and KTO train: pairs as token ids, and TRL's trainers for them.
+
+Imports transformers, peft and TRL, several seconds: import it only to train.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from trl import DPOConfig as TrlDPOConfig
+from trl import DPOTrainer, KTOTrainer
+from trl import KTOConfig as TrlKTOConfig
+
+from detoxlab.data import split_prompts
+from detoxlab.errors import TrainingError
+from detoxlab.methods.base import PairSplit
+from detoxlab.methods.feedback.drawing import draw_responses, rank_pairs
+from detoxlab.methods.loop.adapters import (
+    check_can_train,
+    finished_adapter,
+    lora_config,
+    record_start,
+)
+from detoxlab.methods.loop.log import out_of_patience
+from detoxlab.methods.loop.run import Training, train_adapter
+from detoxlab.methods.loop.trainer import (
+    AdapterTrainer,
+    LogCallback,
+    one_gpu,
+    trainer_arguments,
+    validating,
+)
+from detoxlab.methods.preference.config import PreferenceConfig
+from detoxlab.methods.preference.dpo import DPOConfig
+from detoxlab.methods.preference.kto import KTOConfig
+from detoxlab.methods.rows.pair import PairRow, build_pairs, pair_builder
+from detoxlab.methods.rows.rejected import write_rejected
+from detoxlab.models import LanguageModel
+from detoxlab.records import Prompt
+from detoxlab.runs import Run
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class TrainerKind:
+    """One of TRL's trainers with its own settings, and the columns it reads.
+
+    `takes_single`: whether it learns from responses that stand alone.
+    """
+
+    trainer: type[Any]
+    arguments: Callable[..., Any]
+    settings: dict[str, Any]
+    columns: Callable[[Sequence[PairRow]], Columns]
+    takes_single: bool
+
+
+class _OwnTokens(AdapterTrainer):
+    """A trainer of TRL whose rows are token ids already; its validation loss is a mean over rows.
+
+    In several processes that of transformers weighs a last, smaller batch like all others.
+    """
+
+    compares = True
+
+    def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
+        return dataset
+
+    def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        self._validation.append((float(loss), len(inputs["input_ids"])))
+        return loss, *rest
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self._validation: list[tuple[float, int]] = []
+        output = super().evaluation_loop(*args, **kwargs)  # type: ignore[misc]
+        losses, rows = zip(*self._validation, strict=True)
+        output.metrics["eval_loss"] = float(np.average(losses, weights=rows))
+        return output
+
+
+class PairTrainer(_OwnTokens, DPOTrainer):  # type: ignore[misc]
+    """DPOTrainer on our rows."""
+
+
+class ResponseTrainer(_OwnTokens, KTOTrainer):  # type: ignore[misc]
+    """KTOTrainer on our rows."""
+
+
+class PreferenceLog(LogCallback):
+    """Names what both trainers log; a validation's row has the same names."""
+
+    OWN = (
+        ("rewards/margins", "margin"),
+        ("rewards/accuracies", "preference_accuracy"),
+        ("rewards/chosen", "chosen_reward"),
+        ("rewards/rejected", "rejected_reward"),
+        ("kl", "kl_per_response"),
+    )
+    NAMES = (*LogCallback.NAMES, *OWN, *((f"eval_{theirs}", ours) for theirs, ours in OWN))
+
+
+def dpo_trainer(config: DPOConfig) -> TrainerKind:
+    """TRL's DPO trainer with the settings of `config`."""
+    weight = config.likelihood_weight
+    losses = {"loss_type": [config.loss, "sft"], "loss_weights": [1.0, weight]}
+    settings = {"beta": config.beta, **(losses if weight else {"loss_type": [config.loss]})}
+    return TrainerKind(PairTrainer, TrlDPOConfig, settings, pair_columns, takes_single=False)
+
+
+def kto_trainer(config: KTOConfig) -> TrainerKind:
+    """TRL's KTO trainer with the settings of `config`."""
+    settings = {
+        "beta": config.beta,
+        "desirable_weight": config.desirable_weight,
+        "undesirable_weight": config.undesirable_weight,
+    }
+
+    def columns(rows: Sequence[PairRow]) -> Columns:
+        return response_columns(rows, config.seed)
+
+    return TrainerKind(ResponseTrainer, TrlKTOConfig, settings, columns, takes_single=True)
+
+
+def pair_columns(rows: Sequence[PairRow]) -> Columns:
+    """What the DPO trainer reads."""
+    return {
+        "prompt_ids": [list(row.prompt_ids) for row in rows],
+        "chosen_ids": [list(row.chosen_ids) for row in rows],
+        "rejected_ids": [list(row.rejected_ids) for row in rows],
+    }
+
+
+def response_columns(rows: Sequence[PairRow], seed: int) -> Columns:
+    """What the KTO trainer reads, in seeded order: it takes its rows as they stand.
+
+    The response that a prompt is joined with for the estimate of the divergence is that of the
+    row before; the first row takes the last one's.
+    """
+    examples = [(row.prompt_ids, row.chosen_ids, True) for row in rows if row.chosen_ids]
+    examples += [(row.prompt_ids, row.rejected_ids, False) for row in rows if row.rejected_ids]
+    order = np.random.default_rng(seed).permutation(len(examples))
+    prompts, responses, labels = zip(*(examples[index] for index in order), strict=True)
+    completions = [list(ids) for ids in responses]
+    return {
+        "prompt_ids": [list(ids) for ids in prompts],
+        "completion_ids": completions,
+        "KL_completion_ids": [completions[place - 1] for place in range(len(completions))],
+        "label": list(labels),
+    }
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The training and validation pairs of one run, and (id, reason) of those left out."""
+
+    train: Sequence[PairRow]
+    validation: Sequence[PairRow]
+    rejected: Sequence[tuple[str, str]]
+
+    def record(self) -> dict[str, Any]:
+        """What `run.json` holds of the data."""
+        every = [*self.train, *self.validation]
+        content = json.dumps([(row.prompt_ids, row.chosen_ids, row.rejected_ids) for row in every])
+        return {
+            "train_pairs": len(self.train),
+            "validation_pairs": len(self.validation),
+            "rejected_pairs": len(self.rejected),
+            "rejected_reasons": dict(Counter(reason for _, reason in self.rejected)),
+            "longest_row": max(row.length for row in every),
+            "rows_sha256": hashlib.sha256(content.encode()).hexdigest(),
+        }
+
+
+def fit_dpo(
+    config: DPOConfig, lm: LanguageModel, data: PairSplit | Sequence[Prompt], run: Run
+) -> Path:
+    """The folder of the adapter that prefers the chosen responses.
+
+    `data` are pairs, or prompts whose responses are drawn from `lm` and ranked. It is the
+    adapter of the checkpoint with the lowest validation loss. `lm` itself is left as it
+    was. See `Method.fit` for resuming and errors.
+    """
+    return fit_pairs(config, lm, data, run, "dpo", dpo_trainer(config))
+
+
+def fit_kto(
+    config: KTOConfig, lm: LanguageModel, data: PairSplit | Sequence[Prompt], run: Run
+) -> Path:
+    """The folder of the adapter that finds the chosen responses desirable.
+
+    Data, the checkpoint that counts, resuming and errors are those of `fit_dpo`.
+    """
+    return fit_pairs(config, lm, data, run, "kto", kto_trainer(config))
+
+
+def fit_pairs(
+    config: PreferenceConfig,
+    lm: LanguageModel,
+    data: PairSplit | Sequence[Prompt],
+    run: Run,
+    method: str,
+    kind: TrainerKind,
+) -> Path:
+    """The adapter of `fit_dpo` and `fit_kto`; `method` is what the run's record calls it."""
+    if done := finished_adapter(run):
+        return done
+    check_can_train(config, lm)
+    if isinstance(data, PairSplit):
+        pairs, source = given_pairs(config, lm, data, kind), "pairs"
+    else:
+        pairs, source = sampled_pairs(config, lm, data, run), "prompts"
+    record_start(run, lm, method, pairs.record())
+    write_rejected(run, pairs.rejected, source)
+    columns = kind.columns(pairs.train)
+    steps = config.total_steps(len(columns["prompt_ids"]))
+
+    def make(folder: Path, resumes: bool) -> Any:
+        validates = bool(pairs.validation)
+        arguments = kind.arguments(
+            **trainer_arguments(config, lm, folder, steps=steps or 1),
+            **validating(config, validates=validates, resumes=resumes),
+            **kind.settings,
+            max_length=None,
+            disable_dropout=False,  # it misses dropout outside of nn.Dropout: `compares` does it
+        )
+        held_out = Dataset.from_dict(kind.columns(pairs.validation)) if validates else None
+        return kind.trainer(
+            model=lm.model,
+            args=one_gpu(arguments),
+            processing_class=lm.tokenizer,
+            train_dataset=Dataset.from_dict(columns),
+            eval_dataset=held_out,
+            peft_config=lora_config(config, lm.model),
+        )
+
+    stops = out_of_patience(config.patience)
+    training = Training(config, lm, steps, make, stops=stops, log_callback=PreferenceLog)
+    return train_adapter(training, run)
+
+
+def given_pairs(
+    config: PreferenceConfig, lm: LanguageModel, data: PairSplit, kind: TrainerKind
+) -> Pairs:
+    """The rows of given pairs; `TrainingError` when none is left to learn from."""
+    max_length = min(config.max_length, lm.context_length)
+    builder = pair_builder(
+        lm, chat=config.chat, max_length=max_length, takes_single=kind.takes_single
+    )
+    train, not_train = build_pairs(builder, data.train)
+    validation, not_validation = build_pairs(builder, data.validation)
+    pairs = Pairs(train, validation, [*data.rejected, *not_train, *not_validation])
+    return _some(pairs, "Give pairs with two different responses, or raise max_length.")
+
+
+def sampled_pairs(
+    config: PreferenceConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run
+) -> Pairs:
+    """Pairs of the model's own responses; `TrainingError` when none is left to learn from."""
+    drawn = draw_responses(
+        lm, prompts, config.draws, config.reward, run, chat=config.chat, seed=config.seed
+    )
+    rows, rejected = rank_pairs(drawn, config.margin)
+    _, held_out = split_prompts(prompts, validation=config.validation, seed=config.seed)
+    aside = {prompt.id for prompt in held_out}
+    pairs = Pairs(
+        [row for row in rows if row.pair_id not in aside],
+        [row for row in rows if row.pair_id in aside],
+        rejected,
+    )
+    return _some(pairs, "Give more prompts, raise draws.k, or lower margin.")
+
+
+def _some(pairs: Pairs, remedy: str) -> Pairs:
+    if pairs.train:
+        return pairs
+    reasons = Counter(reason for _, reason in pairs.rejected).most_common(1)
+    cause = f" ({reasons[0][0]})" if reasons else ""
+    raise TrainingError(
+        f"no pair to learn from: {len(pairs.rejected)} were left out{cause}", remedy=remedy
+    )

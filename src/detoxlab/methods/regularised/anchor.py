@@ -1,0 +1,132 @@
+"""What is projected onto the constraint: the policy of a moment ago, the base, or as it is."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from detoxlab.methods.regularised.targets import Places, Projection, Stretch, Targets
+from detoxlab.methods.rows.dialogue import IGNORED
+from detoxlab.models import LanguageModel
+
+SNAPSHOT = "snapshot.safetensors"
+
+
+class Snapshot:
+    """The adapter's weights at one moment, put in place of the present ones for a while.
+
+    Nothing is copied but at `take`: the two sets change places.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.weights: dict[str, Tensor] = {}
+        self.take()
+
+    def take(self) -> None:
+        """Remember the weights as they are now."""
+        self.weights = {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """The remembered weights while the block lasts."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def save(self, folder: Path) -> None:
+        """Write the remembered weights into `folder`."""
+        save_file({n: w.contiguous() for n, w in self.weights.items()}, folder / SNAPSHOT)
+
+    def load(self, folder: Path) -> None:
+        """Remember the weights that `save` wrote."""
+        loaded = load_file(folder / SNAPSHOT)
+        self.weights = {n: loaded[n].to(w.device) for n, w in self.weights.items()}
+
+    def _exchange(self) -> None:
+        for name, parameter in self.parameters.items():
+            self.weights[name], parameter.data = parameter.data, self.weights[name]
+
+
+@contextlib.contextmanager
+def untouched(model: torch.nn.Module) -> Iterator[None]:
+    """No gradient and no dropout within; the model's modes are put back at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def hidden_states(model: Any, inputs: dict[str, Tensor]) -> Tensor:
+    """The last hidden states (B, T, D) of a bare model, without its output layer."""
+    hidden_BTD: Tensor = model.base_model(
+        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+    ).last_hidden_state
+    return hidden_BTD
+
+
+@dataclass
+class Anchor:
+    """The anchor of a training: it draws the responses, and its projections are the targets."""
+
+    kind: str
+    lm: LanguageModel
+    trainer: Any
+    snapshot: Snapshot = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.snapshot = Snapshot(self.lm.model)
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """The model draws while the block lasts: the base, or the policy as an iteration began."""
+        return self.without_adapter() if self.kind == "reference" else self.snapshot.active()
+
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """The model is the base while the block lasts."""
+        base: AbstractContextManager[None] = self.trainer.model.disable_adapter()
+        return base
+
+    def targets(
+        self,
+        projection: Projection,
+        stretches: Sequence[Stretch],
+        policy_PD: Tensor | None = None,
+    ) -> Targets:
+        """Targets over the responses; `policy_PD` are the policy's own hidden states there."""
+        if self.kind == "current" and policy_PD is not None:
+            places = Places.of(list(enumerate(stretches)), policy_PD.device)
+            return projection.targets(policy_PD.detach(), places.next_P, places.first_P)
+        with self.drawing():
+            return self.of_model(projection, stretches)
+
+    def of_model(self, projection: Projection, stretches: Sequence[Stretch]) -> Targets:
+        """Targets from the model as it stands; what follows the responses is not read."""
+        inputs = self.inputs(stretches)
+        places = Places.of(list(enumerate(stretches)), self.lm.device)
+        with untouched(self.lm.model), self.trainer.accelerator.autocast():
+            hidden_BTD = hidden_states(self.lm.model, inputs)
+        return projection.targets(places.of_batch(hidden_BTD), places.next_P, places.first_P)
+
+    def inputs(self, stretches: Sequence[Stretch]) -> dict[str, Tensor]:
+        """A batch of these rows, in which their responses are labelled."""
+        rows = [
+            {
+                "input_ids": list(s.ids[: s.stop]),
+                "labels": [IGNORED] * s.start + list(s.ids[s.start : s.stop]),
+            }
+            for s in stretches
+        ]
+        batch = self.trainer.data_collator(rows)
+        return {name: value.to(self.lm.device) for name, value in batch.items()}

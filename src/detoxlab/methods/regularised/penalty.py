@@ -1,0 +1,273 @@
+"""The regulariser's term of a batch: how far the policy is from what the constraint accepts.
+
+Imports torch, and is used by a trainer of TRL alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detoxlab.methods.regularised.anchor import Anchor
+from detoxlab.methods.regularised.config import RegularisedConfig
+from detoxlab.methods.regularised.domain import ConstrainedDomain, Opening
+from detoxlab.methods.regularised.losses import Tilt, divergence
+from detoxlab.methods.regularised.targets import (
+    Places,
+    Projection,
+    Stretch,
+    TargetCache,
+    Targets,
+    of_prompts,
+)
+from detoxlab.models.hidden import OutputLayer
+from detoxlab.progress import say
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Of each training row the domain and where its response is, None where it has none."""
+
+    domains: tuple[str, ...]
+    stretches: tuple[Stretch | None, ...]
+
+    def openings(self) -> dict[str, list[Opening]]:
+        """The beginnings of each domain's rows, by which the anchor is asked to go on."""
+        found: dict[str, list[Opening]] = {}
+        for number, (domain, stretch) in enumerate(zip(self.domains, self.stretches, strict=True)):
+            if stretch is not None:
+                opening = (f"{domain}/{number:07d}", stretch.ids[: stretch.start])
+                found.setdefault(domain, []).append(opening)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each domain has."""
+        return {name: self.domains.count(name) for name in dict.fromkeys(self.domains)}
+
+
+@dataclass
+class Terms:
+    """Sums of one step for the log: nats and prefixes of the regulariser."""
+
+    kl: float = 0.0
+    moved: float = 0.0
+    prefixes: int = 0
+
+
+class Penalty:
+    """The weighted divergences from their targets of a batch and of responses drawn beside it.
+
+    `moved` is a moving mean of the policy's KL from its anchor, nats per prefix.
+    """
+
+    def __init__(
+        self,
+        config: RegularisedConfig,
+        anchor: Anchor,
+        output: OutputLayer,
+        domains: Mapping[str, ConstrainedDomain],
+        tagged: Tagged,
+        folder: Path,
+    ) -> None:
+        self.config, self.anchor, self.output = config, anchor, output
+        self.domains, self.tagged, self.folder = domains, tagged, folder
+        self.retained = {
+            name: settings.retention
+            for name in tagged.counts()
+            if (settings := config.of_domain(name)) is not None and settings.retention
+        }
+        self.caches: dict[str, TargetCache] = {}
+        self.terms = Terms()
+        self.moved = 0.0
+        self.step = self.passes = 0
+
+    def step_begins(self, step: int) -> None:
+        """The passes from now on are of this optimizer step."""
+        self.step, self.passes = step, 0
+
+    def beside(self) -> dict[str, list[int]]:
+        """Of each active domain the responses of the newest draw, by number, beside a batch.
+
+        Each call is for the next pass of the step. They are the same after a resumption.
+        """
+        key = [self.config.seed, self.step, self.passes]
+        self.passes += 1
+        chosen = {}
+        for name, domain in self.domains.items():
+            fresh = len(domain.state.fresh) if domain.is_active else 0
+            if count := min(self.config.sampled_rows, fresh):
+                picked = np.random.default_rng(key).choice(fresh, size=count, replace=False)
+                chosen[name] = sorted(picked.tolist())
+        return chosen
+
+    def rows_of(self, beside: Mapping[str, Sequence[int]]) -> dict[str, Tensor] | None:
+        """The rows of these responses as a batch; None for none."""
+        stretches = [s for name, numbers in beside.items() for s in self._drawn(name, numbers)]
+        return self.anchor.inputs(stretches) if stretches else None
+
+    def term(
+        self,
+        numbers: Sequence[int],
+        beside: Mapping[str, Sequence[int]],
+        outputs: Any,
+        hidden: Tensor,
+    ) -> Tensor:
+        """The weighted sum of divergences over a batch and what was drawn beside it, nats.
+
+        `numbers` are those of the batch's rows in the data; the rows `beside` are behind them.
+        """
+        total, row = hidden.new_zeros((), dtype=torch.float32), len(numbers)
+        for name, domain in self.domains.items():
+            if not domain.is_active:
+                continue
+            stretches, drawn = self._stretches(numbers, name), beside.get(name, ())
+            weight = domain.state.weight
+            if stretches:
+                total = total + weight * self._of_batch(domain, outputs, hidden, stretches)
+            if drawn:
+                total = total + weight * self._of_samples(domain, drawn, row, outputs, hidden)
+            row += len(drawn)
+        for name, weight in self.retained.items():
+            if stretches := self._stretches(numbers, name):
+                total = total + weight * self._retention(outputs, hidden, stretches)
+        return total
+
+    def _drawn(self, name: str, numbers: Sequence[int]) -> list[Stretch]:
+        """The rows of a domain's responses of the newest draw."""
+        fresh, length = self.domains[name].state.fresh, self.config.draws.max_new_tokens
+        return [Stretch.of_sample(fresh[number], length) for number in numbers]
+
+    def _stretches(self, numbers: Sequence[int], domain: str) -> list[tuple[int, int, Stretch]]:
+        """(row of the batch, number in the data, response) of the domain's rows."""
+        return [
+            (row, number, stretch)
+            for row, number in enumerate(numbers)
+            if self.tagged.domains[number] == domain
+            and (stretch := self.tagged.stretches[number]) is not None
+        ]
+
+    def _of_batch(
+        self,
+        domain: ConstrainedDomain,
+        outputs: Any,
+        hidden: Tensor,
+        stretches: list[tuple[int, int, Stretch]],
+    ) -> Tensor:
+        places = Places.of([(row, stretch) for row, _, stretch in stretches], hidden.device)
+        if cache := self._cache(domain):
+            targets = cache.of([number for _, number, _ in stretches])
+        else:
+            responses = [stretch for _, _, stretch in stretches]
+            targets = self._targets(domain, responses, places.of_batch(hidden))
+        return self._divergence(targets, places, outputs, hidden, None)
+
+    def _of_samples(
+        self,
+        domain: ConstrainedDomain,
+        numbers: Sequence[int],
+        row: int,
+        outputs: Any,
+        hidden: Tensor,
+    ) -> Tensor:
+        """The same on responses of the anchor, weighted so that prefixes count as under q.
+
+        They stand in the batch from `row` on.
+        """
+        stretches = self._drawn(domain.name, numbers)
+        places = Places.of(list(enumerate(stretches, start=row)), hidden.device)
+        if cache := domain.state.targets:
+            targets = cache.of(numbers)
+        else:
+            targets = self._targets(domain, stretches, places.of_batch(hidden))
+        log_prompt_P = of_prompts(targets.log_accept_P, places.first_P)
+        weights_P = domain.tilt(domain.state).prefix_weights(targets.log_accept_P, log_prompt_P)
+        return self._divergence(targets, places, outputs, hidden, weights_P)
+
+    def _retention(
+        self,
+        outputs: Any,
+        hidden: Tensor,
+        stretches: list[tuple[int, int, Stretch]],
+    ) -> Tensor:
+        """KL(base || policy): the same divergence, of the base as it is."""
+        places = Places.of([(row, stretch) for row, _, stretch in stretches], hidden.device)
+        plain = Projection(self.output, None, Tilt(), self.config.top_k)
+        with self.anchor.without_adapter():
+            targets = self.anchor.of_model(plain, [stretch for _, _, stretch in stretches])
+        return self._divergence(targets, places, outputs, hidden, None, counts=False)
+
+    def _divergence(
+        self,
+        targets: Targets,
+        places: Places,
+        outputs: Any,
+        hidden: Tensor,
+        weights_P: Tensor | None,
+        *,
+        counts: bool = True,
+    ) -> Tensor:
+        """The sum over prefixes of weight times KL(q || policy), nats."""
+        hidden_PD = places.of_batch(hidden)
+        chosen_P = self.output.at(hidden_PD, places.next_P[:, None])[:, 0]
+        log_norm_P = chosen_P - places.of_batch(outputs.log_probs).float()
+        log_p_PB = targets.policy_log_probs(self.output, hidden_PD, log_norm_P)
+        kl_P = divergence(targets.log_q_PB, log_p_PB).masked_fill(~targets.asked_P, 0.0)
+        if counts:
+            self._count(kl_P.detach(), targets, log_p_PB.detach())
+        return (kl_P if weights_P is None else weights_P * kl_P).sum()
+
+    def _count(self, kl_P: Tensor, targets: Targets, log_p_PB: Tensor) -> None:
+        """For the log and the budget: KL to the target, and of the policy from its anchor."""
+        moved_P = (log_p_PB.exp() * (log_p_PB - targets.log_p_PB)).sum(dim=-1)
+        self.terms.kl += float(kl_P.sum())
+        self.terms.moved += float(moved_P.sum())
+        self.terms.prefixes += len(kl_P)
+        self.moved = 0.9 * self.moved + 0.1 * float(moved_P.mean())
+
+    # --- targets ---
+
+    def _targets(
+        self,
+        domain: ConstrainedDomain,
+        stretches: Sequence[Stretch],
+        policy_PD: Tensor | None = None,
+    ) -> Targets:
+        state = domain.state
+        projection = Projection(self.output, state.head, domain.tilt(state), self.config.top_k)
+        return self.anchor.targets(projection, stretches, policy_PD)
+
+    def forget_targets(self, name: str) -> None:
+        """Targets of a domain that were kept are no longer right."""
+        self.caches.pop(name, None)
+        self._cache_path(name).unlink(missing_ok=True)
+
+    def _cache(self, domain: ConstrainedDomain) -> TargetCache | None:
+        """Targets of all the domain's rows, made once and kept on disk: anchor `reference`."""
+        if self.config.anchor != "reference" or self.config.top_k is None:
+            return None
+        if domain.name not in self.caches:
+            path = self._cache_path(domain.name)
+            if not path.is_file():
+                self._fill_cache(domain).save(path)
+            self.caches[domain.name] = TargetCache.load(path, self.anchor.lm.device)
+        return self.caches[domain.name]
+
+    def _cache_path(self, name: str) -> Path:
+        return self.folder / f"targets-{name}.safetensors"
+
+    def _fill_cache(self, domain: ConstrainedDomain) -> TargetCache:
+        size, numbers = self.config.batch_size, range(len(self.tagged.domains))
+        parts, counts = list[Targets](), [0] * len(numbers)
+        mine = self._stretches(numbers, domain.name)
+        say(f"targets of {len(mine)} texts of {domain.name} to make, once")
+        for start in range(0, len(mine), size):
+            stretches = [stretch for _, _, stretch in mine[start : start + size]]
+            parts.append(self._targets(domain, stretches))
+        for _, number, stretch in mine:
+            counts[number] = stretch.stop - stretch.start
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return TargetCache(Targets.joined(parts), tuple(int(o) for o in offsets))

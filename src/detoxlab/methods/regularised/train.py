@@ -1,0 +1,274 @@
+"""How regularised fine-tuning trains: SFT's trainer with one more term in its loss.
+
+Imports transformers, peft and TRL, several seconds: import it only to train.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import get_peft_model
+from transformers import TrainerCallback
+from trl import SFTConfig as TrlConfig
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from detoxlab import processes
+from detoxlab.errors import ConfigError, TrainingError
+from detoxlab.methods.base import DialogueSplit, TextSplit
+from detoxlab.methods.imitation.sft_train import Rows, Trainer, dialogue_rows, text_rows
+from detoxlab.methods.loop.adapters import (
+    ADAPTER,
+    check_can_train,
+    finished_adapter,
+    lora_config,
+    record_start,
+)
+from detoxlab.methods.loop.borrowed import borrowed_model, own_randomness, quiet_libraries
+from detoxlab.methods.loop.checkpoints import last_complete
+from detoxlab.methods.loop.log import out_of_patience
+from detoxlab.methods.loop.run import Training, train_adapter
+from detoxlab.methods.loop.trainer import (
+    Interruption,
+    LogCallback,
+    one_gpu,
+    trainer_arguments,
+    validating,
+)
+from detoxlab.methods.regularised.anchor import Snapshot
+from detoxlab.methods.regularised.config import EVERY, RegularisedConfig
+from detoxlab.methods.regularised.domain import constrained
+from detoxlab.methods.regularised.forward import Joined
+from detoxlab.methods.regularised.penalty import Tagged, Terms
+from detoxlab.methods.regularised.schedule import Regulariser
+from detoxlab.methods.regularised.targets import Stretch
+from detoxlab.methods.regularised.worker import Elsewhere, Work, serve
+from detoxlab.methods.rows.dialogue import IGNORED, row_columns
+from detoxlab.methods.rows.rejected import write_rejected
+from detoxlab.models import LanguageModel
+from detoxlab.models.hidden import output_layer, watching_hidden_states
+from detoxlab.runs import Run
+
+FOLDER = "regulariser"
+EXCHANGE = "exchange"  # in the run folder, while two processes share the work
+SHARING = ("snapshot", "current")  # anchors with which they can, with the schedule parallel
+DIALOGUES = "dialogues"
+CURRENT_STEPS = 30  # beyond that, anchor `current` multiplies by R too often
+
+
+def fit_regularised(
+    config: RegularisedConfig, lm: LanguageModel, data: DialogueSplit | TextSplit, run: Run
+) -> Path:
+    """The folder of the adapter of the last step.
+
+    Texts bring their domains; dialogues are all of the domain "dialogues". The final heads
+    are left in `auxiliary/DOMAIN`, what each iteration drew and measured in
+    `iterations.jsonl`. A constraint that the anchor meets already changes nothing. Raises
+    `TrainingError` when none of the anchor's responses is accepted; otherwise as `sft`.
+    """
+    if done := finished_adapter(run):
+        return done
+    check_can_train(config, lm)
+    _check_processes(config)
+    rows, tagged = _rows(config, lm, data)
+    steps = config.total_steps(len(rows.train))
+    _check(config, tagged, steps)
+    record_start(run, lm, "regularised", rows.record() | {"domains": tagged.counts()})
+    write_rejected(run, rows.rejected, rows.kind)
+    chat = config.chat and isinstance(data, DialogueSplit)
+    domains = constrained(config, tagged.openings(), chat=chat)
+    work = Work(domains, lm, output_layer(lm))
+    exchange = run.path / EXCHANGE if processes.count() > 1 else None
+
+    def make(folder: Path, resumes: bool) -> RegularisedTrainer:
+        validates = bool(rows.validation)
+        arguments = TrlConfig(
+            **trainer_arguments(config, lm, folder, steps=steps or 1),
+            **validating(config, validates=validates, resumes=resumes),
+            max_length=None,
+            remove_unused_columns=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        )
+        trainer = RegularisedTrainer(
+            model=lm.model,
+            args=one_gpu(arguments),
+            processing_class=lm.tokenizer,
+            data_collator=NumberedCollator(pad_token_id=lm.pad_id),
+            train_dataset=Dataset.from_dict(row_columns(rows.train)),
+            eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
+            peft_config=lora_config(config, lm.model),
+        )
+        trainer.regulariser = Regulariser(config, lm, trainer, tagged, steps, run, work, exchange)
+        trainer.add_callback(IterationCallback(trainer.regulariser))
+        if resumes and (start := last_complete(folder)):
+            trainer.regulariser.load(start / FOLDER)
+        return trainer
+
+    training = Training(
+        config,
+        lm,
+        steps,
+        make,
+        best=lambda _history: None,
+        stops=out_of_patience(config.patience),
+        log_callback=RegularisedLog,
+    )
+    if exchange is None:
+        return train_adapter(training, run)
+    with processes.apart():
+        if processes.is_main():
+            train_adapter(training, run)
+            Elsewhere(work, exchange).close()
+        else:
+            _serve(config, work, exchange)
+    processes.wait()
+    if processes.is_main():
+        shutil.rmtree(exchange)
+    return run.path / ADAPTER
+
+
+# --- several processes ---
+
+
+def _check_processes(config: RegularisedConfig) -> None:
+    count = processes.count()
+    can_share = config.schedule == "parallel" and config.anchor in SHARING
+    if count > 2 or (count == 2 and not can_share):
+        raise TrainingError(
+            f"regularised with schedule {config.schedule} and anchor {config.anchor} cannot share "
+            f"its work among {count} processes",
+            remedy=f"Two can with schedule parallel and anchor {' or '.join(SHARING)}; start "
+            "others without a launcher.",
+        )
+
+
+def _serve(config: RegularisedConfig, work: Work, exchange: Path) -> None:
+    """Draw, label and fit for the main process, on a model with an adapter like its own."""
+    lm = work.lm
+    with (
+        quiet_libraries(),
+        own_randomness(lm.device),
+        borrowed_model(lm),
+        Interruption().heard(),
+    ):
+        get_peft_model(lm.model, lora_config(config, lm.model), autocast_adapter_dtype=True)
+        serve(work, Snapshot(lm.model), exchange)
+
+
+# --- the data ---
+
+
+def _rows(
+    config: RegularisedConfig, lm: LanguageModel, data: DialogueSplit | TextSplit
+) -> tuple[Rows, Tagged]:
+    length = config.draws.max_new_tokens
+    if isinstance(data, TextSplit):
+        rows, domain_of = text_rows(config, lm, data), {t.id: t.domain for t in data.train}
+        starts = [config.prompt_tokens] * len(rows.train)
+    else:
+        rows, domain_of = dialogue_rows(config, lm, data), {}
+        starts = [
+            next(i for i, label in enumerate(row.labels) if label != IGNORED) for row in rows.train
+        ]
+    domains = tuple(domain_of.get(row.dialogue_id, DIALOGUES) for row in rows.train)
+    stretches = tuple(
+        Stretch.of_row(row, start, length) if start else None
+        for row, start in zip(rows.train, starts, strict=True)
+    )
+    return rows, Tagged(domains, stretches)
+
+
+def _check(config: RegularisedConfig, tagged: Tagged, steps: int) -> None:
+    present = set(tagged.domains)
+    for name in config.domains:
+        if name not in present | {EVERY}:
+            raise ConfigError(
+                f"domains.{name}: the data have no such domain",
+                remedy=f"They have: {', '.join(sorted(present))}.",
+            )
+    if not tagged.openings():
+        raise ConfigError(
+            "nothing that is learnt can be regularised: no text goes on after prompt_tokens",
+            remedy="Set targets to all (of a text with a question only its answer is learnt).",
+        )
+    if config.anchor == "current" and steps > CURRENT_STEPS * config.iterations:
+        raise TrainingError(
+            f"anchor current over {steps} steps in {config.iterations} iterations would drift",
+            remedy=f"Set iterations to {-(-steps // CURRENT_STEPS)} or more, or anchor snapshot.",
+        )
+
+
+class NumberedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]
+    """TRL's collator, which also says which rows of the data a batch holds."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = super().torch_call(examples)
+        if "number" in examples[0]:
+            batch["number"] = torch.tensor([example["number"] for example in examples])
+        return batch
+
+
+# --- the trainer ---
+
+
+class RegularisedTrainer(Trainer):
+    """SFT's trainer; in training, the regulariser's term is added to the loss."""
+
+    regulariser: Regulariser
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        numbers = inputs.pop("number", None)
+        if not self.model.training or numbers is None:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        penalty, lm = self.regulariser.penalty, self.regulariser.lm
+        beside = penalty.beside()
+        joined = Joined(model, penalty.rows_of(beside), lm.pad_id)
+        with watching_hidden_states(lm) as watched:
+            loss = super().compute_loss(joined, inputs, *args, **kwargs)
+        with self.accelerator.autocast():  # as the outputs were made
+            term = penalty.term(numbers.tolist(), beside, joined.outputs, watched.take())
+        learnt = kwargs.get("num_items_in_batch")
+        if learnt is None:
+            learnt = (inputs["labels"][:, 1:] != IGNORED).sum()
+        return loss + term / learnt
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        terms = self.regulariser.penalty.terms
+        if "loss" in logs and terms.prefixes:
+            logs["kl_to_target"] = terms.kl / terms.prefixes
+            logs["kl_to_anchor"] = terms.moved / terms.prefixes
+            logs["iteration"] = self.regulariser.flow.iteration
+            self.regulariser.penalty.terms = Terms()
+        super().log(logs, *args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        self.regulariser.save(Path(str(output_dir)) / FOLDER)
+
+
+class RegularisedLog(LogCallback):
+    """The log of SFT, with the regulariser's divergences."""
+
+    NAMES = (
+        *LogCallback.NAMES,
+        ("kl_to_target", "kl_to_target"),
+        ("kl_to_anchor", "kl_to_anchor"),
+        ("iteration", "iteration"),
+    )
+
+
+class IterationCallback(TrainerCallback):  # type: ignore[misc]
+    """Tells the regulariser when a step begins, and when all are done."""
+
+    def __init__(self, regulariser: Regulariser) -> None:
+        self.regulariser = regulariser
+
+    def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
+        self.regulariser.goes_on()
+
+    def on_step_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        self.regulariser.step_begins(state.global_step)
+
+    def on_train_end(self, *_args: Any, **_kwargs: Any) -> None:
+        self.regulariser.publish()

@@ -1,0 +1,143 @@
+"""What an iteration needs before it is read: the anchor draws, scorers label, heads are fitted.
+
+Done by the process that trains, or by a second one while the first trains on: see `Here`,
+`Elsewhere` and `serve`. Whoever does it, the outcome is the same.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from detoxlab import processes
+from detoxlab.errors import DetoxlabError, TrainingError
+from detoxlab.methods.regularised.anchor import Snapshot
+from detoxlab.methods.regularised.domain import ConstrainedDomain, DomainState
+from detoxlab.models import LanguageModel
+from detoxlab.models.hidden import OutputLayer
+
+States = Mapping[str, DomainState]
+TASK, OUTCOME, STATES = "task.json", "outcome.json", "domains"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The state of each domain after the work of an iteration, and its records."""
+
+    states: States
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of an iteration on all constrained domains, with `lm` as it stands for an anchor."""
+
+    domains: Mapping[str, ConstrainedDomain]
+    lm: LanguageModel
+    output: OutputLayer
+
+    def __call__(self, iteration: int, states: States) -> Outcome:
+        """What follows on `states`. Raises `TrainingError` when nothing drawn is accepted."""
+        new, rows = dict[str, DomainState](), list[dict[str, Any]]()
+        for name, domain in self.domains.items():
+            new[name], row = domain.refreshed(self.lm, self.output, states[name], iteration)
+            rows.append(row)
+        return Outcome(new, rows)
+
+
+class Worker(Protocol):
+    """Does the work of one iteration after another: `result` is that of the newest `begin`."""
+
+    def begin(self, iteration: int, states: States, snapshot: Snapshot) -> None: ...
+
+    def result(self) -> Outcome: ...
+
+
+@dataclass
+class Here:
+    """The work is done at once in this process; `anchor` makes the model the anchor meanwhile."""
+
+    work: Work
+    anchor: Callable[[], AbstractContextManager[None]]
+    outcome: Outcome | None = None
+
+    def begin(self, iteration: int, states: States, _snapshot: Snapshot) -> None:
+        """Do it."""
+        with self.anchor():
+            self.outcome = self.work(iteration, states)
+
+    def result(self) -> Outcome:
+        """What came of it."""
+        if self.outcome is None:
+            raise RuntimeError("no iteration was begun")
+        return self.outcome
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The work is done by the process that `serve`s, by way of a folder, while this one goes on."""
+
+    work: Work
+    folder: Path
+
+    def begin(self, iteration: int, states: States, snapshot: Snapshot) -> None:
+        """Leave in the folder what is to be done, and on what."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        snapshot.save(self.folder)
+        save_states(states, self.folder)
+        self._ask({"iteration": iteration})
+
+    def result(self) -> Outcome:
+        """Wait until it is done. Raises the error that ended it."""
+        processes.meet()
+        content = json.loads((self.folder / OUTCOME).read_text(encoding="utf-8"))
+        if "error" in content:
+            raise TrainingError(content["error"], remedy=content["remedy"])
+        return Outcome(
+            load_states(self.work.domains, self.work.output, self.folder), content["rows"]
+        )
+
+    def close(self) -> None:
+        """There is nothing more to do."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._ask({"iteration": None})
+
+    def _ask(self, task: dict[str, Any]) -> None:
+        (self.folder / TASK).write_text(json.dumps(task), encoding="utf-8")
+        processes.meet()
+
+
+def serve(work: Work, snapshot: Snapshot, folder: Path) -> None:
+    """Do what `Elsewhere` asks for, with the anchor's weights that it sends, until it is closed."""
+    while True:
+        processes.meet()
+        iteration = json.loads((folder / TASK).read_text(encoding="utf-8"))["iteration"]
+        if iteration is None:
+            return
+        snapshot.load(folder)
+        content: dict[str, Any]
+        try:
+            with snapshot.active():
+                outcome = work(iteration, load_states(work.domains, work.output, folder))
+        except DetoxlabError as error:
+            content = {"error": error.message, "remedy": error.remedy}
+        else:
+            save_states(outcome.states, folder)
+            content = {"rows": outcome.rows}
+        (folder / OUTCOME).write_text(json.dumps(content), encoding="utf-8")
+        processes.meet()
+
+
+def save_states(states: States, folder: Path) -> None:
+    """Write the states of all domains into `folder`."""
+    for name, state in states.items():
+        state.save(folder / STATES / name)
+
+
+def load_states(names: Iterable[str], output: OutputLayer, folder: Path) -> dict[str, DomainState]:
+    """The states that `save_states` wrote."""
+    return {name: DomainState.load(folder / STATES / name, output) for name in names}

@@ -1,0 +1,54 @@
+"""Whole texts as token ids and labels: every token is learnt, and the end token after them.
+
+A text to classify is followed by a question and its answer; then either all of it is learnt
+(a loss over the text) or the answer alone (a loss over the label).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from detoxlab.methods.rows.dialogue import IGNORED, Row
+from detoxlab.records import Text
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
+TOO_SHORT = "it has fewer than two tokens"
+
+
+def text_row(lm: "LanguageModel", text: Text, max_length: int, *, whole: bool = True) -> Row:
+    """The row of a text, at most `max_length` tokens long; what does not fit leaves at the end.
+
+    It opens as a prompt does that `lm` is asked to continue. The answer to a question, and the
+    question, always stay: only the text before them is cut. Unless `whole`, nothing but the
+    answer and the end token is learnt, where there is an answer.
+
+    Raises `DataError` when question and answer leave no room for the text.
+    """
+    if text.answer:
+        return _asked_row(lm, text, max_length, whole)
+    ids = [*lm.prompt_ids(text.text, chat=False), int(lm.tokenizer.eos_token_id)]
+    kept = tuple(ids[:max_length])
+    return Row(text.id, kept, kept, cut=len(kept) < len(ids))
+
+
+def build_text_rows(
+    lm: "LanguageModel", texts: Sequence[Text], max_length: int, *, whole: bool = True
+) -> tuple[list[Row], list[tuple[str, str]]]:
+    """The rows of all texts that make one, and (id, reason) of those that do not."""
+    rows = [text_row(lm, text, max_length, whole=whole) for text in texts]
+    kept = [row for row in rows if len(row.input_ids) > 1]
+    rejected = [(row.dialogue_id, TOO_SHORT) for row in rows if len(row.input_ids) <= 1]
+    return kept, rejected
+
+
+def _asked_row(lm: "LanguageModel", text: Text, max_length: int, whole: bool) -> Row:
+    from detoxlab.models.questions import asked_text  # torch comes with it
+
+    answer = (*lm.piece_ids(text.answer), int(lm.tokenizer.eos_token_id))
+    asked = asked_text(
+        lm, text.text, text.question, answer_tokens=len(answer), max_length=max_length
+    )
+    ids = asked.ids + answer
+    labels = ids if whole else (IGNORED,) * len(asked.ids) + answer
+    return Row(text.id, ids, labels, asked.cut, closing=len(ids) - len(asked.text))

@@ -1,0 +1,212 @@
+"""Adapters in PEFT's layout: found in folders and train runs, put on their base model.
+
+Finding one imports neither torch nor PEFT.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detoxlab.errors import ModelError
+from detoxlab.locations import EMBEDDED, located
+from detoxlab.models.adapters.kinds import check_kind, merged
+from detoxlab.models.sources import (
+    Source,
+    find_source,
+    first_line,
+    read_config,
+    weights_sha256,
+)
+
+if TYPE_CHECKING:
+    from detoxlab.models.language_model import LanguageModel
+
+QUANTISATION = "quantisation.json"
+ORIGIN = "origin.json"  # of an exported adapter: its base's id, the scorers it was trained on
+BASE_REMEDY = "Say where its base is now: --base PATH."
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A PEFT adapter folder and what is known of its base model.
+
+    `base_ref` is its path from here, or its id on the hub at `base_revision`; `base_id` names
+    its weights. `quantisation` is the record of that of the base while the adapter was
+    trained. What nothing says is None.
+    """
+
+    folder: Path
+    name: str
+    base_ref: str | None
+    base_id: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    train_scorers: tuple[str, ...] = ()
+    quantisation: Mapping[str, Any] | None = None
+    base_revision: str | None = None
+
+    @property
+    def base_is_local(self) -> bool:
+        """Whether the base was a folder, not a model of the hub, by what a run or a path says."""
+        if self.base_revision or self.base_ref in (None, EMBEDDED):
+            return False
+        return self.base_id is not None or Path(str(self.base_ref)).is_absolute()
+
+
+def find_adapter(path: str | Path) -> Adapter:
+    """The adapter in a PEFT folder or in a train run."""
+    folder = Path(path)
+    if (folder / "run.json").is_file():
+        return _adapter_of_run(folder)
+    config = read_config(folder, "adapter_config.json")
+    name = folder.resolve().name
+    if name == "adapter" and (folder.parent / "run.json").is_file():
+        return _adapter_of_run(folder.parent)
+    recorded = (folder / QUANTISATION).is_file()
+    quantisation = read_config(folder, QUANTISATION) if recorded else None
+    origin = read_config(folder, ORIGIN) if (folder / ORIGIN).is_file() else {}
+    return Adapter(
+        folder,
+        name,
+        config.get("base_model_name_or_path"),
+        origin.get("base_model_id"),
+        config,
+        tuple(origin.get("train_scorers") or ()),
+        quantisation,
+        config.get("revision"),
+    )
+
+
+def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source:
+    """Where the base of an adapter is that names it; the error says that it is the base."""
+    ref = base_named_by(adapter)
+    try:
+        return find_source(ref, revision or adapter.base_revision, remote_code)
+    except ModelError as error:
+        raise ModelError(
+            f"{adapter.folder}: its base model cannot be had: {error.message}", remedy=BASE_REMEDY
+        ) from error
+
+
+def base_named_by(adapter: Adapter) -> str:
+    """The folder or hub id of an adapter's base; `ModelError` for none and for one that is gone."""
+    if not adapter.base_ref:
+        raise ModelError(
+            f"{adapter.folder}: the adapter does not name its base model", remedy=BASE_REMEDY
+        )
+    if adapter.base_is_local and not Path(adapter.base_ref).exists():
+        raise ModelError(
+            f"{adapter.folder}: the folder of its base model, {adapter.base_ref}, is not there",
+            remedy=BASE_REMEDY,
+        )
+    return adapter.base_ref
+
+
+def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "LanguageModel":
+    """The model with the adapter on, or merged into its weights.
+
+    Raises `ModelError` for an adapter that is not of this base, of a kind that cannot be used, or
+    that leaves no way back to the base.
+    """
+    from detoxlab.models.adapters.way_back import check_way_back, next_token_logits
+    from detoxlab.models.language_model import LanguageModel
+    from detoxlab.models.soundness import check_reading
+
+    check_base(lm.id, adapter.folder, adapter.base_id)
+    check_kind(adapter.folder, adapter.config)
+    base_V = next_token_logits(lm)
+    model = _read_adapter(lm, adapter)
+    sha256 = weights_sha256(adapter.folder)
+    facts = {
+        **lm.facts,
+        "base_id": lm.id,
+        "adapter": adapter.name,
+        "adapter_sha256": sha256,
+        "adapter_merged": merge,
+        "train_scorers": list(adapter.train_scorers),
+    }
+    identifier = f"{lm.id}+{adapter.name}@{sha256[:8]}"
+    model = merged(model, adapter.folder) if merge else model
+    tuned = LanguageModel(ref, identifier, model.eval(), lm.tokenizer, lm.template_name, facts)
+    if not merge:
+        check_way_back(tuned, base_V, str(adapter.folder))
+    if adapter.config["peft_type"] != "LORA":
+        check_reading(tuned)
+    return tuned
+
+
+# --- inside ---
+
+
+def _adapter_of_run(run: Path) -> Adapter:
+    info, folder = read_config(run, "run.json"), run / "adapter"
+    if not (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{run}: this run has no adapter (status: {info.get('status', 'unknown')})",
+            remedy="Give a finished train run, or finish this one with --resume.",
+        )
+    config, base = read_config(folder, "adapter_config.json"), info.get("model", {})
+    learnt = tuple(info.get("train_scorers") or ())
+    return Adapter(
+        folder,
+        run.resolve().name,
+        _base_ref(run, info.get("base_model"), config.get("base_model_name_or_path")),
+        info.get("base_model_id"),
+        config,
+        learnt,
+        base.get("quantisation"),
+        base.get("revision"),
+    )
+
+
+def _base_ref(run: Path, *named: str | None) -> str | None:
+    """The first name that leads to a folder, seen from the run or from here; else the first."""
+    refs = [located(ref, run) for ref in named if ref]
+    return next((ref for ref in refs if Path(ref).is_dir()), next(iter(refs), None))
+
+
+def check_base(lm_id: str, folder: Path, base_id: str | None) -> None:
+    """Raises `ModelError` unless the model has the weights that what is in `folder` was made on.
+
+    The hashes are compared: the base may have another name by now, or be quantised otherwise.
+    """
+    if base_id and _hash_in(base_id) != _hash_in(lm_id):
+        raise ModelError(
+            f"{folder}: was trained on {base_id}, not on {lm_id}",
+            remedy="Give the base model it was trained on (--base PATH).",
+        )
+
+
+def check_base_folder(base: str, adapter: Adapter) -> None:
+    """Raises `ModelError` unless `base` names the weights that the adapter was trained on."""
+    check_base(find_source(base, adapter.base_revision).id, adapter.folder, adapter.base_id)
+
+
+def _hash_in(identifier: str) -> str:
+    return identifier.rpartition("@")[2].partition("-")[0]
+
+
+def _read_adapter(lm: "LanguageModel", adapter: Adapter) -> Any:
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    from detoxlab.models.adapters.rows import fit_rows
+
+    if not (adapter.folder / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"{adapter.folder}: no adapter_model.safetensors in it",
+            remedy="Save the adapter again, as safetensors.",
+        )
+    fit_rows(lm, adapter.folder)
+    try:
+        with warnings.catch_warnings():  # PEFT's use of transformers, not ours to change
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # from a quantised base
+            warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")  # experts
+            return PeftModel.from_pretrained(lm.model, adapter.folder)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            f"{adapter.folder}: the adapter does not fit {lm.id} ({first_line(error)})",
+            remedy="Give the base model it was trained on.",
+        ) from error

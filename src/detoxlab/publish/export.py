@@ -1,0 +1,156 @@
+"""A trained adapter as a folder to give away: merged weights or the adapter, with a model card.
+
+Imports torch and peft through `detoxlab.models`, inside the functions that need them.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.locations import absolute
+from detoxlab.publish.card import model_card
+from detoxlab.records import Comparison, Measurement
+from detoxlab.runs import Run
+
+ADAPTER_CONFIG = "adapter_config.json"
+DType = Literal["float32", "bfloat16", "float16"]
+Measured = Mapping[str, Sequence[Measurement]]
+
+
+def export_merged(
+    run: Run,
+    out: Path | str,
+    *,
+    dtype: DType = "float32",
+    original: bool = False,
+    base: str | None = None,
+    trust_remote_code: bool = False,
+    measured: Measured | None = None,
+    comparisons: Sequence[Comparison] = (),
+    licence: str = "other",
+) -> Path:
+    """The folder `out` with the adapter of a train run added to the base model's weights.
+
+    Plain transformers loads it. Weights are merged in float32, then turned into `dtype`, and
+    saved as safetensors; the tokenizer carries the chat template that was trained with.
+
+    Of a base that was quantised in training, the weights are those it had there, brought back
+    to full precision: the model that was measured. With `original` they are those of its
+    files, which the adapter was not trained on: another model, to be measured anew. `base`
+    says where the base is now, if it has moved.
+
+    Raises `ConfigError` when `out` holds something, `ModelError` when the run has no adapter.
+    """
+    from detoxlab.models import Quantisation, load_model
+    from detoxlab.models.dtypes import DTYPES
+
+    quantisation = Quantisation("none") if original else None
+    with _written_whole(Path(out)) as draft:
+        lm = load_model(
+            base or run.path,
+            adapter=run.path if base else None,
+            dtype="float32",
+            device="cpu",
+            trust_remote_code=trust_remote_code,
+            quantisation=quantisation,
+            merge_adapter=True,
+        )
+        lm.model.to(DTYPES[dtype]).save_pretrained(draft)
+        lm.tokenizer.save_pretrained(draft)
+        _write_card(draft, Path(out).name, run, measured, comparisons, licence)
+    return Path(out)
+
+
+def export_adapter(
+    run: Run,
+    out: Path | str,
+    *,
+    base: str | None = None,
+    measured: Measured | None = None,
+    comparisons: Sequence[Comparison] = (),
+    licence: str = "other",
+) -> Path:
+    """The folder `out` with the adapter alone, in PEFT's layout; errors as `export_merged`.
+
+    Its config names the base where it is now, `base` if that is given, so that plain PEFT finds
+    it from any folder. `origin.json` keeps the hash of the base and the scorers trained on; of
+    an adapter that was trained on a quantised base, `quantisation.json` says so.
+    """
+    from detoxlab.models.adapters.load import QUANTISATION
+
+    adapter = run.path / "adapter"
+    if not adapter.is_dir():
+        raise ModelError(
+            f"{run.path}: this run has no adapter", remedy="Give a finished run of train."
+        )
+    with _written_whole(Path(out)) as draft:
+        for file in sorted(adapter.iterdir()):
+            shutil.copyfile(file, draft / file.name)
+        _write_origin(draft, run, base)
+        if quantisation := run.info.get("model", {}).get("quantisation"):
+            (draft / QUANTISATION).write_text(json.dumps(quantisation) + "\n", encoding="utf-8")
+        _write_card(draft, Path(out).name, run, measured, comparisons, licence)
+    return Path(out)
+
+
+def _write_origin(folder: Path, run: Run, base: str | None) -> None:
+    """Say in an exported adapter what it was made on and by, and where its base is."""
+    from detoxlab.models.adapters.load import ORIGIN, check_base_folder, find_adapter
+    from detoxlab.models.sources import read_config
+
+    adapter = find_adapter(run.path)
+    if base is not None:
+        check_base_folder(base, adapter)
+    named = {
+        "base_model_name_or_path": absolute(base or str(adapter.base_ref)),
+        "revision": None if base else adapter.base_revision,
+    }
+    config = read_config(folder, ADAPTER_CONFIG) | named
+    origin = {"base_model_id": adapter.base_id, "train_scorers": list(adapter.train_scorers)}
+    for name, content in ((ADAPTER_CONFIG, config), (ORIGIN, origin)):
+        (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def check_free(out: Path) -> None:
+    """Raises `ConfigError` when `out` holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out}: holds something already", remedy="Choose another --output.")
+
+
+@contextlib.contextmanager
+def _written_whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into, which takes its place only when all went well."""
+    check_free(out)
+    draft = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        if out.exists():
+            out.rmdir()
+        draft.replace(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_card(
+    folder: Path,
+    title: str,
+    run: Run,
+    measured: Measured | None,
+    comparisons: Sequence[Comparison],
+    licence: str,
+) -> None:
+    card = model_card(
+        title,
+        run.info,
+        run.config,
+        measured=measured or {},
+        comparisons=comparisons,
+        licence=licence,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Which file imports which: no circle, late imports counted, and families that fit on a screen."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src"
+MOST_FILES = 16
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in (SOURCE / "detoxlab").rglob("*.py")}
+
+
+def imported(tree: ast.Module, modules: set[str]) -> set[str]:
+    """The modules that a file imports anywhere, but for those only its types are read of."""
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found = set[str]()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{name.name}" for name in node.names}
+            found |= (inner & modules) or {node.module}
+    return found & modules
+
+
+def circle(sources: dict[str, str]) -> list[str]:
+    """The modules of one circle of imports, in order; none where there is no circle."""
+    modules = set(sources)
+    graph = {name: imported(ast.parse(text), modules) - {name} for name, text in sources.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_files_import_each_other() -> None:
+    assert circle({name: path.read_text() for name, path in MODULES.items()}) == []
+
+
+@pytest.mark.parametrize(
+    "back", ["from a import x", "import a", "def f():\n    from a import x", "from a.b import y"]
+)
+def test_a_circle_is_seen_late_imports_too(back: str) -> None:
+    sources = {"a": "from b import f", "a.b": "import a", "b": back}
+    assert {"a", "b"} <= set(circle(sources))
+    assert circle(sources | {"b": f"if TYPE_CHECKING:\n    from a import x\n{'x = 1'}"}) == []
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in MODULES.values()}), ids=lambda path: path.name
+)
+def test_a_family_fits_on_a_screen(folder: Path) -> None:
+    files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= MOST_FILES or folder.name == "data", [path.name for path in files]
