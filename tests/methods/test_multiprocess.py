@@ -1,0 +1,193 @@
+"""Two processes under `accelerate launch` do what one does, and leave one run folder."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from detoxlab import processes
+from detoxlab.errors import TrainingError
+from detoxlab.methods.loop.trainer import share_of_batch
+from detoxlab.runs import Run
+from tests.support.launching import LAUNCH, finish, second_worker, start
+from tests.support.tiny import dialogues, save_tiny
+
+DRIVER = Path(__file__).parents[1] / "support" / "parallel_driver.py"
+SETTINGS = {
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "lora_dropout": 0,  # each process draws its own
+    "save_steps": 3,
+    "max_steps": 6,
+    "lora_r": 4,
+}
+TOLERANCE = 1e-4  # relative; sums in another order move a loss by 1e-6
+
+
+TALKS = {"dialogues": {"source": "talks.jsonl", "validation": 0.12}}
+PAIRS = {"pairs": {"source": "pairs.jsonl", "validation": 0.12}}
+PROMPTS = {"prompts": {"source": "prompts.jsonl"}}
+MANY = {"prompts": {"source": "many.jsonl"}}
+GROUPS = {"rollout": {"prompts": 4, "k": 2, "max_new_tokens": 8}}
+# The tiny model's own responses are strings of random bytes, which some gates stop.
+OWN = {
+    "draws": {"k": 2, "max_new_tokens": 8, "batch_size": 8},
+    "reward": {"gates": {"other_language": False, "repeated_unit": False}},
+    "validation": 0.16,  # a whole batch and a smaller one
+}
+PLANS: dict[str, dict[str, Any]] = {
+    "sft": {"method": "sft", **TALKS, "config": {}},
+    "dpo": {"method": "dpo", **PAIRS, "config": {}},
+    "kto": {"method": "kto", **PAIRS, "config": {}},
+    "ppo": {"method": "ppo", **PROMPTS, "config": GROUPS},
+    "grpo": {"method": "grpo", **PROMPTS, "config": GROUPS},
+    "rloo": {"method": "rloo", **PROMPTS, "config": GROUPS},
+    "own-dpo": {"method": "dpo", **MANY, "config": {**OWN, "margin": 0.0}},
+    "own-kto": {"method": "kto", **MANY, "config": {**OWN, "margin": 0.0}},
+    "own-rejection": {"method": "rejection", **MANY, "config": OWN},
+}
+DRAWN_FIRST = [name for name in PLANS if name.startswith("own-")]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, and data: 32 training rows, four whole batches; of `many`, more than six batches."""
+    folder = tmp_path_factory.mktemp("parallel")
+    save_tiny(folder / "base")
+    talks = [
+        {"messages": [{"role": turn.role, "content": turn.text} for turn in one.turns]}
+        for one in dialogues(36)
+    ]
+    pairs = [
+        {"prompt": f"you fool {i}", "chosen": "let us talk" * (1 + i % 3), "rejected": "fool!"}
+        for i in range(36)
+    ]
+    many = [{"id": f"p{i}", "text": f"you fool {i}"} for i in range(64)]
+    files = {"talks": talks, "pairs": pairs, "prompts": many[:8], "many": many}
+    for name, rows in files.items():
+        lines = [json.dumps({"id": f"{name}{i}"} | row) + "\n" for i, row in enumerate(rows)]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    return folder
+
+
+def command(out: str, **changes: Any) -> list[str]:
+    """The arguments of `detoxlab` for fine-tuning into `out`."""
+    options = [f"--set={key}={value}" for key, value in {**SETTINGS, **changes}.items()]
+    data = ["--dialogues=talks.jsonl", "--validation=0.12"]
+    return ["train", "sft", "base", *data, "--out", out, *options]
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "train.jsonl").read_text().splitlines()]
+
+
+def check_alike(one: Path, two: Path, keys: tuple[str, ...], tolerance: float = TOLERANCE) -> None:
+    """The same rows, the same adapter, to rounding."""
+    alone, shared = log(one), log(two)
+    assert [row["step"] for row in shared] == [row["step"] for row in alone]
+    for mine, theirs in zip(shared, alone, strict=True):
+        for key in keys:
+            assert (key in mine) == (key in theirs)
+            assert mine.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=tolerance, abs=1e-6)
+    weights = [load_file(run / "adapter" / "adapter_model.safetensors") for run in (one, two)]
+    for name, weight in weights[0].items():
+        assert (weights[1][name] - weight).abs().max() < 10 * tolerance, name
+
+
+# --- the rules ---
+
+
+def test_a_process_that_did_not_join_is_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A leftover RANK in the environment must not keep a run from being written."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert (processes.launched(), processes.count(), processes.is_main()) == (2, 1, True)
+    assert processes.any_of(True)
+    assert not processes.any_of(False)
+    processes.check_alone("auxiliary")
+    assert Run.start(tmp_path / "run", kind="train", config={}).info["status"] == "running"
+
+
+def test_a_batch_is_shared_evenly_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert share_of_batch(8) == 8
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    assert share_of_batch(8) == 4
+    with pytest.raises(TrainingError, match="batch_size 7 cannot be shared by 2 processes"):
+        share_of_batch(7)
+    with pytest.raises(TrainingError, match="auxiliary runs in one process"):
+        processes.check_alone("auxiliary")
+
+
+# --- trainings ---
+
+
+@pytest.fixture(scope="module")
+def trained(here: Path) -> Path:
+    """All methods trained in one process, then in two."""
+    plans = {
+        name: {**plan, "model": "base", "device": "cpu", "config": SETTINGS | plan["config"]}
+        for name, plan in PLANS.items()
+    }
+    (here / "plans.json").write_text(json.dumps(plans))
+    finish(start(["one"], here, [sys.executable, str(DRIVER)]))
+    _, errors = finish(start(["two"], here, [*LAUNCH, str(DRIVER)]))
+    assert errors.count("training: done") == len(plans)
+    return here
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", PLANS)
+def test_two_processes_train_as_one(name: str, trained: Path) -> None:
+    one, two = Run.open(trained / f"{name}-one"), Run.open(trained / f"{name}-two")
+    keys = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens", "reward", "kl")
+    # several gradient steps per row: what the first does to rounding, the last has enlarged
+    check_alike(one.path, two.path, keys, 1e-3 if name == "ppo" else TOLERANCE)
+    assert (two.info["status"], two.info["processes"]) == ("finished", 2)
+    assert {path.name for path in two.path.iterdir()} == {path.name for path in one.path.iterdir()}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", DRAWN_FIRST)
+def test_only_the_main_process_draws_what_is_learnt_later(name: str, trained: Path) -> None:
+    alone, main, other = (
+        json.loads((trained / f"draws-{of}.json").read_text())[name]
+        for of in ("one-0", "two-0", "two-1")
+    )
+    assert (main, other) == (alone, 0)
+    assert alone == 8  # batches of 8 prompts
+    drawn = [(trained / f"{name}-{of}" / "generations").iterdir() for of in ("one", "two")]
+    first, second = [{file.name: file.read_bytes() for file in files} for files in drawn]
+    assert first == second
+    assert first["worker-0.jsonl"].count(b"\n") == 64 * 2
+
+
+@pytest.mark.e2e
+def test_one_killed_process_ends_all_and_the_run_goes_on(here: Path) -> None:
+    said, errors = finish(start(command("whole", max_steps=40), here))
+    assert (said.count("run: "), errors.count("training: done")) == (1, 1)
+    process, victim = start(command("victim", max_steps=40), here), here / "victim"
+    while process.poll() is None and not list(victim.glob("checkpoints/*/trainer_state.json")):
+        time.sleep(0.02)
+    os.kill(second_worker(process.pid), signal.SIGKILL)
+    process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert not (victim / "adapter").exists()
+    finish(start([*command("victim", max_steps=40), "--resume"], here))
+    check_alike(here / "whole", victim, ("loss", "eval_loss", "learning_rate", "tokens"))
+
+
+@pytest.mark.e2e
+def test_a_refusal_is_one_line_and_every_process_fails(here: Path) -> None:
+    process = start(command("uneven", batch_size=7), here)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "error: batch_size 7 cannot be shared by 2 processes." in errors
+    assert Run.open(here / "uneven").info["status"] == "failed"

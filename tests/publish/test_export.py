@@ -1,0 +1,164 @@
+"""An exported model is the trained model, loads without detoxlab and says what it is."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from detoxlab.errors import ConfigError, ModelError
+from detoxlab.models import load_model
+from detoxlab.pipeline import export_model
+from detoxlab.publish.export import export_adapter, export_merged
+from detoxlab.records import Comparison, Guard, Measurement
+from detoxlab.runs import Run
+from tests.support.fine_tuned import trained
+from tests.support.report_study import measured_run
+from tests.support.tiny import save_tiny, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("export")
+    return trained(folder / "ft", load_model(save_tiny(folder / "base")), max_steps=6)
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    ids = torch.tensor([tiny_tokenizer()("<|user|>you fool<|end|><|assistant|>").input_ids])
+    with torch.no_grad():
+        return model(ids).logits
+
+
+def test_the_merged_model_is_the_adapter_model(run: Run, tmp_path: Path) -> None:
+    out = export_merged(run, tmp_path / "model")
+    merged = AutoModelForCausalLM.from_pretrained(out)
+    tuned = load_model(run.path)
+    assert (logits(merged) - logits(tuned.model)).abs().max() < 1e-4
+    with tuned.without_adapter():
+        assert (logits(merged) - logits(tuned.model)).abs().max() > 1e-2
+    assert not hasattr(merged, "peft_config")
+    assert load_model(out).id.startswith("model@")
+
+
+def test_the_tokenizer_carries_the_chat_template(run: Run, tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(export_merged(run, tmp_path / "model"))
+    messages = [{"role": "user", "content": "hi"}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert text == "<|user|>hi<|end|><|assistant|>"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_have_the_type_asked_for(run: Run, tmp_path: Path, dtype: str) -> None:
+    out = export_merged(run, tmp_path / "model", dtype=dtype)  # type: ignore[arg-type]
+    with safe_open(out / "model.safetensors", "pt") as weights:
+        assert {str(weights.get_tensor(key).dtype) for key in weights.keys()} == {  # noqa: SIM118
+            f"torch.{dtype}"
+        }
+
+
+def test_the_adapter_alone_loads_on_its_base(run: Run, tmp_path: Path) -> None:
+    out = export_adapter(run, tmp_path / "adapter-only")
+    lm = load_model(run.path.parent / "base", adapter=out)
+    assert torch.equal(logits(lm.model), logits(load_model(run.path).model))
+    assert "## Limits" in (out / "README.md").read_text()
+
+
+# --- the card ---
+
+
+def measurement(value: float | None, **changes: object) -> Measurement:
+    row = {
+        "name": "toxic_fraction",
+        "value": value,
+        "ci_low": value and value - 0.05,
+        "ci_high": value and value + 0.05,
+        "k": 25,
+        "coverage": 0.975,
+        "scorer_id": "judge@1",
+        "attribute": "toxicity",
+        "protocol": "rtp@1",
+    }
+    return Measurement(**(row | changes))  # type: ignore[arg-type]
+
+
+def test_the_card_holds_table_verdict_and_limits(run: Run, tmp_path: Path) -> None:
+    coverage = {"name": "coverage", "scorer_id": None, "attribute": None, "direction": "higher"}
+    comparison = Comparison(
+        name="ft",
+        baseline="base",
+        treated="ft",
+        judge_id="judge@1",
+        second_id=None,
+        differences=(),
+        guards=(Guard("empty", 0.0, 0.1, 0.1, 0.05, 0.2, "+.02", "worse"),),
+        verdict="improved, at a cost",
+        reasons=("the interval excludes 0",),
+    )
+    out = export_merged(
+        run,
+        tmp_path / "kind-model",
+        measured={
+            "base": [measurement(0.4), measurement(0.9, group="toxic")],
+            "ft": [measurement(0.2), measurement(None, **coverage)],
+        },
+        comparisons=[comparison],
+        licence="apache-2.0",
+    )
+    card = (out / "README.md").read_text()
+    assert card.startswith('---\nlicense: "apache-2.0"\n')
+    assert "# kind-model" in card
+    assert "| toxic fraction (judge@1, k = 25, rtp@1) | lower |" in card
+    assert "| 0.4 [0.35, 0.45], 97.5% scored | 0.2 [0.15, 0.25], 97.5% scored |" in card
+    assert "| coverage (k = 25, rtp@1) | higher | unknown | unknown |" in card
+    assert "0.9" not in card
+    assert "Verdict: **improved, at a cost**" in card
+    assert "| empty | 0.1 | +.02 | worse |" in card
+    assert "| lora_r | 4 |" in card
+    assert "## Limits" in card
+
+
+@pytest.mark.parametrize(("limits", "verdict"), [({}, "improved"), ({"prompts": 41}, "not shown")])
+def test_the_card_of_a_recipes_model_holds_its_verdict_to_the_recipes_limits(
+    run: Run, tmp_path: Path, limits: dict[str, int], verdict: str
+) -> None:
+    Run.start(tmp_path / "lab", kind="experiment", config={"limits": limits}).finish()
+    for name, level in (("base", 0.4), ("ft", 0.1)):
+        measured_run(tmp_path / "lab" / name, level=level, missing=0.0)
+    shutil.copytree(run.path, tmp_path / "lab" / "trained" / "ft")
+    made = tmp_path / "lab" / "trained" / "ft"
+    out = export_model(made, tmp_path / "out", merged=False, base=str(run.path.parent / "base"))
+    assert f"Verdict: **{verdict}**" in (out / "README.md").read_text()
+
+
+def test_an_unmeasured_model_says_so(run: Run, tmp_path: Path) -> None:
+    card = (export_merged(run, tmp_path / "model") / "README.md").read_text()
+    assert "Nothing was measured" in card
+
+
+def test_no_file_names_a_path_of_this_machine(run: Run, tmp_path: Path) -> None:
+    out = export_merged(run, tmp_path / "model")
+    names = {file.name for file in out.iterdir()}
+    assert names >= {"README.md", "config.json", "model.safetensors", "tokenizer.json"}
+    for name in names - {"model.safetensors"}:
+        assert run.path.parent.name not in (out / name).read_text(), name
+
+
+def test_nothing_is_overwritten_or_left_half_done(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds something already"):
+        export_merged(run, tmp_path / "mine")
+    with pytest.raises(ModelError):
+        export_adapter(Run.start(tmp_path / "other", kind="train", config={}), tmp_path / "x")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("detoxlab.publish.export.model_card", full)
+    with pytest.raises(OSError, match="No space"):
+        export_merged(run, tmp_path / "model")
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"mine", "other"}
