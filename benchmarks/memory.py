@@ -20,10 +20,11 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from detoxlab.methods import DialogueSplit, PPOConfig, SFTConfig
+from detoxlab.methods import DialogueSplit
 from detoxlab.methods.feedback.reward import Reward
-from detoxlab.methods.imitation import sft_train
+from detoxlab.methods.imitation.sft import SFTConfig, fit_sft
 from detoxlab.methods.ppo import train as ppo_train
+from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.models import load_model
 from detoxlab.records import Dialogue, Prompt, Turn
 from detoxlab.runs import Run
@@ -75,7 +76,7 @@ def train(way: str, model: Path, rows: int, device: str) -> int:
             turns = (Turn("user", PROMPT), Turn("assistant", ANSWER))
             dialogues = [Dialogue(f"d{i}", turns, "benchmark") for i in range(rows)]
             config = SFTConfig.model_validate(shared | {"chat": True})
-            sft_train.fit_adapter(config, lm, DialogueSplit(dialogues), run)
+            fit_sft(config, lm, DialogueSplit(dialogues), run)
         else:
             second = copy.deepcopy(lm.model) if "two" in way else None
             prompts = [Prompt(f"p{i}", PROMPT, "benchmark") for i in range(rows)]

@@ -1,8 +1,9 @@
 """Plain visible dicts that third parties extend by entry points."""
 
+import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from detoxlab.errors import ConfigError, UnknownNameError
 
@@ -23,6 +24,16 @@ def with_entry_points(group: str, built_in: Mapping[str, T]) -> dict[str, T]:
             )
         entries[point.name] = point.load()
     return entries
+
+
+def found_at(place: str) -> Any:
+    """The object at "package.module:name", whose module is imported now.
+
+    >>> found_at("math:tau")
+    6.283185307179586
+    """
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def look_up(kind: str, name: str, entries: Mapping[str, T]) -> T:

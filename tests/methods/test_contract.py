@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.methods import METHODS, DialogueSplit, SFTConfig, load_method
+from detoxlab.methods import METHODS, DialogueSplit, load_method
+from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import (
     TrainLog,
     best_step,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import DialogueSplit, FilterConfig, SFTConfig, TextSplit, method_of
-from detoxlab.methods.imitation.filter_train import filtered
+from detoxlab.methods import DialogueSplit, TextSplit, method_of
+from detoxlab.methods.imitation.filter import FilterConfig, filtered
+from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.records import Text
 from detoxlab.runs import Run

@@ -101,7 +101,7 @@ def test_ctrl_c_in_a_step_after_which_patience_ends_stops_too(
 def test_ctrl_c_before_a_training_of_no_steps_stops_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detoxlab.methods.imitation.sft_train import Trainer
+    from detoxlab.methods.imitation.train import Trainer
 
     save = Trainer._save
 

@@ -26,8 +26,8 @@ def train(method: str, model: Path, folder: Path) -> None:
 def forks() -> ForkServerContext:
     """Starts processes that have the libraries loaded, each with its own state."""
     context = multiprocessing.get_context("forkserver")
-    places = {spec.fit.partition(":")[0] for spec in METHODS.values() if isinstance(spec.fit, str)}
-    context.set_forkserver_preload(sorted(places))
+    families = {METHODS[name].config.__module__.rpartition(".")[0] for name in CASES}
+    context.set_forkserver_preload(sorted(f"{family}.train" for family in families))
     return context
 
 

@@ -13,19 +13,15 @@ from peft import PeftModel
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import GRPOConfig, RLOOConfig, load_method, method_of
+from detoxlab.methods import load_method, method_of
 from detoxlab.methods.feedback.reward import Rewards
 from detoxlab.methods.feedback.settings import RewardSettings
 from detoxlab.methods.feedback.stop import StopRules
 from detoxlab.methods.loop.samples import SampleLog
 from detoxlab.methods.online.config import OnlineConfig
-from detoxlab.methods.online.train import (
-    Exchange,
-    _count_positions,
-    fit_adapter,
-    grpo_trainer,
-    rloo_trainer,
-)
+from detoxlab.methods.online.grpo import GRPOConfig, fit_grpo
+from detoxlab.methods.online.rloo import RLOOConfig, fit_rloo
+from detoxlab.methods.online.train import Exchange, _count_positions
 from detoxlab.models import LanguageModel, token_log_probs
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
@@ -48,8 +44,8 @@ NO_RULES: dict[str, Any] = {
     "gate_share": None,
 }
 METHODS: dict[str, tuple[Any, Any]] = {
-    "grpo": (GRPOConfig, grpo_trainer),
-    "rloo": (RLOOConfig, rloo_trainer),
+    "grpo": (GRPOConfig, fit_grpo),
+    "rloo": (RLOOConfig, fit_rloo),
 }
 PROMPTS = [Prompt(f"p{i}", "ab" * (i + 1), "test") for i in range(6)]
 RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
@@ -72,8 +68,7 @@ def fit(
 ) -> Path:
     run = Run.start(folder, kind="train", config=settings.model_dump(mode="json"), resume=True)
     with run.writing():
-        trainer = METHODS[method][1](settings)
-        return fit_adapter(settings, lm or enumerated_lm(), prompts, run, method, trainer, reward)
+        return METHODS[method][1](settings, lm or enumerated_lm(), prompts, run, reward)
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

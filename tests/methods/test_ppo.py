@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import PPOConfig, load_method, method_of
+from detoxlab.methods import load_method, method_of
 from detoxlab.methods.feedback.reward import Rewards
 from detoxlab.methods.loop.borrowed import borrowed_model
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.loop.samples import SampleLog
+from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.methods.ppo.policy import Policy, Response
 from detoxlab.methods.ppo.rollout import (
     Sampler,

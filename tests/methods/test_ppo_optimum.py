@@ -5,8 +5,8 @@ from pathlib import Path
 
 from peft import PeftModel
 
-from detoxlab.methods import PPOConfig
 from detoxlab.methods.feedback.stop import StopRules
+from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.methods.ppo.train import fit_adapter
 from detoxlab.runs import Run
 from tests.support.enumerated import (

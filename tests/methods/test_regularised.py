@@ -13,8 +13,9 @@ from trl.trainer.utils import add_fused_lm_head
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.generate.engine import PromptTruncatedWarning
-from detoxlab.methods import DialogueSplit, SFTConfig, load_method, method_of
+from detoxlab.methods import DialogueSplit, load_method, method_of
 from detoxlab.methods.base import MethodConfig
+from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.regularised import domain as regularised_domain
 from detoxlab.methods.regularised.config import RegularisedConfig

@@ -10,7 +10,6 @@ import pytest
 
 from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import RejectionConfig
 from detoxlab.methods.feedback.drawing import (
     DrawSettings,
     Response,
@@ -19,7 +18,7 @@ from detoxlab.methods.feedback.drawing import (
     rank_pairs,
 )
 from detoxlab.methods.feedback.settings import RewardSettings
-from detoxlab.methods.imitation.rejection_train import accept, as_row, best_of_each
+from detoxlab.methods.imitation.rejection import RejectionConfig, accept, as_row, best_of_each
 from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.methods.rows.pair import RejectedPair
 from detoxlab.records import Generation, Prompt

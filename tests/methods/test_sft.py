@@ -246,7 +246,7 @@ def test_a_half_written_checkpoint_is_not_resumed_from(
 def test_a_full_disk_stops_with_a_remedy_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run, part: str
 ) -> None:
-    from detoxlab.methods.imitation.sft_train import Trainer
+    from detoxlab.methods.imitation.train import Trainer
 
     def full(self: Any, *_: Any, **__: Any) -> None:
         if self.state.global_step == 8:
@@ -312,7 +312,7 @@ def test_without_validation_data_the_last_step_counts(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Run
 ) -> None:
-    from detoxlab.methods.imitation.sft_train import Trainer
+    from detoxlab.methods.imitation.train import Trainer
 
     compute_loss = Trainer.compute_loss
 

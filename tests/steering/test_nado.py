@@ -12,7 +12,8 @@ from torch import Tensor
 
 from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import AuxiliaryConfig, load_method, method_of
+from detoxlab.methods import load_method, method_of
+from detoxlab.methods.auxiliary.config import AuxiliaryConfig
 from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.methods.auxiliary.samples import (
     Sample,

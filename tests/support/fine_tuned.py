@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from detoxlab.methods import DialogueSplit, SFTConfig, method_of
+from detoxlab.methods import DialogueSplit, method_of
+from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.models import LanguageModel
 from detoxlab.runs import Run
 from tests.support.tiny import dialogues, tiny_lm

@@ -1,8 +1,8 @@
 """What turns one model into another. One folder per family; `METHODS` holds all methods.
 
 A method is a config of hyperparameters and a function `fit(config, lm, data, run)` that leaves
-an adapter, or what else it makes, in the run folder. Other packages add theirs by the entry point
-group `detoxlab.methods`, whose objects are `MethodSpec`s.
+an adapter, or what else it makes, in the run folder; its file names both in a `MethodSpec`. Other
+packages add theirs by the entry point group `detoxlab.methods`, whose objects are `MethodSpec`s.
 
 >>> load_method("sft", {"epochs": 1}).config.epochs
 1.0
@@ -11,7 +11,6 @@ group `detoxlab.methods`, whose objects are `MethodSpec`s.
 from collections.abc import Mapping
 from typing import Any
 
-from detoxlab.methods.auxiliary.config import AuxiliaryConfig
 from detoxlab.methods.base import (
     DialogueSplit,
     Method,
@@ -21,63 +20,34 @@ from detoxlab.methods.base import (
     Split,
     TextSplit,
 )
-from detoxlab.methods.imitation.filter import FilterConfig
-from detoxlab.methods.imitation.rejection import RejectionConfig
-from detoxlab.methods.imitation.sft import SFTConfig
-from detoxlab.methods.online.grpo import GRPOConfig
-from detoxlab.methods.online.rloo import RLOOConfig
-from detoxlab.methods.ppo.config import PPOConfig
-from detoxlab.methods.preference.dpo import DPOConfig
-from detoxlab.methods.preference.kto import KTOConfig
-from detoxlab.methods.regularised.config import RegularisedConfig
-from detoxlab.registry import look_up, with_entry_points
+from detoxlab.registry import found_at, look_up, with_entry_points
 from detoxlab.settings import parse
 
-HERE = "detoxlab.methods"
+BUILT_IN = {
+    "auxiliary": "detoxlab.methods.auxiliary.config:METHOD",
+    "dpo": "detoxlab.methods.preference.dpo:METHOD",
+    "filter": "detoxlab.methods.imitation.filter:METHOD",
+    "grpo": "detoxlab.methods.online.grpo:METHOD",
+    "kto": "detoxlab.methods.preference.kto:METHOD",
+    "ppo": "detoxlab.methods.ppo.config:METHOD",
+    "regularised": "detoxlab.methods.regularised.config:METHOD",
+    "rejection": "detoxlab.methods.imitation.rejection:METHOD",
+    "rloo": "detoxlab.methods.online.rloo:METHOD",
+    "sft": "detoxlab.methods.imitation.sft:METHOD",
+}
+"""The methods of this package, each by the place of its `MethodSpec`, as in an entry point."""
 
 METHODS: dict[str, MethodSpec] = with_entry_points(
-    "detoxlab.methods",
-    {
-        "auxiliary": MethodSpec(
-            AuxiliaryConfig, f"{HERE}.auxiliary.train:fit_auxiliary", ("prompts",), makes="head"
-        ),
-        "dpo": MethodSpec(DPOConfig, f"{HERE}.preference.train:fit_dpo", ("prompts", "pairs")),
-        "filter": MethodSpec(
-            FilterConfig, f"{HERE}.imitation.filter_train:fit_filtered", ("dialogues", "texts")
-        ),
-        "grpo": MethodSpec(GRPOConfig, f"{HERE}.online.train:fit_grpo", ("prompts",)),
-        "kto": MethodSpec(KTOConfig, f"{HERE}.preference.train:fit_kto", ("prompts", "pairs")),
-        "ppo": MethodSpec(PPOConfig, f"{HERE}.ppo.train:fit_adapter", ("prompts",)),
-        "regularised": MethodSpec(
-            RegularisedConfig, f"{HERE}.regularised.train:fit_regularised", ("texts", "dialogues")
-        ),
-        "rejection": MethodSpec(
-            RejectionConfig, f"{HERE}.imitation.rejection_train:fit_accepted", ("prompts",)
-        ),
-        "rloo": MethodSpec(RLOOConfig, f"{HERE}.online.train:fit_rloo", ("prompts",)),
-        "sft": MethodSpec(
-            SFTConfig, f"{HERE}.imitation.sft_train:fit_adapter", ("dialogues", "texts")
-        ),
-    },
+    "detoxlab.methods", {name: found_at(place) for name, place in BUILT_IN.items()}
 )
 
 __all__ = [
     "METHODS",
-    "AuxiliaryConfig",
-    "DPOConfig",
     "DialogueSplit",
-    "FilterConfig",
-    "GRPOConfig",
-    "KTOConfig",
     "Method",
     "MethodConfig",
     "MethodSpec",
-    "PPOConfig",
     "PairSplit",
-    "RLOOConfig",
-    "RegularisedConfig",
-    "RejectionConfig",
-    "SFTConfig",
     "Split",
     "TextSplit",
     "load_method",
@@ -98,7 +68,7 @@ def load_method(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 def method_of(config: MethodConfig) -> Method:
     """The built-in or registered method that has this class of config.
 
-    >>> method_of(SFTConfig(epochs=1)).name
+    >>> method_of(load_method("sft").config).name
     'sft'
     """
     name, spec = next(item for item in METHODS.items() if item[1].config is type(config))

@@ -1,12 +1,12 @@
 """What every method is: hyperparameters, and a `fit` that leaves its product in a run folder."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from detoxlab.records import Dialogue, Preference, Text
+from detoxlab.registry import found_at
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
 
@@ -57,8 +57,9 @@ class TextSplit(Split[Text]):
 class MethodSpec(NamedTuple):
     """What the registry holds of a method: the class of its config, its `fit`, its data.
 
-    `fit` is a function `(config, lm, data, run) -> folder`, or its place as "package.module:name".
-    A place is imported when a model is treated, so that naming a method loads no trainer.
+    `fit` is a function `(config, lm, data, run) -> folder`, or its place as "package.module:name",
+    which is imported when a model is treated: naming a method loads no trainer. A function that
+    stands beside its config imports the trainer when it is called, for the same reason.
     `learns_from` are the kinds of data it can take, one at a time, the usual one first. `makes` is
     what it leaves in the run folder.
     """
@@ -93,6 +94,5 @@ class Method:
 def _resolved(fit: str | Fit) -> Fit:
     if not isinstance(fit, str):
         return fit
-    module, _, name = fit.partition(":")
-    found: Fit = getattr(importlib.import_module(module), name)
+    found: Fit = found_at(fit)
     return found

@@ -8,19 +8,15 @@ Source: Meng et al. 2022, arXiv 2205.14219; formulas and departures in docs/regu
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
 from detoxlab.errors import ModelError
-from detoxlab.methods.base import MethodConfig
+from detoxlab.methods.base import MethodConfig, MethodSpec
 from detoxlab.methods.feedback.conditions import Condition
 from detoxlab.methods.feedback.drawing import DrawSettings
 from detoxlab.methods.loop.trackers import TrackerName
 from detoxlab.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 AUXILIARY = "auxiliary"
 WEIGHTS, SHAPE = "head.safetensors", "head.json"
@@ -88,6 +84,11 @@ class AuxiliaryConfig(MethodConfig):
     def training_scorers(self) -> tuple[str, ...]:
         """The scorers whose verdicts are learnt."""
         return tuple(dict.fromkeys(condition.scorer for condition in self.conditions))
+
+
+METHOD = MethodSpec(
+    AuxiliaryConfig, "detoxlab.methods.auxiliary.train:fit_auxiliary", ("prompts",), makes="head"
+)
 
 
 def find_head(where: Path) -> Path:

@@ -1,1 +1,1 @@
-"""Methods that imitate responses: sft, filter and rejection."""
+"""Methods that imitate responses; each file is one of them."""

@@ -9,25 +9,28 @@ training configuration (repository RewardLM, falcon7b-FT.yaml) is what "publishe
 the descriptions below.
 """
 
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from detoxlab.methods.loop.config import PassesConfig
+from detoxlab.methods.base import DialogueSplit, MethodSpec, TextSplit
+from detoxlab.methods.imitation.config import ImitationConfig
+from detoxlab.runs import Run
 
 if TYPE_CHECKING:
-    pass
+    from detoxlab.models import LanguageModel
 
 
-class SFTConfig(PassesConfig):
+class SFTConfig(ImitationConfig):
     """Hyperparameters of supervised fine-tuning. Each default names where it comes from."""
 
-    targets: Literal["last", "all"] = Field(
-        default="last",
-        description="which assistant turns are learnt; the published code learnt every turn, "
-        "the user's too, which teaches the hate that is being answered; of a text with a question: "
-        "its answer, or all of it",
-    )
-    max_length: int = Field(
-        default=512, ge=2, description="tokens per dialogue; longer ones lose their oldest context"
-    )
+
+def fit_sft(
+    config: SFTConfig, lm: "LanguageModel", data: DialogueSplit | TextSplit, run: Run
+) -> Path:
+    """The folder of the adapter that learnt the responses, or whole texts; see `fit_split`."""
+    from detoxlab.methods.imitation.train import fit_split
+
+    return fit_split(config, lm, data, run, "sft")
+
+
+METHOD = MethodSpec(SFTConfig, fit_sft, ("dialogues", "texts"))

@@ -10,14 +10,20 @@ policy's ratio, as in DeepSeek-V3.2 and by TRL's default; the gradient of the pu
 that of the KL the other way round.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.online.config import OnlineConfig
+from detoxlab.records import Prompt
+from detoxlab.runs import Run
 
 if TYPE_CHECKING:
-    pass
+    from detoxlab.methods.online.train import RewardFunction
+    from detoxlab.models import LanguageModel
 
 
 class GRPOConfig(OnlineConfig):
@@ -39,3 +45,27 @@ class GRPOConfig(OnlineConfig):
         description="token losses are averaged per response (Shao et al.), over the longest "
         "response possible (Liu et al.), or over all tokens (Yu et al., DAPO)",
     )
+
+
+def fit_grpo(
+    config: GRPOConfig,
+    lm: "LanguageModel",
+    prompts: Sequence[Prompt],
+    run: Run,
+    reward: "RewardFunction | None" = None,
+) -> Path:
+    """The folder of the adapter that learnt from its own responses; see `fit_groups`."""
+    from trl import GRPOConfig as TrlConfig
+
+    from detoxlab.methods.online.train import GroupRelativeTrainer, TrainerKind, fit_groups
+
+    settings = {
+        "beta": config.kl_coefficient,
+        "scale_rewards": config.scale_rewards,
+        "loss_type": config.loss_type,
+    }
+    kind = TrainerKind(GroupRelativeTrainer, TrlConfig, settings)
+    return fit_groups(config, lm, prompts, run, "grpo", kind, reward)
+
+
+METHOD = MethodSpec(GRPOConfig, fit_grpo, ("prompts",))

@@ -8,14 +8,20 @@ Source: Ahmadian et al. 2024, Back to Basics: Revisiting REINFORCE-Style Optimiz
 Learning from Human Feedback in LLMs, equations 6 and 9.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.online.config import OnlineConfig
+from detoxlab.records import Prompt
+from detoxlab.runs import Run
 
 if TYPE_CHECKING:
-    pass
+    from detoxlab.methods.online.train import RewardFunction
+    from detoxlab.models import LanguageModel
 
 
 class RLOOConfig(OnlineConfig):
@@ -29,3 +35,26 @@ class RLOOConfig(OnlineConfig):
     normalize_advantages: bool = Field(
         default=False, description="over the batch: mean 0, standard deviation 1; TRL: off"
     )
+
+
+def fit_rloo(
+    config: RLOOConfig,
+    lm: "LanguageModel",
+    prompts: Sequence[Prompt],
+    run: Run,
+    reward: "RewardFunction | None" = None,
+) -> Path:
+    """The folder of the adapter that learnt from its own responses; see `fit_groups`."""
+    from trl import RLOOConfig as TrlConfig
+
+    from detoxlab.methods.online.train import LeaveOneOutTrainer, TrainerKind, fit_groups
+
+    settings = {
+        "beta": config.kl_coefficient,
+        "normalize_advantages": config.normalize_advantages,
+    }
+    kind = TrainerKind(LeaveOneOutTrainer, TrlConfig, settings)
+    return fit_groups(config, lm, prompts, run, "rloo", kind, reward)
+
+
+METHOD = MethodSpec(RLOOConfig, fit_rloo, ("prompts",))

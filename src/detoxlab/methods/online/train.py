@@ -1,4 +1,4 @@
-"""How GRPO and RLOO train: TRL's trainers on our responses and our reward.
+"""How groups of responses train: TRL's trainers on our responses and our reward.
 
 TRL asks its trainer to turn prompts into ids and ids into responses; both steps are replaced,
 so that responses come from `generate`'s engine, drawn from the true policy under noise that
@@ -10,15 +10,14 @@ Imports transformers, peft and TRL, several seconds: import it only to train.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from transformers import TrainerCallback
-from trl import GRPOConfig as TrlGRPOConfig
 from trl import GRPOTrainer, RLOOTrainer
-from trl import RLOOConfig as TrlRLOOConfig
 
 from detoxlab.errors import TrainingError
 from detoxlab.generate import LocalEngine
@@ -41,14 +40,11 @@ from detoxlab.methods.loop.trainer import (
     trainer_arguments,
 )
 from detoxlab.methods.online.config import OnlineConfig
-from detoxlab.methods.online.grpo import GRPOConfig
-from detoxlab.methods.online.rloo import RLOOConfig
 from detoxlab.models import LanguageModel
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
 
 RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
-MakeTrainer = Callable[..., "OnlineTrainer"]
 OURS = "detoxlab/"  # keeps our metrics apart from those of TRL that have the same name
 
 
@@ -153,52 +149,30 @@ class LeaveOneOutTrainer(OnlineTrainer, RLOOTrainer):  # type: ignore[misc]
         return self.exchange.answer(self.state.global_step)
 
 
-def grpo_trainer(config: GRPOConfig) -> MakeTrainer:
-    """From what `fit_adapter` hands over to the trainer."""
+@dataclass(frozen=True)
+class TrainerKind:
+    """One of TRL's trainers on our responses, with its own settings."""
 
-    def make(arguments: Mapping[str, Any], **parts: Any) -> OnlineTrainer:
-        chosen = TrlGRPOConfig(
-            **arguments, scale_rewards=config.scale_rewards, loss_type=config.loss_type
-        )
-        return GroupRelativeTrainer(args=one_gpu(chosen), **parts)
-
-    return make
+    trainer: type[OnlineTrainer]
+    arguments: Callable[..., Any]
+    settings: Mapping[str, Any]
 
 
-def rloo_trainer(config: RLOOConfig) -> MakeTrainer:
-    """From what `fit_adapter` hands over to the trainer."""
-
-    def make(arguments: Mapping[str, Any], **parts: Any) -> OnlineTrainer:
-        chosen = TrlRLOOConfig(**arguments, normalize_advantages=config.normalize_advantages)
-        return LeaveOneOutTrainer(args=one_gpu(chosen), **parts)
-
-    return make
-
-
-def fit_grpo(config: GRPOConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run) -> Path:
-    """The folder of the adapter that learnt from its own responses to the prompts.
-
-    It is that of the saved step with the highest reward before a stop rule was broken.
-    `lm` itself is left as it was. See `Method.fit` for resuming and errors.
-    """
-    return fit_adapter(config, lm, prompts, run, "grpo", grpo_trainer(config))
-
-
-def fit_rloo(config: RLOOConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run) -> Path:
-    """The folder of the adapter that learnt from its own responses; see `fit_grpo`."""
-    return fit_adapter(config, lm, prompts, run, "rloo", rloo_trainer(config))
-
-
-def fit_adapter(
-    config: GRPOConfig | RLOOConfig,
+def fit_groups(
+    config: OnlineConfig,
     lm: LanguageModel,
     prompts: Sequence[Prompt],
     run: Run,
     method: str,
-    make_trainer: MakeTrainer,
+    kind: TrainerKind,
     reward: RewardFunction | None = None,
 ) -> Path:
-    """The adapter of `fit_grpo` and `fit_rloo`; `reward` may be any function of responses."""
+    """The folder of the adapter that learnt from its own responses to the prompts.
+
+    It is that of the saved step with the highest reward before a stop rule was broken. `method` is
+    what the run's record calls it; `reward` takes the place of the one in `config`. `lm` itself is
+    left as it was. See `Method.fit` for resuming and errors.
+    """
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
@@ -215,9 +189,13 @@ def fit_adapter(
 
     def make(folder: Path, _resumes: bool) -> OnlineTrainer:
         exchange = Exchange(lm, config, prompts, reward, samples)
-        trainer = make_trainer(
-            _arguments(config, lm, folder, steps=steps or 1, responses=count * config.rollout.k),
+        arguments = kind.arguments(
+            **_arguments(config, lm, folder, steps=steps or 1, responses=count * config.rollout.k),
+            **kind.settings,
+        )
+        trainer = kind.trainer(
             model=lm.model,
+            args=one_gpu(arguments),
             reward_funcs=[exchange],
             processing_class=lm.tokenizer,
             train_dataset=Dataset.from_dict({"prompt": order}),
@@ -282,7 +260,7 @@ class _CutSamples(TrainerCallback):  # type: ignore[misc]
 
 
 def _arguments(
-    config: GRPOConfig | RLOOConfig, lm: LanguageModel, folder: Path, *, steps: int, responses: int
+    config: OnlineConfig, lm: LanguageModel, folder: Path, *, steps: int, responses: int
 ) -> dict[str, Any]:
     """What both trainers are told. The data come in our order, as one epoch."""
     batch = min(config.batch_size, responses)
@@ -293,7 +271,6 @@ def _arguments(
         "num_generations": config.rollout.k,
         "max_completion_length": config.rollout.max_new_tokens,
         "temperature": 1.0,
-        "beta": config.kl_coefficient,
         "epsilon": config.clip_range,
         "shuffle_dataset": False,
         "use_transformers_continuous_batching": False,

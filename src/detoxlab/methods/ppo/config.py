@@ -11,17 +11,13 @@ Departures: the value head stands on the policy's own last hidden state, not on 
 model, and starts at zero; policies are compared with dropout off.
 """
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
+from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.feedback.rollout import Rollout
 from detoxlab.methods.feedback.settings import RewardSettings
 from detoxlab.methods.feedback.stop import StopRules
 from detoxlab.methods.loop.config import TrainingConfig
-
-if TYPE_CHECKING:
-    pass
 
 
 class PPOConfig(TrainingConfig):
@@ -80,3 +76,6 @@ class PPOConfig(TrainingConfig):
     def training_scorers(self) -> tuple[str, ...]:
         """The scorers of the reward."""
         return self.reward.names
+
+
+METHOD = MethodSpec(PPOConfig, "detoxlab.methods.ppo.train:fit_adapter", ("prompts",))

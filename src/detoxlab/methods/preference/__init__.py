@@ -1,1 +1,1 @@
-"""Methods that prefer one response to another: dpo and kto."""
+"""Methods that prefer one response to another; each file is one of them."""

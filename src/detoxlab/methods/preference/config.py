@@ -1,14 +1,21 @@
-"""What DPO and KTO share: the settings of preference optimisation, and the two kinds of data.
+"""The settings of preference optimisation, and its two kinds of data.
 
-Both learn either from given pairs, or from prompts: then the model's own responses are drawn
+Its methods learn either from given pairs, or from prompts: then the model's own responses are drawn
 and the scorer ranks them.
 """
 
+from collections.abc import Sequence
+
 from pydantic import Field, model_validator
 
+from detoxlab.methods.base import PairSplit
 from detoxlab.methods.feedback.drawing import DrawSettings
 from detoxlab.methods.feedback.settings import RewardSettings
 from detoxlab.methods.loop.config import PassesConfig
+from detoxlab.records import Prompt
+
+PreferenceData = PairSplit | Sequence[Prompt]
+"""Given pairs, or prompts to which responses are drawn and ranked."""
 
 
 class PreferenceConfig(PassesConfig):

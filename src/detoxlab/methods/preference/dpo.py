@@ -8,14 +8,17 @@ Source: Rafailov et al. 2023, "Direct Preference Optimization: Your Language Mod
 a Reward Model", equation 7.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from detoxlab.methods.preference.config import PreferenceConfig
+from detoxlab.methods.base import MethodSpec
+from detoxlab.methods.preference.config import PreferenceConfig, PreferenceData
+from detoxlab.runs import Run
 
 if TYPE_CHECKING:
-    pass
+    from detoxlab.models import LanguageModel
 
 
 class DPOConfig(PreferenceConfig):
@@ -32,3 +35,19 @@ class DPOConfig(PreferenceConfig):
         description="adds so many times the chosen response's nats per token, which keeps its "
         "probability from falling (Pang et al. 2024 take 1); DPO: 0",
     )
+
+
+def fit_dpo(config: DPOConfig, lm: "LanguageModel", data: PreferenceData, run: Run) -> Path:
+    """The folder of the adapter that prefers the chosen responses; see `fit_pairs`."""
+    from trl import DPOConfig as TrlConfig
+
+    from detoxlab.methods.preference.train import PairTrainer, TrainerKind, fit_pairs, pair_columns
+
+    weight = config.likelihood_weight
+    losses = {"loss_type": [config.loss, "sft"], "loss_weights": [1.0, weight]}
+    settings = {"beta": config.beta, **(losses if weight else {"loss_type": [config.loss]})}
+    kind = TrainerKind(PairTrainer, TrlConfig, settings, pair_columns, takes_single=False)
+    return fit_pairs(config, lm, data, run, "dpo", kind)
+
+
+METHOD = MethodSpec(DPOConfig, fit_dpo, ("prompts", "pairs"))

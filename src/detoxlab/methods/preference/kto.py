@@ -11,14 +11,18 @@ equations 7 and 8. We join every prompt with the response of the row before it, 
 border of a batch, so that no response is joined with its own prompt.
 """
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from detoxlab.methods.preference.config import PreferenceConfig
+from detoxlab.methods.base import MethodSpec
+from detoxlab.methods.preference.config import PreferenceConfig, PreferenceData
+from detoxlab.runs import Run
 
 if TYPE_CHECKING:
-    pass
+    from detoxlab.models import LanguageModel
 
 
 class KTOConfig(PreferenceConfig):
@@ -31,3 +35,23 @@ class KTOConfig(PreferenceConfig):
         default=1.0, gt=0, description="of the chosen responses; 1: as many as rejected ones"
     )
     undesirable_weight: float = Field(default=1.0, gt=0, description="of the rejected responses")
+
+
+def fit_kto(config: KTOConfig, lm: "LanguageModel", data: PreferenceData, run: Run) -> Path:
+    """The folder of the adapter that finds the chosen responses desirable; see `fit_pairs`."""
+    from trl import KTOConfig as TrlConfig
+
+    from detoxlab.methods.preference.train import (
+        ResponseTrainer,
+        TrainerKind,
+        fit_pairs,
+        response_columns,
+    )
+
+    weights = config.model_dump(include={"beta", "desirable_weight", "undesirable_weight"})
+    columns = partial(response_columns, seed=config.seed)
+    kind = TrainerKind(ResponseTrainer, TrlConfig, weights, columns, takes_single=True)
+    return fit_pairs(config, lm, data, run, "kto", kind)
+
+
+METHOD = MethodSpec(KTOConfig, fit_kto, ("prompts", "pairs"))

@@ -1,4 +1,4 @@
-"""How DPO and KTO train: pairs as token ids, and TRL's trainers for them.
+"""How methods of preference train: pairs as token ids, and TRL's trainers for them.
 
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from trl import DPOConfig as TrlDPOConfig
 from trl import DPOTrainer, KTOTrainer
-from trl import KTOConfig as TrlKTOConfig
 
 from detoxlab.data import split_prompts
 from detoxlab.errors import TrainingError
@@ -36,9 +34,7 @@ from detoxlab.methods.loop.trainer import (
     trainer_arguments,
     validating,
 )
-from detoxlab.methods.preference.config import PreferenceConfig
-from detoxlab.methods.preference.dpo import DPOConfig
-from detoxlab.methods.preference.kto import KTOConfig
+from detoxlab.methods.preference.config import PreferenceConfig, PreferenceData
 from detoxlab.methods.rows.pair import PairRow, build_pairs, pair_builder
 from detoxlab.methods.rows.rejected import write_rejected
 from detoxlab.models import LanguageModel
@@ -107,28 +103,6 @@ class PreferenceLog(LogCallback):
     NAMES = (*LogCallback.NAMES, *OWN, *((f"eval_{theirs}", ours) for theirs, ours in OWN))
 
 
-def dpo_trainer(config: DPOConfig) -> TrainerKind:
-    """TRL's DPO trainer with the settings of `config`."""
-    weight = config.likelihood_weight
-    losses = {"loss_type": [config.loss, "sft"], "loss_weights": [1.0, weight]}
-    settings = {"beta": config.beta, **(losses if weight else {"loss_type": [config.loss]})}
-    return TrainerKind(PairTrainer, TrlDPOConfig, settings, pair_columns, takes_single=False)
-
-
-def kto_trainer(config: KTOConfig) -> TrainerKind:
-    """TRL's KTO trainer with the settings of `config`."""
-    settings = {
-        "beta": config.beta,
-        "desirable_weight": config.desirable_weight,
-        "undesirable_weight": config.undesirable_weight,
-    }
-
-    def columns(rows: Sequence[PairRow]) -> Columns:
-        return response_columns(rows, config.seed)
-
-    return TrainerKind(ResponseTrainer, TrlKTOConfig, settings, columns, takes_single=True)
-
-
 def pair_columns(rows: Sequence[PairRow]) -> Columns:
     """What the DPO trainer reads."""
     return {
@@ -179,37 +153,19 @@ class Pairs:
         }
 
 
-def fit_dpo(
-    config: DPOConfig, lm: LanguageModel, data: PairSplit | Sequence[Prompt], run: Run
-) -> Path:
-    """The folder of the adapter that prefers the chosen responses.
-
-    `data` are pairs, or prompts whose responses are drawn from `lm` and ranked. It is the
-    adapter of the checkpoint with the lowest validation loss. `lm` itself is left as it
-    was. See `Method.fit` for resuming and errors.
-    """
-    return fit_pairs(config, lm, data, run, "dpo", dpo_trainer(config))
-
-
-def fit_kto(
-    config: KTOConfig, lm: LanguageModel, data: PairSplit | Sequence[Prompt], run: Run
-) -> Path:
-    """The folder of the adapter that finds the chosen responses desirable.
-
-    Data, the checkpoint that counts, resuming and errors are those of `fit_dpo`.
-    """
-    return fit_pairs(config, lm, data, run, "kto", kto_trainer(config))
-
-
 def fit_pairs(
     config: PreferenceConfig,
     lm: LanguageModel,
-    data: PairSplit | Sequence[Prompt],
+    data: PreferenceData,
     run: Run,
     method: str,
     kind: TrainerKind,
 ) -> Path:
-    """The adapter of `fit_dpo` and `fit_kto`; `method` is what the run's record calls it."""
+    """The folder of the adapter that prefers the chosen responses.
+
+    It is the adapter of the checkpoint with the lowest validation loss. `lm` itself is left as it
+    was. `method` is what the run's record calls it. See `Method.fit` for resuming and errors.
+    """
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)

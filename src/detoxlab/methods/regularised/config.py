@@ -11,18 +11,16 @@ Study on Detoxification" (EMNLP Findings, arXiv 2410.05559), which released no c
 leaves open, and where we depart from it: docs/regularised.md.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from detoxlab.methods.auxiliary.config import HeadSettings
+from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.feedback.conditions import Condition
 from detoxlab.methods.feedback.drawing import DrawSettings
-from detoxlab.methods.imitation.sft import SFTConfig
+from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 EVERY = "*"
 
@@ -77,7 +75,7 @@ class DomainSettings(Settings):
         return self
 
 
-class RegularisedConfig(SFTConfig):
+class RegularisedConfig(ImitationConfig):
     """Hyperparameters of regularised fine-tuning: those of SFT, the constraint, the schedule."""
 
     conditions: tuple[Condition, ...] = Field(
@@ -165,3 +163,8 @@ class RegularisedConfig(SFTConfig):
     def of_domain(self, name: str) -> DomainSettings | None:
         """The settings of a domain; None where it is learnt as it is."""
         return self.domains.get(name, self.domains.get(EVERY))
+
+
+METHOD = MethodSpec(
+    RegularisedConfig, "detoxlab.methods.regularised.train:fit_regularised", ("texts", "dialogues")
+)

@@ -17,7 +17,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from detoxlab import processes
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.methods.base import DialogueSplit, TextSplit
-from detoxlab.methods.imitation.sft_train import Rows, Trainer, dialogue_rows, text_rows
+from detoxlab.methods.imitation.train import Rows, Trainer, dialogue_rows, text_rows
 from detoxlab.methods.loop.adapters import (
     ADAPTER,
     check_can_train,

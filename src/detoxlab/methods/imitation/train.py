@@ -1,4 +1,4 @@
-"""How SFT trains: dialogues as rows, and TRL's trainer for them.
+"""How methods of imitation train: responses as rows, and TRL's trainer for them.
 
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
@@ -18,7 +18,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from detoxlab.errors import TrainingError
 from detoxlab.methods.base import DialogueSplit, TextSplit
-from detoxlab.methods.imitation.sft import SFTConfig
+from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.methods.loop.adapters import (
     check_can_train,
     finished_adapter,
@@ -89,12 +89,12 @@ class Rows:
         }
 
 
-def fit_adapter(
-    config: SFTConfig,
+def fit_split(
+    config: ImitationConfig,
     lm: LanguageModel,
     data: DialogueSplit | TextSplit,
     run: Run,
-    method: str = "sft",
+    method: str,
 ) -> Path:
     """The folder of the adapter that learnt the responses, or whole texts, of `data.train`.
 
@@ -138,7 +138,7 @@ def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, meth
     return train_adapter(Training(config, lm, steps, make, stops=stops), run)
 
 
-def dialogue_rows(config: SFTConfig, lm: LanguageModel, data: DialogueSplit) -> Rows:
+def dialogue_rows(config: ImitationConfig, lm: LanguageModel, data: DialogueSplit) -> Rows:
     """The rows of the dialogues; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
     builder = row_builder(lm, chat=config.chat, targets=config.targets, max_length=max_length)
@@ -154,7 +154,7 @@ def dialogue_rows(config: SFTConfig, lm: LanguageModel, data: DialogueSplit) -> 
     return Rows(train, validation, rejected, max_length)
 
 
-def text_rows(config: SFTConfig, lm: LanguageModel, data: TextSplit) -> Rows:
+def text_rows(config: ImitationConfig, lm: LanguageModel, data: TextSplit) -> Rows:
     """The rows of the texts; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
     whole = config.targets == "all"
