@@ -1,4 +1,4 @@
-"""Laws of DPO and KTO: their losses by hand, one copy of the base, what they leave and resume."""
+"""Laws of preference: losses by hand, one copy of the base, what a training leaves and resumes."""
 
 import gc
 import json
@@ -16,7 +16,7 @@ from detoxlab.errors import ConfigError, RunMismatchError, TrainingError
 from detoxlab.methods import PairSplit, load_method
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.rows.pair import PairRow, RejectedPair, pair_builder
-from detoxlab.models import LanguageModel, load_model, token_log_probs
+from detoxlab.models import LanguageModel, load_model
 from detoxlab.pipeline import train_model
 from detoxlab.pipeline.learning import training_scorers
 from detoxlab.pipeline.training import plan
@@ -27,38 +27,13 @@ from detoxlab.recipe import (
     PromptSettings,
     TrainSettings,
 )
-from detoxlab.records import Preference, Turn
+from detoxlab.records import Preference
 from detoxlab.runs import Run
+from tests.support.preferences import DATA, log_probs, pair, rows_of, trained
 from tests.support.tiny import save_tiny, tiny_lm
 from tests.support.training_runs import fitted, logged
 
 METHODS = ("dpo", "kto")
-
-
-def pair(i: int, chosen: str = "", rejected: str = "") -> Preference:
-    turns = (Turn("user", f"you fool {i}"),)
-    kind, unkind = chosen or f"say {i} kind words", rejected or "fool yourself" + "!" * (i % 3)
-    return Preference(f"p{i}", turns, kind, unkind, "test")
-
-
-DATA = PairSplit([pair(i) for i in range(16)], [pair(i) for i in range(100, 104)])
-
-
-def trained(name: str, folder: Path, lm: LanguageModel | None = None, **settings: Any) -> Run:
-    """A run on `DATA`."""
-    return fitted(name, folder, DATA, lm, **settings)
-
-
-def rows_of(lm: LanguageModel, pairs: Any = DATA.train) -> list[PairRow]:
-    builder = pair_builder(lm, chat=True, max_length=256)
-    return [builder.build(one) for one in pairs]
-
-
-def log_probs(
-    lm: LanguageModel, prompts: list[tuple[int, ...]], responses: list[tuple[int, ...]]
-) -> NDArray[np.float64]:
-    """Nats per response, from the log-probabilities that measuring uses."""
-    return np.array([row.sum(dtype=np.float64) for row in token_log_probs(lm, prompts, responses)])
 
 
 def log_ratios(lm: LanguageModel, rows: list[PairRow], which: str) -> NDArray[np.float64]:
@@ -208,7 +183,7 @@ def test_likelihood_weight_adds_the_nats_per_token_of_the_chosen(tmp_path: Path)
 # --- one copy of the base ---
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["dpo", "kto"])
 def test_the_reference_is_the_adapter_switched_off(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ class PreferenceConfig(PassesConfig):
         default=0.0,
         ge=0,
         le=0,
-        description="off: policy and reference are compared token by token, as in TRL",
+        description="off, as in TRL: responses are compared token by token",
     )
     draws: DrawSettings = Field(
         default=DrawSettings(), description="how responses to given prompts are drawn"

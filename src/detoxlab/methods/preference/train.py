@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from torch import Tensor
 from trl import DPOTrainer, KTOTrainer
 
 from detoxlab.data import split_prompts
@@ -35,6 +36,7 @@ from detoxlab.methods.loop.trainer import (
     validating,
 )
 from detoxlab.methods.preference.config import PreferenceConfig, PreferenceData
+from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.methods.rows.pair import PairRow, build_pairs, pair_builder
 from detoxlab.methods.rows.rejected import write_rejected
 from detoxlab.models import LanguageModel
@@ -42,6 +44,7 @@ from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
 Columns = dict[str, list[Any]]
+PairFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class TrainerKind:
     `takes_single`: whether it learns from responses that stand alone.
     """
 
-    trainer: type[Any]
+    trainer: Callable[..., Any]
     arguments: Callable[..., Any]
     settings: dict[str, Any]
     columns: Callable[[Sequence[PairRow]], Columns]
@@ -84,6 +87,55 @@ class _OwnTokens(AdapterTrainer):
 
 class PairTrainer(_OwnTokens, DPOTrainer):  # type: ignore[misc]
     """DPOTrainer on our rows."""
+
+
+class OwnLossTrainer(PairTrainer):
+    """A trainer of pairs with a loss of ours, which asks no reference model.
+
+    `rewards(nats_N, tokens_N)` are those of N responses, from their log-probabilities summed over
+    tokens and their lengths; `losses(chosen_B, rejected_B)` are those of B pairs, from the rewards.
+    """
+
+    def __init__(self, *args: Any, rewards: PairFunction, losses: PairFunction, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.rewards, self.losses = rewards, losses
+
+    def compute_loss(self, model: Any, inputs: Any, *_args: Any, **_kwargs: Any) -> Tensor:
+        chosen_B, rejected_B = self.rewards(*response_log_probs(model, inputs)).chunk(2)
+        self._note(inputs, chosen_B.detach(), rejected_B.detach())
+        return self.losses(chosen_B, rejected_B).mean()
+
+    def _note(self, inputs: Any, chosen_B: Tensor, rejected_B: Tensor) -> None:
+        """Keep what `PreferenceLog` names, as the trainers of TRL do."""
+        figures = {
+            "rewards/chosen": chosen_B,
+            "rewards/rejected": rejected_B,
+            "rewards/margins": chosen_B - rejected_B,
+            "rewards/accuracies": (chosen_B > rejected_B).float(),
+        }
+        noted = self._metrics["train" if self.model.training else "eval"]
+        for name, values_B in figures.items():
+            noted[name].append(self.accelerator.gather(values_B).mean().item())
+        if self.model.training:
+            tokens = self.accelerator.gather(inputs["attention_mask"].sum())
+            self._total_train_tokens += tokens.sum().item()
+        noted["num_tokens"] = [self._total_train_tokens]
+
+
+def response_log_probs(model: Any, inputs: Any) -> tuple[Tensor, Tensor]:
+    """(nats, tokens) of the responses in a batch: its chosen ones, then its rejected ones.
+
+    Nats are log-probabilities summed over the response's tokens, below 0.
+    """
+    learnt_NT = inputs["completion_mask"]
+    outputs = model(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        labels=inputs["input_ids"].masked_fill(learnt_NT == 0, IGNORED),
+        use_cache=False,
+        fused_lm_head=True,  # TRL's: log-probabilities of the labels, 0 where there is none
+    )
+    return outputs.log_probs.sum(dim=1), learnt_NT[:, 1:].sum(dim=1)
 
 
 class ResponseTrainer(_OwnTokens, KTOTrainer):  # type: ignore[misc]
