@@ -47,6 +47,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "rejection": (PROMPTS, SMALL | OWN),
     "rloo": (PROMPTS, SMALL | GROUPS),
     "sft": (DIALOGUES, SMALL),
+    "simpo": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
 }
 
 

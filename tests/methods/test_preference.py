@@ -33,7 +33,7 @@ from tests.support.preferences import DATA, log_probs, pair, rows_of, trained
 from tests.support.tiny import save_tiny, tiny_lm
 from tests.support.training_runs import fitted, logged
 
-METHODS = ("dpo", "kto")
+METHODS = ("dpo", "kto", "simpo")
 
 
 def log_ratios(lm: LanguageModel, rows: list[PairRow], which: str) -> NDArray[np.float64]:
@@ -309,6 +309,8 @@ GOLDEN = {
     "0.0055 0.0046 0.0034 0.0026 0.0034 0.0026 0.0023 0.0024 0.0024 0.0020",
     "kto": "0.5000 0.5000 0.3966 0.2882 0.2021 0.2468 0.1153 0.0945 0.0783 0.0809 "
     "0.0555 0.0510 0.0469 0.1442 0.0435 0.0368 0.0366 0.0371 0.0345 0.0285",
+    "simpo": "0.6332 0.8604 0.3394 0.0795 0.0178 0.0139 0.0049 0.0067 0.0032 0.0023 "
+    "0.0023 0.0022 0.0013 0.0015 0.0018 0.0010 0.0009 0.0013 0.0011 0.0008",
 }
 
 

@@ -34,6 +34,7 @@ BUILT_IN = {
     "rejection": "detoxlab.methods.imitation.rejection:METHOD",
     "rloo": "detoxlab.methods.online.rloo:METHOD",
     "sft": "detoxlab.methods.imitation.sft:METHOD",
+    "simpo": "detoxlab.methods.preference.simpo:METHOD",
 }
 """The methods of this package, each by the place of its `MethodSpec`, as in an entry point."""
 
