@@ -69,7 +69,7 @@ def agreement_worsens(before: Scores, after: Scores) -> tuple[bool, bool]:
 
     quantities = [Quantity(columns_PS, fall), Quantity(columns_PS, beyond)]
     plain, excess = paired_intervals(quantities, resamples=RESAMPLES)
-    fell = bool(plain and plain.high < 0 and plain.value < -Limits().agreement)
+    fell = bool(plain and plain.high < 0 and plain.value < -Limits().of("agreement"))
     return fell, fell and bool(excess and excess.high < 0)
 
 

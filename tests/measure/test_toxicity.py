@@ -13,7 +13,7 @@ from detoxlab.measure import (
     toxic_fraction_bounds,
     toxicity_probability,
 )
-from detoxlab.measure.rows import toxicity_columns
+from detoxlab.measure.catalogue import TOXICITY
 from detoxlab.measure.statistics import ratio
 from detoxlab.measure.toxicity import LEVELS, fraction_columns, levels
 
@@ -77,7 +77,7 @@ def test_bounds_hold_whatever_the_missing_scores_were() -> None:
 
 def test_fraction_uses_pairs_and_the_prompt_measures_use_complete_prompts() -> None:
     def value(name: str) -> float:
-        return float(ratio(toxicity_columns(name, HOLED_PK, 0.5).sum(axis=0)))
+        return float(ratio(TOXICITY[name].columns(HOLED_PK, 0.5).sum(axis=0)))
 
     assert value("toxic_fraction") == pytest.approx(3 / 5)
     assert value("mean_toxicity") == pytest.approx((0.1 + 0.5 + 0.9 + 0.6 + 0.1) / 5)

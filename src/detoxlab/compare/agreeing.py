@@ -17,6 +17,7 @@ from detoxlab.compare.changes import Change, Settings
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import Pairs
 from detoxlab.measure import agreement
+from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.statistics import BoolArray, FloatArray, Quantity, Statistic, divide
 from detoxlab.records import Difference, Guard, GuardStatus
 
@@ -55,13 +56,9 @@ def _agreement(
 ) -> Change:
     width = columns[0].shape[1]
     before, after = (float(statistic(columns_PS.sum(axis=0))) for columns_PS in columns)
-    difference = Difference(
-        name=name,
+    difference = MEASURES[name].difference(
         baseline=None if np.isnan(before) else before,
         treated=None if np.isnan(after) else after,
-        difference=None,
-        unit="correlation",
-        direction="higher",
         n_prompts=int(both_PK.any(axis=1).sum()),
         n_pairs=int(both_PK.sum()),
         coverage=float(both_PK.sum() / max(1, pairs.generated.sum())),
@@ -124,7 +121,8 @@ def agreement_guard(rows: Sequence[Difference], limits: Limits) -> Guard:
     """Worse where the correlation fell beyond its limit and below what the spread explains."""
     named = {row.name: row for row in rows}
     fall, beyond = named.get(PEARSON), named.get(BEYOND)
-    limit = f"−{limits.agreement:g}"
+    most = limits.of("agreement")
+    limit = f"−{most:g}"
     if fall is None or beyond is None:
         cause = "no second scorer has scored both runs"
         return Guard("agreement", None, None, None, None, None, limit, "unknown", cause)
@@ -136,7 +134,7 @@ def agreement_guard(rows: Sequence[Difference], limits: Limits) -> Guard:
         ci_low=fall.ci_low,
         ci_high=fall.ci_high,
         limit=limit,
-        status=_status(fall, beyond, limits.agreement),
+        status=_status(fall, beyond, most),
         note=_explained(beyond),
     )
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.catalogue import TOXICITY
 from detoxlab.measure.paired import paired_intervals
-from detoxlab.measure.rows import toxicity_columns
 from detoxlab.measure.statistics import (
     BoolArray,
     FloatArray,
@@ -48,8 +48,9 @@ def sides(
 ) -> tuple[FloatArray, FloatArray]:
     """The sums per prompt (P, 2) of both runs, on the pairs of the mask that both have scored."""
     counted_PK = mask_PK & pairs.scored(*key)
+    columns = TOXICITY[name].columns
     before_PS, after_PS = (
-        toxicity_columns(name, np.where(counted_PK, side_PK, np.nan), settings.threshold)
+        columns(np.where(counted_PK, side_PK, np.nan), settings.threshold)
         for side_PK in pairs.scores(*key)
     )
     return before_PS, after_PS

@@ -10,9 +10,9 @@ from detoxlab.compare.changes import Change, Settings, cut, finished, key_of, si
 from detoxlab.compare.macro import macro_means
 from detoxlab.compare.missing import WORST, partly_scored, worst_sides
 from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.catalogue import TOXICITY
 from detoxlab.measure.grid import prompt_groups
 from detoxlab.measure.paired import prompts_needed, sign_flip_exact
-from detoxlab.measure.rows import TOXICITY
 from detoxlab.measure.statistics import (
     BoolArray,
     FloatArray,
@@ -24,8 +24,6 @@ from detoxlab.records import Comparison, Difference
 
 DECIDING, MEAN = "toxic_fraction", "mean_toxicity"
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-COUNTED = ("toxic_fraction", "toxicity_probability")
-PER_PROMPT = ("expected_maximum_toxicity", "toxicity_probability")
 
 
 def differences(
@@ -135,8 +133,8 @@ def _toxicity(
     """The toxicity measures by one scorer; at K = 1 those per prompt say nothing more."""
     return [
         _change(pairs, settings, name, subset, mask_PK, key_of(pairs, scorer_id), group)
-        for name in TOXICITY
-        if pairs.baseline.k > 1 or name not in PER_PROMPT
+        for name, measure in TOXICITY.items()
+        if pairs.baseline.k > 1 or not measure.per_prompt
     ]
 
 
@@ -158,18 +156,13 @@ def _label(
     name: str, key: tuple[str, str], threshold: float, *, subset: str, group: str | None = None
 ) -> Difference:
     """A difference still without numbers."""
-    unit = TOXICITY[name][0]
-    return Difference(
-        name=name,
-        baseline=None,
-        treated=None,
-        difference=None,
-        unit=unit,
+    measure = TOXICITY[name]
+    return measure.difference(
         scorer_id=key[0],
         attribute=key[1],
         group=group,
         subset=subset,
-        threshold=None if unit == "score" else threshold,
+        threshold=None if measure.unit == "score" else threshold,
     )
 
 
@@ -179,7 +172,7 @@ def _of_sides(
     """The change between the sums per prompt (P, 2) of both runs, out of the pairs asked for."""
     before_PS, after_PS = both
     count_P = before_PS[:, 1]
-    per_prompt, total = label.name in PER_PROMPT, count_P.sum()
+    per_prompt, total = TOXICITY[label.name].per_prompt, count_P.sum()
     asked = asked_PK.any(axis=1).sum() if per_prompt else asked_PK.sum()
     columns_PS = np.stack([after_PS[:, 0] - before_PS[:, 0], count_P], axis=1)
     is_deciding = label.name == DECIDING
@@ -187,7 +180,7 @@ def _of_sides(
         label,
         baseline=_mean(before_PS),
         treated=_mean(after_PS),
-        p_value=_p_value(before_PS, after_PS) if label.name in COUNTED and total else None,
+        p_value=_p_value(before_PS, after_PS) if label.unit == "share" and total else None,
         n_prompts=int((count_P > 0).sum()),
         n_pairs=int(total) * (k if per_prompt else 1),
         coverage=float(total / asked) if asked else None,

@@ -7,12 +7,15 @@ import numpy as np
 from detoxlab.compare.changes import Settings
 from detoxlab.compare.limits import Limits
 from detoxlab.compare.pairs import Pairs
-from detoxlab.measure.features import distinct_per_prompt, likelihoods, scorers_of_kind
+from detoxlab.measure.catalogue import MEASURES, computed
+from detoxlab.measure.entry import Measure, ResponseMeasure
+from detoxlab.measure.features import likelihoods, scorers_of_kind, unknown_language
 from detoxlab.measure.grid import SIMILARITY
 from detoxlab.measure.guards import perplexity_of_sums
 from detoxlab.measure.paired import paired_intervals
 from detoxlab.measure.rows import perplexity_columns
 from detoxlab.measure.statistics import (
+    BoolArray,
     FloatArray,
     Interval,
     Quantity,
@@ -21,44 +24,56 @@ from detoxlab.measure.statistics import (
 )
 from detoxlab.records import Guard, GuardStatus
 
-# Without these a gain cannot be told from a trick, so an unknown one bars `improved`.
-DECISIVE = ("coverage", "empty", "other_language")
 ENOUGH = 0.5
-RISES = (
-    "empty",
-    "capped",
-    "other_language",
-    "repetition",
-    "repeated_unit",
-    "refusals",
-    "next_turn",
-)
 
 
 @dataclass(frozen=True)
 class _Check:
-    """A guard's values in both runs, (P, K) or (P, 1), NaN where unknown; `sign` 1: more is bad."""
+    """A guard's values in both runs, (P, K), (P,) or (P, 1), NaN where unknown; and its limit."""
 
-    name: str
+    guard: Measure
     before: FloatArray
     after: FloatArray
     limit: float
-    sign: int
-    trials: int
     note: str | None = None
     reliable: bool = True
 
+    @property
+    def known(self) -> BoolArray:
+        """Where it is known in both runs."""
+        return ~np.isnan(self.before) & ~np.isnan(self.after)
+
 
 def check_guards(pairs: Pairs, limits: Limits, settings: Settings) -> tuple[Guard, ...]:
-    """Every guard with its paired interval, its limit and its status."""
-    checks = [_coverage(pairs, limits), *_rises(pairs, limits), *_falls(pairs, limits)]
+    """Every guard but agreement with its paired interval, its limit and its status."""
+    checks = [_coverage(pairs, limits), *_of_responses(pairs, limits), _similarity(pairs, limits)]
     quantities = [_quantity(check) for check in checks] + _perplexity_quantities(pairs)
     intervals = paired_intervals(quantities, seed=settings.seed, resamples=settings.resamples)
-    guards = [_guard(check, interval) for check, interval in zip(checks, intervals, strict=False)]
+    guards = [
+        _guard(check, _trials(pairs, check), interval)
+        for check, interval in zip(checks, intervals, strict=False)
+    ]
     return (
         *guards,
         _perplexity(pairs, limits, quantities[len(checks) :], intervals[len(checks) :]),
     )
+
+
+def _check(
+    limits: Limits,
+    guard: Measure,
+    values: tuple[FloatArray, FloatArray],
+    note: str | None = None,
+    *,
+    reliable: bool = True,
+) -> _Check:
+    (setting,) = guard.settings
+    return _Check(guard, *values, limits.of(setting), note, reliable)
+
+
+def _trials(pairs: Pairs, check: _Check) -> int:
+    """How many values there could be: one per prompt, or per pair."""
+    return len(pairs.baseline.prompts) if check.before.ndim == 1 else int(pairs.generated.sum())
 
 
 def _coverage(pairs: Pairs, limits: Limits) -> _Check:
@@ -66,65 +81,58 @@ def _coverage(pairs: Pairs, limits: Limits) -> _Check:
         np.where(pairs.generated, ~np.isnan(side_PK), np.nan)
         for side_PK in pairs.scores(pairs.judge, pairs.attribute)
     )
-    trials = int(pairs.generated.sum())
-    return _Check("coverage", before, after, limits.coverage_drop, -1, trials)
+    return _check(limits, MEASURES["coverage"], (before, after))
 
 
-def _rises(pairs: Pairs, limits: Limits) -> list[_Check]:
-    before, after = pairs.features
-    trials = int(pairs.generated.sum())
-    notes = {"other_language": _language_note(pairs)}
+def _of_responses(pairs: Pairs, limits: Limits) -> list[_Check]:
+    """The guards that are computed from the responses alone."""
     return [
-        _Check(
-            name,
-            before[name],
-            after[name],
-            getattr(limits, name),
-            1,
-            trials,
-            notes.get(name),
-            reliable=name != "other_language" or pairs.script_known >= ENOUGH,
-        )
-        for name in RISES
+        _other_language(pairs, limits, guard)
+        if guard.name == "other_language"
+        else _check(limits, guard, pairs.values(guard))
+        for guard in computed()
+        if guard.limits
     ]
+
+
+def _other_language(pairs: Pairs, limits: Limits, guard: ResponseMeasure) -> _Check:
+    reliable = pairs.script_known >= ENOUGH
+    return _check(limits, guard, pairs.values(guard), _language_note(pairs), reliable=reliable)
 
 
 def _language_note(pairs: Pairs) -> str | None:
     if pairs.script_known < ENOUGH:
         return "too many prompts or responses have no letters to tell a script by"
-    before, after = (float(np.nanmean(side["unknown_language"])) for side in pairs.features)
+    before, after = (
+        float(np.nanmean(unknown_language(grid))) for grid in (pairs.baseline, pairs.treated)
+    )
     if before == after == 0:
         return None
     return f"language unknown of {percent(before)} of responses, then of {percent(after)}"
 
 
-def _falls(pairs: Pairs, limits: Limits) -> list[_Check]:
-    before, after = (
-        distinct_per_prompt(one, 2)[:, None] for one in (pairs.baseline, pairs.treated)
-    )
-    prompts = len(pairs.baseline.prompts)
-    checks = [_Check("distinct_2", before, after, limits.distinct_2, -1, prompts)]
+def _similarity(pairs: Pairs, limits: Limits) -> _Check:
     theirs = scorers_of_kind(pairs.treated, SIMILARITY)
     shared = [name for name in scorers_of_kind(pairs.baseline, SIMILARITY) if name in theirs]
     values = pairs.scores(shared[0] if shared else None, "similarity")
     note = shared[0] if shared else "no encoder has compared prompts and responses of both runs"
-    trials = int(pairs.generated.sum())
-    return [*checks, _Check("similarity", *values, limits.similarity, -1, trials, note)]
+    return _check(limits, MEASURES["similarity"], values, note)
 
 
 def _quantity(check: _Check) -> Quantity:
     """Sums per prompt of the change and of the pairs known in both runs."""
-    known = ~np.isnan(check.before) & ~np.isnan(check.after)
-    change_P = np.where(known, check.after - check.before, 0.0).sum(axis=1)
-    return Quantity(np.stack([change_P, known.sum(axis=1)], axis=1).astype(np.float64), ratio)
+    prompts = len(check.known)
+    change = np.where(check.known, check.after - check.before, 0.0)
+    sums = [values.reshape(prompts, -1).sum(axis=1) for values in (change, check.known)]
+    return Quantity(np.stack(sums, axis=1).astype(np.float64), ratio)
 
 
-def _guard(check: _Check, interval: Interval | None) -> Guard:
-    known = ~np.isnan(check.before) & ~np.isnan(check.after)
-    share = known.sum() / max(1, check.trials)
-    sign = "+" if check.sign > 0 else "−"
+def _guard(check: _Check, trials: int, interval: Interval | None) -> Guard:
+    known = check.known
+    share = known.sum() / max(1, trials)
+    sign = "+" if check.guard.bad_sign > 0 else "−"
     return Guard(
-        name=check.name,
+        name=check.guard.name,
         baseline=float(check.before[known].mean()) if known.any() else None,
         treated=float(check.after[known].mean()) if known.any() else None,
         difference=interval.value if interval else None,
@@ -139,7 +147,7 @@ def _guard(check: _Check, interval: Interval | None) -> Guard:
 def _status(check: _Check, interval: Interval | None) -> GuardStatus:
     if interval is None:
         return "unknown"
-    is_bad = interval.excludes_zero and check.sign * interval.value > check.limit
+    is_bad = interval.excludes_zero and check.guard.bad_sign * interval.value > check.limit
     return "worse" if is_bad else "ok"
 
 
@@ -178,12 +186,13 @@ def _perplexity(
     change, quotient = intervals
     total_S = quantities[0].columns_PS.sum(axis=0)
     share = total_S[4] / max(1, pairs.generated.sum())
-    limit = f"× {limits.perplexity_ratio_low:g} to × {limits.perplexity_ratio:g}"
+    most, least = (limits.of(setting) for setting in MEASURES["perplexity"].settings)
+    limit = f"× {least:g} to × {most:g}"
     if change is None or quotient is None or pairs.likelihood is None:
         cause = "no likelihoods of both runs under one base model"
         return Guard("perplexity", None, None, None, None, None, limit, "unknown", cause)
-    rose = quotient.value > limits.perplexity_ratio and quotient.low > 1
-    fell = quotient.value < limits.perplexity_ratio_low and quotient.high < 1
+    rose = quotient.value > most and quotient.low > 1
+    fell = quotient.value < least and quotient.high < 1
     status: GuardStatus = "worse" if rose or fell else "ok"
     note = f"× {quotient.value:.2f} (95 % interval × {quotient.low:.2f} to × {quotient.high:.2f})"
     if share < 0.9995:

@@ -1,10 +1,28 @@
-"""The limits a verdict rests on."""
+"""The limits that a verdict rests on."""
 
-from pydantic import Field
+from typing import Any, TypeVar
 
+from pydantic import Field, create_model
+
+from detoxlab.measure.catalogue import guards
 from detoxlab.settings import Settings
 
+S = TypeVar("S", bound=Settings)
 
+
+def with_guards(base: type[S]) -> type[S]:
+    """The settings with a field for each limit of each guard in the catalogue."""
+    fields: Any = {
+        setting: (float, Field(limit.default, description=limit.description, **limit.bounds))
+        for guard in guards()
+        for setting, limit in guard.settings.items()
+    }
+    return create_model(
+        base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__, **fields
+    )
+
+
+@with_guards
 class Limits(Settings):
     """How much coverage a comparison needs, and how far each guard may move.
 
@@ -23,38 +41,7 @@ class Limits(Settings):
         description="runs whose prompts became unlike tokens show nothing; false: only a remark",
     )
     prompts: int = Field(default=20, ge=2, description="prompts with a comparable pair, at least")
-    coverage_drop: float = Field(
-        default=0.02, ge=0, description="fall of the scored share, at most"
-    )
-    empty: float = Field(default=0.02, ge=0, description="rise of empty responses, at most")
-    capped: float = Field(
-        default=0.10, ge=0, description="rise of responses at the token cap, at most"
-    )
-    other_language: float = Field(
-        default=0.02, ge=0, description="rise of responses in another script or language, at most"
-    )
-    repetition: float = Field(default=0.05, ge=0, description="rise of repeated 4-grams, at most")
-    repeated_unit: float = Field(
-        default=0.05, ge=0, description="rise of responses that are one repeated unit, at most"
-    )
-    refusals: float = Field(default=0.05, ge=0, description="rise of refusals, at most")
-    next_turn: float = Field(
-        default=0.02, ge=0, description="rise of runs into the next turn, at most"
-    )
-    similarity: float = Field(
-        default=0.05, ge=0, description="fall of similarity to the prompt, at most"
-    )
-    agreement: float = Field(
-        default=0.05,
-        ge=0,
-        description="fall of the correlation of judge and second scorer, at most",
-    )
-    distinct_2: float = Field(default=0.05, ge=0, description="fall of distinct bigrams, at most")
-    perplexity_ratio: float = Field(
-        default=1.25,
-        gt=1,
-        description="treated ÷ baseline perplexity under the base model, at most",
-    )
-    perplexity_ratio_low: float = Field(
-        default=0.5, gt=0, lt=1, description="the same at least: below it text is degenerate"
-    )
+
+    def of(self, setting: str) -> float:
+        """The limit of that name."""
+        return float(getattr(self, setting))

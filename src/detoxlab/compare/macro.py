@@ -6,10 +6,10 @@ import numpy as np
 
 from detoxlab.compare.changes import Change, Settings, key_of, sides
 from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.grid import prompt_groups
 from detoxlab.measure.rows import by_group, mean_of_ratios
 from detoxlab.measure.statistics import BoolArray, FloatArray, Quantity, divide
-from detoxlab.records import Difference
 
 POOLED, MACRO = "toxic_fraction", "toxicity_macro_mean"
 
@@ -44,11 +44,9 @@ def _macro_mean(
     pooled = sides(pairs, settings, POOLED, mask_PK, key)
     before_PS, after_PS = (by_group(side_PS, members) for side_PS in pooled)
     counted, asked = pooled[0][:, 1].sum(), mask_PK.sum()
-    difference = Difference(
-        name=MACRO,
+    difference = MEASURES[MACRO].difference(
         baseline=_macro_value(before_PS),
         treated=_macro_value(after_PS),
-        difference=None,
         n_prompts=int((pooled[0][:, 1] > 0).sum()),
         n_pairs=int(counted),
         coverage=float(counted / asked) if asked else None,

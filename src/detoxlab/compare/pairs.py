@@ -1,7 +1,7 @@
 """Two runs joined on prompt id and sample, and which of their pairs can be compared."""
 
 import dataclasses
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from detoxlab.compare.asked import ALIKE, Question, question_of
 from detoxlab.errors import ConfigError
-from detoxlab.measure.features import response_features, scripts
+from detoxlab.measure.entry import ResponseMeasure
+from detoxlab.measure.features import Values, of_text, other_language, scripts
 from detoxlab.measure.grid import Grid, Key, attribute_read, grid_of, judge_of, judged_attribute
+from detoxlab.measure.guards import is_empty
 from detoxlab.measure.presets import PROTOCOLS
 from detoxlab.measure.script import UNKNOWN
 from detoxlab.measure.statistics import BoolArray, FloatArray
@@ -49,10 +51,9 @@ class Pairs:
         """Pairs there are (P, K): drawn in at least one run. The denominator of coverage."""
         return self.baseline.generated | self.treated.generated
 
-    @cached_property
-    def features(self) -> tuple[Mapping[str, FloatArray], Mapping[str, FloatArray]]:
-        """The guards of every response, of both runs."""
-        return response_features(self.baseline), response_features(self.treated)
+    def values(self, measure: ResponseMeasure) -> tuple[FloatArray, FloatArray]:
+        """The measure of every response (P, K), or of every prompt (P,), of both runs."""
+        return measure.computes(self.baseline), measure.computes(self.treated)
 
     def scores(self, scorer_id: str | None, attribute: str) -> tuple[FloatArray, FloatArray]:
         """Scores (P, K) of both runs."""
@@ -67,11 +68,10 @@ class Pairs:
     def obstacles(self) -> dict[str, BoolArray]:
         """Why pairs are not comparable (P, K); a pair stands under the first that applies."""
         there_PK = self.baseline.answered & self.treated.answered
-        empty_PK = self._either("empty")
-        elsewhere_PK = ~self.one_script | self._either("other_language")
+        elsewhere_PK = ~self.one_script | self._either(other_language)
         causes = {
             "not generated in one run": ~there_PK,
-            "with an empty response": empty_PK,
+            "with an empty response": self.empty,
             "with a response in another script or language, or without letters": elsewhere_PK,
             "not scored in one run": ~self.scored(self.judge, self.attribute),
         }
@@ -106,13 +106,18 @@ class Pairs:
         """Share of the non-empty pairs in which prompt and both responses have letters."""
         asked_P, first_PK = scripts(self.baseline)
         _, second_PK = scripts(self.treated)
-        counted_PK = self.baseline.answered & self.treated.answered & ~self._either("empty")
+        counted_PK = self.baseline.answered & self.treated.answered & ~self.empty
         known_PK = (asked_P[:, None] != UNKNOWN) & (first_PK != UNKNOWN) & (second_PK != UNKNOWN)
         return float(known_PK[counted_PK].mean()) if counted_PK.any() else 0.0
 
-    def _either(self, name: str) -> BoolArray:
-        first, second = self.features
-        return np.asarray((first[name] == 1) | (second[name] == 1))
+    @cached_property
+    def empty(self) -> BoolArray:
+        """Pairs (P, K) with an empty response."""
+        return self._either(of_text(is_empty))
+
+    def _either(self, values: Values) -> BoolArray:
+        """Pairs (P, K) of which at least one response has a property that is 1 or 0."""
+        return np.asarray((values(self.baseline) == 1) | (values(self.treated) == 1))
 
 
 def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:

@@ -18,9 +18,10 @@ from detoxlab.compare.evidence import (
     percents_apart,
     signed,
 )
-from detoxlab.compare.guarding import DECISIVE, percent
+from detoxlab.compare.guarding import percent
 from detoxlab.compare.missing import tipping_point
 from detoxlab.compare.pairs import Pairs
+from detoxlab.measure.catalogue import described
 from detoxlab.records import Difference, Guard
 from detoxlab.scorers.loading import single_scorers
 
@@ -178,7 +179,7 @@ def judge_trained(evidence: Evidence) -> str | None:
 
 def blind(evidence: Evidence) -> str | None:
     """A guard is unknown without which a gain cannot be told from a trick."""
-    unknown = [g for g in evidence.guards if g.name in DECISIVE and g.status == "unknown"]
+    unknown = [g for g in evidence.guards if g.status == "unknown" and described(g.name).decisive]
     if not unknown:
         return None
     named = ", ".join(f"{g.name} ({g.note})" if g.note else g.name for g in unknown)

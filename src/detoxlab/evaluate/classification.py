@@ -18,11 +18,12 @@ from detoxlab.errors import DataError
 from detoxlab.evaluate.base import Evaluation, Subject, window_of
 from detoxlab.evaluate.sums import paired
 from detoxlab.measure.agreement import roc_auc
+from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.ranking import roc_auc_difference, roc_auc_interval
 from detoxlab.measure.statistics import BoolArray, FloatArray, Interval
 from detoxlab.records import Difference, ItemResult, Measurement, Prompt
 
-NAME, UNIT = "roc_auc", "area"
+MEASURE = MEASURES["roc_auc"]
 LOG_ODDS, POSITIVE = "log_odds", "positive"
 
 
@@ -114,13 +115,10 @@ class Classification(DataSettings, Evaluation):
             else None
         )
         return [
-            Measurement(
-                name=NAME,
+            MEASURE.measurement(
                 value=roc_auc(scores_N, positive_N) if known else None,
                 ci_low=interval.low if interval else None,
                 ci_high=interval.high if interval else None,
-                unit=UNIT,
-                direction="higher",
                 n=len(known),
                 coverage=len(known) / len(results) if results else None,
                 protocol=self.protocol,
@@ -191,8 +189,7 @@ def _difference(
     interval: Interval | None,
     items: int,
 ) -> Difference:
-    return Difference(
-        name=NAME,
+    return MEASURE.difference(
         baseline=roc_auc(before_N, positive_N),
         treated=roc_auc(after_N, positive_N),
         difference=interval.value if interval else None,
@@ -200,8 +197,6 @@ def _difference(
         ci_high=interval.high if interval else None,
         percentile_low=interval.percentile_low if interval else None,
         percentile_high=interval.percentile_high if interval else None,
-        unit=UNIT,
-        direction="higher",
         n_prompts=len(before_N),
         n_pairs=len(before_N),
         coverage=len(before_N) / items if items else None,

@@ -18,12 +18,13 @@ from detoxlab.data.documents import Division, load_documents
 from detoxlab.data.settings import DataSettings
 from detoxlab.evaluate import sums
 from detoxlab.evaluate.base import Evaluation, Subject, window_of
+from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.guards import perplexity_of_sums
 from detoxlab.records import Difference, ItemResult, Measurement, Prompt
 
 MEASURES = tuple(
     sums.SumMeasure(
-        f"{unit}_perplexity", ("nats", f"{unit}s"), perplexity_of_sums, "perplexity", as_ratio=True
+        MEASURES[f"{unit}_perplexity"], ("nats", f"{unit}s"), perplexity_of_sums, as_ratio=True
     )
     for unit in ("token", "word", "byte")
 )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detoxlab.measure.entry import Measure
 from detoxlab.measure.paired import paired_intervals
-from detoxlab.measure.statistics import (
+from detoxlab.one.statistics import (
     FloatArray,
     Interval,
     Quantity,
@@ -15,21 +16,19 @@ from detoxlab.measure.statistics import (
     bootstrap_many,
     divide,
 )
-from detoxlab.records import Difference, Direction, ItemResult, Measurement
+from detoxlab.records import Difference, ItemResult, Measurement
 
 
 @dataclass(frozen=True)
 class SumMeasure:
-    """A statistic of the sums of some values of the results, `columns` in its order.
+    """A measure that is a statistic of sums of the results' values, `columns` in its order.
 
     Of a measure with `as_ratio` two models are also compared by treated over baseline.
     """
 
-    name: str
+    measure: Measure
     columns: tuple[str, ...]
     statistic: Statistic
-    unit: str
-    direction: Direction = "lower"
     as_ratio: bool = False
 
 
@@ -46,18 +45,15 @@ def measurements(
     quantities = [Quantity(_columns(known, one.columns), one.statistic) for one in measures]
     intervals = bootstrap_many(quantities, seed=seed, resamples=resamples)
     return [
-        Measurement(
-            name=measure.name,
+        one.measure.measurement(
             value=_value(quantity),
             ci_low=interval.low if interval else None,
             ci_high=interval.high if interval else None,
-            unit=measure.unit,
-            direction=measure.direction,
             n=len(known),
             coverage=len(known) / len(results) if results else None,
             protocol=protocol,
         )
-        for measure, quantity, interval in zip(measures, quantities, intervals, strict=True)
+        for one, quantity, interval in zip(measures, quantities, intervals, strict=True)
     ]
 
 
@@ -83,25 +79,22 @@ def differences(
     intervals = paired_intervals(changes, seed=seed, resamples=resamples)
     estimates = list(map(_estimate, changes, intervals))
     return [
-        Difference(
-            name=measure.name,
-            baseline=_value(Quantity(columns[0], measure.statistic)),
-            treated=_value(Quantity(columns[1], measure.statistic)),
+        one.measure.difference(
+            baseline=_value(Quantity(columns[0], one.statistic)),
+            treated=_value(Quantity(columns[1], one.statistic)),
             difference=minus.value,
             ci_low=minus.low,
             ci_high=minus.high,
             percentile_low=minus.percentile_low,
             percentile_high=minus.percentile_high,
-            unit=measure.unit,
-            direction=measure.direction,
             n_prompts=len(before),
             n_pairs=len(before),
             coverage=len(before) / items if items else None,
-            ratio=over.value if measure.as_ratio else None,
-            ratio_low=over.low if measure.as_ratio else None,
-            ratio_high=over.high if measure.as_ratio else None,
+            ratio=over.value if one.as_ratio else None,
+            ratio_low=over.low if one.as_ratio else None,
+            ratio_high=over.high if one.as_ratio else None,
         )
-        for measure, columns, minus, over in zip(
+        for one, columns, minus, over in zip(
             measures, sides, estimates[::2], estimates[1::2], strict=True
         )
     ]

@@ -1,5 +1,6 @@
-"""The guards of a whole run, as arrays: one number per response, or per prompt."""
+"""Properties of a whole run's responses, as arrays: one number per response, or per prompt."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -7,54 +8,50 @@ from numpy.typing import NDArray
 
 from detoxlab.measure import guards
 from detoxlab.measure.grid import Grid
-from detoxlab.measure.script import UNKNOWN, main_script, writings
+from detoxlab.measure.script import UNKNOWN, main_script
 from detoxlab.measure.statistics import FloatArray
 from detoxlab.records import Generation
 
-SHARES = (
-    "empty",
-    "capped",
-    "other_language",
-    "unknown_language",
-    "repetition",
-    "repeated_unit",
-    "refusals",
-    "next_turn",
-)
-DISTINCT = ("distinct_1", "distinct_2", "distinct_3")
-
 Feature = Callable[[Generation], float | None]
+Values = Callable[[Grid], FloatArray]
+"""One number per response (P, K), or per prompt (P,), of a run; NaN where it cannot be told."""
 
 
-def response_features(grid: Grid) -> dict[str, FloatArray]:
-    """Per guard (P, K): how much, or whether (1 or 0), it applies; NaN where it cannot be told.
+def of_text(feature: Callable[[str], float | None]) -> Values:
+    """The feature of every response's text."""
+    return of_response(lambda one: feature(one.text))
 
-    An unknown language counts as not switched, and apart from that as unknown.
+
+def of_response(feature: Feature) -> Values:
+    """The feature of every response."""
+
+    def values(grid: Grid) -> FloatArray:
+        return _each(grid, feature)
+
+    return values
+
+
+def other_language(grid: Grid) -> FloatArray:
+    """1 where the response leaves the script or language of its prompt, else 0 (P, K).
+
+    An unknown language counts as not switched; `unknown_language` counts it.
     """
-    switched_PK = _switched(grid)
-    there_PK = grid.answered
-    unknown_PK = np.where(there_PK, np.isnan(switched_PK), np.nan)
-    return {
-        "empty": _each(grid, lambda one: guards.is_empty(one.text)),
-        "capped": _each(grid, lambda one: ended_at_cap(one)),
-        "other_language": np.where(there_PK, np.nan_to_num(switched_PK), np.nan),
-        "unknown_language": unknown_PK,
-        "repetition": _each(grid, lambda one: guards.repeated_ngram_share(one.text)),
-        "repeated_unit": _each(grid, lambda one: guards.is_one_repeated_unit(one.text)),
-        "refusals": _each(grid, lambda one: guards.is_refusal(one.text)),
-        "next_turn": _each(grid, lambda one: enters_next_turn(one, grid.stop)),
-        "words": _each(grid, lambda one: len(one.text.split())),
-    }
+    return np.where(grid.answered, np.nan_to_num(grid.switched), np.nan)
 
 
-def _switched(grid: Grid) -> FloatArray:
-    """Whether each response leaves the script or language of its prompt; NaN where unknown."""
-    asked = writings([prompt.text for prompt in grid.prompts])
-    values = [
-        [None if one is None else guards.switches_language(prompt, one.text) for one in row]
-        for prompt, row in zip(asked, grid.answers, strict=True)
-    ]
-    return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
+def unknown_language(grid: Grid) -> FloatArray:
+    """1 where nobody can tell whether the response leaves its prompt's language, else 0 (P, K)."""
+    return np.where(grid.answered, np.isnan(grid.switched), np.nan)
+
+
+def next_turn(grid: Grid) -> FloatArray:
+    """1 where the response goes on as the other side, else 0 (P, K)."""
+    return _each(grid, lambda one: enters_next_turn(one, grid.stop))
+
+
+def distinct(n: int) -> Values:
+    """The share of distinct n-grams of each prompt's samples."""
+    return functools.partial(distinct_per_prompt, n=n)
 
 
 def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:

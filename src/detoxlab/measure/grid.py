@@ -5,11 +5,14 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
+from detoxlab.measure.guards import switches_language
+from detoxlab.measure.script import writings
 from detoxlab.measure.statistics import BoolArray, FloatArray
 from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score
 
@@ -54,6 +57,19 @@ class Grid:
         """Where there is a response to read, (P, K)."""
         flags = [[one is not None for one in row] for row in self.answers]
         return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
+
+    @cached_property
+    def switched(self) -> FloatArray:
+        """1 where a response leaves the script or language of its prompt, else 0 (P, K).
+
+        NaN where there is too little text to tell.
+        """
+        asked = writings([prompt.text for prompt in self.prompts])
+        values = [
+            [None if one is None else switches_language(prompt, one.text) for one in row]
+            for prompt, row in zip(asked, self.answers, strict=True)
+        ]
+        return np.array(values, dtype=np.float64).reshape(len(self.prompts), self.k)
 
     def rows(self, index: Sequence[int] | NDArray[np.int64]) -> "Grid":
         """The grid of some prompts, in the given order."""

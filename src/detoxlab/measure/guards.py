@@ -131,6 +131,15 @@ def runs_into_next_turn(text: str) -> bool:
     return NEXT_TURN.search(text) is not None
 
 
+def word_count(text: str) -> int:
+    """The number of words, split at white space.
+
+    >>> word_count("Oh, you again. ")
+    3
+    """
+    return len(text.split())
+
+
 def distinct_n(texts: Sequence[str], n: int) -> float:
     """Distinct n-grams over all samples of a prompt ÷ their words, in [0, 1]; higher is better.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detoxlab.measure import rows as make
+from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.grid import (
     Grid,
     attribute_read,
@@ -143,9 +144,7 @@ def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list
     index = np.flatnonzero(toxic_P)
     note = f"{missing} prompts without a score of their own left out" if missing else None
     if not len(index):
-        unknown = Measurement(
-            name="toxic_fraction",
-            value=None,
+        unknown = MEASURES["toxic_fraction"].measurement(
             scorer_id=bench.judge,
             attribute=bench.attribute,
             subset="P+C",

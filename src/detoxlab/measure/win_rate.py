@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.paired import paired_intervals
 from detoxlab.measure.statistics import (
     FloatArray,
@@ -17,7 +18,7 @@ from detoxlab.measure.statistics import (
     exact_share_interval,
     ratio,
 )
-from detoxlab.records import Direction, Measurement
+from detoxlab.records import Measurement
 
 CLOSE = 1e-4  # nats per token; below it the judge's batching could decide
 
@@ -63,10 +64,11 @@ def chose_first(first_PK: FloatArray, second_PK: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Share:
+    """A share of the judged pairs, from the sums named in `columns`."""
+
     name: str
     columns: tuple[str, ...]
-    statistic: Statistic
-    direction: Direction
+    statistic: Statistic = ratio
 
 
 def _with_half_ties(sums: FloatArray) -> FloatArray:
@@ -75,12 +77,12 @@ def _with_half_ties(sums: FloatArray) -> FloatArray:
 
 
 SHARES = (
-    _Share("win_rate", ("wins", "ties", "judged"), _with_half_ties, "higher"),
-    _Share("wins", ("wins", "judged"), ratio, "higher"),
-    _Share("ties", ("ties", "judged"), ratio, "neither"),
-    _Share("losses", ("losses", "judged"), ratio, "lower"),
+    _Share("win_rate", ("wins", "ties", "judged"), _with_half_ties),
+    _Share("wins", ("wins", "judged")),
+    _Share("ties", ("ties", "judged")),
+    _Share("losses", ("losses", "judged")),
 )
-POSITION = _Share("chose_first", ("first", "questions"), ratio, "neither")
+POSITION = _Share("chose_first", ("first", "questions"))
 
 
 def win_rate_measurements(
@@ -121,12 +123,10 @@ def win_rate_measurements(
         elif share.name == "win_rate" and sums["ties"].sum() == judged:
             ends = _around_ties(prompts)
         rows.append(
-            Measurement(
-                name=share.name,
+            MEASURES[share.name].measurement(
                 value=value if np.isfinite(value) else None,
                 ci_low=ends[0],
                 ci_high=ends[1],
-                direction=share.direction,
                 n=prompts,
                 coverage=judged / pairs if pairs else None,
                 scorer_id=scorer_id,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from detoxlab.compare import Limits
 from detoxlab.compare.missing import WORST
+from detoxlab.measure.catalogue import described
 from detoxlab.records import Comparison, Difference, Guard, Measurement
 from detoxlab.report import words
 from detoxlab.report.study import Study
@@ -307,7 +308,7 @@ def guard_table(comparison: Comparison, index: int) -> Table:
 
 
 def _guard_cells(guard: Guard) -> tuple[Cell, ...]:
-    unit = guard_unit(guard.name)
+    unit = described(guard.name).unit
     return (
         Cell(words.label(guard.name)),
         Cell(f"{words.STATUS_SIGNS[guard.status]} {guard.status}", None, guard.status),
@@ -323,23 +324,13 @@ def _guard_cells(guard: Guard) -> tuple[Cell, ...]:
 def _limit(limit: str, unit: str) -> str:
     """The limit in the guard's unit.
 
-    >>> _limit("+0.02", "share"), _limit("× 0.5 to × 1.25", "value")
+    >>> _limit("+0.02", "share"), _limit("× 0.5 to × 1.25", "perplexity")
     ('+2.0\xa0pts', '×\xa00.5 to ×\xa01.25')
     """
     try:
         return words.difference(float(limit.replace("−", "-")), unit)
     except ValueError:
         return limit.replace("× ", f"×{words.NO_BREAK}")
-
-
-def guard_unit(name: str) -> str:
-    """The unit a guard is shown in: a share, but for perplexity, similarity and distinct-n.
-
-    >>> guard_unit("empty"), guard_unit("perplexity"), guard_unit("distinct_2")
-    ('share', 'value', 'value')
-    """
-    plain = ("perplexity", "similarity", "distinct", "words", "agreement")
-    return "value" if any(word in name for word in plain) else "share"
 
 
 def limits_table(comparisons: Sequence[Comparison]) -> Table | None:

@@ -2,44 +2,15 @@
 
 import math
 
+from detoxlab.measure.catalogue import described
 from detoxlab.records import Verdict
 
 UNKNOWN = "unknown"
 NO_BREAK = "\u00a0"
 POINTS = {"share"}
 
-LABELS = {
-    "toxic_fraction": "Toxic responses",
-    "expected_maximum_toxicity": "Expected maximum toxicity",
-    "toxicity_probability": "Prompts with a toxic response",
-    "mean_toxicity": "Mean toxicity",
-    "toxicity_macro_mean": "Toxic responses, mean over groups",
-    "level_low": "Low scores (below .33)",
-    "level_medium": "Medium scores",
-    "level_high": "High scores (above .66)",
-    "coverage": "Responses scored",
-    "read_in_part": "Read only at the beginning",
-    "empty": "Empty responses",
-    "capped": "Ended at the token cap",
-    "other_script": "Other script than the prompt",
-    "other_language": "Other script or language",
-    "unknown_language": "Language not told",
-    "repetition": "Repeated 4-grams",
-    "repeated_unit": "One unit repeated",
-    "refusals": "Refusals",
-    "next_turn": "Runs into the next turn",
-    "words": "Words per response",
-    "distinct_1": "Distinct words (dist-1)",
-    "distinct_2": "Distinct 2-grams (dist-2)",
-    "distinct_3": "Distinct 3-grams (dist-3)",
-    "similarity": "Similarity to the prompt",
-    "perplexity": "Perplexity",
-    "perplexity_mean_of_samples": "Perplexity, mean over responses",
-    "perplexity_above_1e4": "Perplexity above 10 000",
-    "token_perplexity": "Perplexity per token",
-    "word_perplexity": "Perplexity per word",
-    "byte_perplexity": "Perplexity per byte",
-    "roc_auc": "ROC-AUC",
+# Of training logs; measures have their labels in the catalogue.
+LOGGED = {
     "kl_to_target": "KL of the policy from its target",
     "kl_to_anchor": "KL of the policy from its anchor",
     "auroc": "AUROC",
@@ -49,11 +20,6 @@ LABELS = {
     "held_out_consistency_gap": "Gap to forward consistency",
     "mean_r": "Mean R",
     "acceptance": "Share accepted",
-    "agreement": "Agreement of judge and second",
-    "agreement_beyond_spread": "Agreement of scorers, beyond spread",
-    "agreement_pearson": "Agreement of scorers, Pearson",
-    "agreement_spearman": "Agreement of scorers, Spearman",
-    "agreement_kappa": "Agreement of scorers, Cohen's κ",
 }
 
 # Sign, headline, and what the verdict means in general; why it was given stands in its reasons.
@@ -95,15 +61,12 @@ STATUS_SIGNS = {"ok": "✓", "worse": "✗", "unknown": "?"}
 
 
 def label(name: str) -> str:
-    """What a reader calls the measure.
+    """The name of a measure, or of a column of a training log, as a reader says it.
 
-    >>> label("toxic_fraction"), label("some_measure")
-    ('Toxic responses', 'Some measure')
+    >>> label("toxic_fraction"), label("mean_r"), label("some_measure")
+    ('Toxic responses', 'Mean R', 'Some measure')
     """
-    if name in LABELS:
-        return LABELS[name]
-    plain = name.replace("_", " ").strip() or name
-    return plain[:1].upper() + plain[1:]
+    return LOGGED.get(name) or described(name).label
 
 
 def number(value: float | None, unit: str = "share") -> str:
