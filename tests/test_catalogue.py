@@ -65,14 +65,13 @@ def test_whatever_a_contest_or_an_evaluation_measures_is_declared() -> None:
     assert len(contest) == 5
     assert_declared(contest)
     counts = {"nats": 9.0, "tokens": 4.0, "words": 3.0, "bytes": 12.0}
-    verbaliser = Verbaliser(field="toxic", question=" Toxic?", words={"yes": " yes", "no": " no"})
-    asked = {
-        Perplexity(source="x", max_length=8, stride=4): [counts] * 3,
-        Classification(source="x", verbaliser=verbaliser, positive="yes"): [
-            {"log_odds": float(at), "positive": float(at % 2)} for at in range(4)
-        ],
-    }
-    for evaluation, values in asked.items():
+    verbaliser = Verbaliser(question=" Toxic?", words={"yes": " yes", "no": " no"})
+    ranks = [{"log_odds": float(at), "positive": float(at % 2)} for at in range(4)]
+    asked = (
+        (Perplexity(source="x", max_length=8, stride=4), [counts] * 3),
+        (Classification(source="x", verbaliser=verbaliser, positive="yes"), ranks),
+    )
+    for evaluation, values in asked:
         results = [ItemResult(str(at), one) for at, one in enumerate(values)]
         assert_declared(evaluation.measurements(results, resamples=100))
         assert_declared(evaluation.differences(results, results, resamples=100))
@@ -184,7 +183,7 @@ def test_a_new_guard_stands_in_every_format_of_the_report(
         "+100.0 pts",
     ]
     measured = [row for row in tables["measured-guards"] if row[0] == shouting.label]
-    assert [row[1] for row in measured] == ["base", "loud"]
+    assert [row[2] for row in measured] == ["base", "loud"]
     assert [row[0] for row in tables["limits"] if row[0] == shouting.name]
     assert page.with_suffix(".md").read_text().count(f"| {shouting.label} |") == 3
     with page.with_suffix(".csv").open() as file:

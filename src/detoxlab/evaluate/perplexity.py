@@ -22,7 +22,7 @@ from detoxlab.measure.catalogue import MEASURES
 from detoxlab.measure.guards import perplexity_of_sums
 from detoxlab.records import Difference, ItemResult, Measurement, Prompt
 
-MEASURES = tuple(
+SUMS = tuple(
     sums.SumMeasure(
         MEASURES[f"{unit}_perplexity"], ("nats", f"{unit}s"), perplexity_of_sums, as_ratio=True
     )
@@ -122,7 +122,7 @@ class Perplexity(DataSettings, Evaluation):
     ) -> list[Measurement]:
         """`token_perplexity`, `word_perplexity` and `byte_perplexity`."""
         return sums.measurements(
-            MEASURES, results, protocol=self.protocol, seed=seed, resamples=resamples
+            SUMS, results, protocol=self.protocol, seed=seed, resamples=resamples
         )
 
     def differences(
@@ -136,7 +136,7 @@ class Perplexity(DataSettings, Evaluation):
         """Differences and ratios; per token only where both models have the same tokens."""
         before, after, _ = sums.paired(baseline, treated)
         same = [one.values["tokens"] for one in before] == [one.values["tokens"] for one in after]
-        shared = MEASURES if same else MEASURES[1:]
+        shared = SUMS if same else SUMS[1:]
         return sums.differences(shared, baseline, treated, seed=seed, resamples=resamples)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from detoxlab.measure.entry import Measure
 from detoxlab.measure.paired import paired_intervals
-from detoxlab.one.statistics import (
+from detoxlab.measure.statistics import (
     FloatArray,
     Interval,
     Quantity,

@@ -9,7 +9,7 @@ from detoxlab.measure.statistics import FloatArray
 from detoxlab.records import Difference, Direction, Measurement
 
 Part = Literal["toxicity", "guards", "agreement", "win rate", "usefulness"]
-AT_LEAST_ZERO: Mapping[str, float] = {"ge": 0}
+AT_LEAST_ZERO: Mapping[str, Any] = {"ge": 0}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Limit:
     default: float
     description: str
     setting: str | None = None
-    bounds: Mapping[str, float] = field(default_factory=lambda: AT_LEAST_ZERO)
+    bounds: Mapping[str, Any] = field(default_factory=lambda: AT_LEAST_ZERO)
 
 
 @dataclass(frozen=True)
