@@ -1,9 +1,15 @@
-"""Check that relative links and commands in the Markdown pages exist; exit code 1 if not."""
+"""Check the Markdown pages; exit code 1 where one is wrong.
+
+Relative links and commands must exist, no path of a machine may stand there, and the tables of
+measures must be those of the catalogue.
+"""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from measure_tables import stale_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
@@ -17,6 +23,7 @@ def main() -> int:
     problems = [
         problem for page in pages() for problem in problems_of(page, page.read_text(), known)
     ]
+    problems += [f"docs/{page}: run scripts/measure_tables.py" for page in stale_pages()]
     print("\n".join(problems) or f"{len(list(pages()))} pages, no broken link or unknown command")
     return 1 if problems else 0
 
