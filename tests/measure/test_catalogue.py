@@ -7,9 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from paired import ENGLISH, held, run
-from report_page import read_page
-from report_study import measured_run
 
 import detoxlab
 from detoxlab.compare import Limits
@@ -24,6 +21,9 @@ from detoxlab.measure.presets import PROTOCOLS
 from detoxlab.measure.win_rate import win_rate_measurements
 from detoxlab.records import Difference, ItemResult, Measurement, Responses
 from detoxlab.report import build_report
+from tests.support.paired import ENGLISH, held, run
+from tests.support.report_page import read_page
+from tests.support.report_study import measured_run
 
 UNITS = {
     "share",
