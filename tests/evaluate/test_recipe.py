@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.cli import main
 from detoxlab.errors import ConfigError, MissingFileError, RunLockedError, RunMismatchError
 from detoxlab.evaluate import Perplexity, Subject, read_evaluated
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.models.hidden import output_layer
 from detoxlab.pipeline import evaluate_model, evaluate_run, run_recipe
 from detoxlab.pipeline.experiment import Experiment, plan

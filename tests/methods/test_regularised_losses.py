@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, load_head, save_head
+from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, load_head, save_head
+from detoxlab.auxiliary.losses import (
+    acceptance_loss,
+    consistency_loss,
+    importance_weights,
+    log_next_acceptance,
+)
 from detoxlab.methods.regularised.losses import (
     Tilt,
-    acceptance_loss,
     bucketed_target,
-    consistency_loss,
     constraint_kl,
     divergence,
     full_target,
-    importance_weights,
-    log_next_acceptance,
     with_tail,
 )
 from tests.support.tabular import LENGTH, SEQUENCES, VOCABULARY, Tabular, kl, next_logits, oracle

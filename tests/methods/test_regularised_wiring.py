@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from detoxlab.methods.auxiliary.config import HeadSettings
-from detoxlab.methods.auxiliary.fit import Fit
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape
-from detoxlab.methods.auxiliary.samples import Features, Sample
+from detoxlab.auxiliary.config import HeadSettings
+from detoxlab.auxiliary.features import Features, Sample
+from detoxlab.auxiliary.fit import Fit
+from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape
 from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.domain import ConstrainedDomain, DomainState, constrained

@@ -10,22 +10,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
-from detoxlab.generate import LocalEngine
-from detoxlab.methods import load_method, method_of
-from detoxlab.methods.auxiliary.config import AuxiliaryConfig
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, save_head
-from detoxlab.methods.auxiliary.samples import (
+from detoxlab.auxiliary.features import (
     Sample,
     acceptance_rate,
     accepted_share,
     read_features,
     sequence_log_probs,
 )
+from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
+from detoxlab.auxiliary.losses import importance_weights
+from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
+from detoxlab.generate import LocalEngine
+from detoxlab.methods import load_method, method_of
+from detoxlab.methods.auxiliary.config import AuxiliaryConfig
 from detoxlab.methods.feedback.conditions import Condition, Oracle
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.loop.trackers import TRACKERS
-from detoxlab.methods.regularised.losses import importance_weights
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.models.hidden import output_layer
 from detoxlab.models.likelihood import Reweight

@@ -11,8 +11,8 @@ from torch import Tensor
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from trl.trainer.utils import add_fused_lm_head
 
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape
-from detoxlab.methods.auxiliary.samples import Sample
+from detoxlab.auxiliary.features import Sample
+from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape
 from detoxlab.methods.loop.adapters import lora_config
 from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig

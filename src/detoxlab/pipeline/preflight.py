@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from detoxlab.auxiliary.config import AUXILIARY, find_head
 from detoxlab.data import check_source
 from detoxlab.data.settings import DataSettings
 from detoxlab.encoders import check_encoder
@@ -18,7 +19,6 @@ from detoxlab.evaluate.win_rate import WinRate
 from detoxlab.loading import ModelSettings
 from detoxlab.locations import EMBEDDED
 from detoxlab.methods import Method, load_method
-from detoxlab.methods.auxiliary.config import AUXILIARY, find_head
 from detoxlab.models.adapters.load import base_named_by, find_adapter
 from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import source_kind, training_scorers

@@ -19,9 +19,9 @@ from weakref import WeakKeyDictionary
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from detoxlab.auxiliary.config import SHAPE, WEIGHTS, find_head
+from detoxlab.auxiliary.head import AuxiliaryHead, load_head
 from detoxlab.errors import ConfigError
-from detoxlab.methods.auxiliary.config import SHAPE, WEIGHTS, find_head
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, load_head
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer, watching_hidden_states
 from detoxlab.models.likelihood import Reweight

@@ -1,1 +1,1 @@
-"""The auxiliary model of NADO: a head that tells which beginnings of responses end accepted."""
+"""Fitting an auxiliary model as a method of its own."""

@@ -1,19 +1,11 @@
 """How the method `auxiliary` goes: draw, label, fit, report. Imports torch."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from detoxlab import processes
-from detoxlab.data import split_prompts
-from detoxlab.locations import stored
-from detoxlab.methods.auxiliary.config import AUXILIARY, AuxiliaryConfig, HeadSettings
-from detoxlab.methods.auxiliary.fit import Fit, Report, evaluate_head
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, HeadShape, save_head
-from detoxlab.methods.auxiliary.samples import (
+from detoxlab.auxiliary.config import AUXILIARY
+from detoxlab.auxiliary.features import (
     Sample,
     acceptance_rate,
     drawn_from,
@@ -21,13 +13,18 @@ from detoxlab.methods.auxiliary.samples import (
     log_weights,
     read_features,
 )
-from detoxlab.methods.feedback.conditions import Condition, Oracle
+from detoxlab.auxiliary.fit import Fit, Report, evaluate_head
+from detoxlab.auxiliary.head import head_facts, new_head, publish_head
+from detoxlab.auxiliary.losses import importance_weights
+from detoxlab.data import split_prompts
+from detoxlab.locations import stored
+from detoxlab.methods.auxiliary.config import AuxiliaryConfig
+from detoxlab.methods.feedback.conditions import Oracle
 from detoxlab.methods.feedback.drawing import draw_generations
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.loop.trackers import check_installed, trackers
-from detoxlab.methods.regularised.losses import importance_weights
 from detoxlab.models import LanguageModel
-from detoxlab.models.hidden import OutputLayer, output_layer
+from detoxlab.models.hidden import output_layer
 from detoxlab.progress import progress, say
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
@@ -58,7 +55,8 @@ def fit_auxiliary(
         model=lm.fingerprint(),
     )
     drawn = draw_generations(lm, prompts, config.draws, run, chat=config.chat, seed=config.seed)
-    samples, unscored = labelled(oracle, *drawn)
+    verdicts = oracle([generation.text for generation in drawn[0]])
+    samples = labelled(*drawn, verdicts.accepted_N)
     train, held_out = _divided(config, prompts, samples)
     length = config.draws.max_new_tokens
     features = read_features(lm, output, train, length)
@@ -66,21 +64,12 @@ def fit_auxiliary(
     weights_N = importance_weights(log_weights(train, features))
     acceptance = acceptance_rate(train, weights_N)
     head = new_head(config.head, output, acceptance, seed=config.seed)
-    with (
-        progress("fitting the auxiliary model", config.head.steps) as advance,
-        trackers(config.report_to, run.path) as send,
-    ):
-        log = TrainLog(run.path, send)
-        log.cut_after(-1)
-
-        def record(row: Mapping[str, float]) -> None:
-            log.append(row)
-            advance(1)
-
-        Fit(head, output, features, weights_N, config.head, config.seed).run(record)
+    _fit(config, Fit(head, output, features, weights_N, config.head, config.seed), run)
     report = evaluate_head(head, output, read_features(lm, output, held_out, length))
-    publish_head(head, folder, facts(config.conditions, lm, acceptance))
-    run.update(acceptance=round(acceptance, 6), unscored=unscored, drawn=len(samples))
+    publish_head(head, folder, head_facts(lm, config.conditions, acceptance))
+    run.update(
+        acceptance=round(acceptance, 6), unscored=verdicts.unscored_share, drawn=len(samples)
+    )
     run.write_json(REPORT, report)
     say(summary(report))
     return folder
@@ -109,34 +98,20 @@ def summary(report: Report) -> str:
     )
 
 
-def new_head(
-    settings: HeadSettings, output: OutputLayer, acceptance: float, *, seed: int
-) -> AuxiliaryHead:
-    """A head that knows nothing but the acceptance rate."""
-    vocabulary, width = output.weight_VD.shape
-    shape = HeadShape(width, vocabulary, settings.blocks, settings.tied)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = AuxiliaryHead(shape, output.weight_VD, acceptance=acceptance)
-    return head.to(output.weight_VD.device)
+def _fit(config: AuxiliaryConfig, fit: Fit, run: Run) -> None:
+    """Fit the head, with a row of each step in the run's log and to the trackers."""
+    with (
+        progress("fitting the auxiliary model", config.head.steps) as advance,
+        trackers(config.report_to, run.path) as send,
+    ):
+        log = TrainLog(run.path, send)
+        log.cut_after(-1)
 
+        def record(row: Mapping[str, float]) -> None:
+            log.append(row)
+            advance(1)
 
-def facts(conditions: Sequence[Condition], lm: LanguageModel, acceptance: float) -> dict[str, Any]:
-    """What stands beside a saved head: whose hidden states it reads, and what it is about."""
-    return {
-        "model": lm.id,
-        "conditions": [condition.model_dump() for condition in conditions],
-        "acceptance": acceptance,
-    }
-
-
-def publish_head(head: AuxiliaryHead, folder: Path, content: dict[str, Any]) -> None:
-    """Put the head into `folder` whole or not at all."""
-    draft = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(draft, ignore_errors=True)
-    save_head(head, draft, content)
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.replace(folder)
+        fit.run(record)
 
 
 def _divided(

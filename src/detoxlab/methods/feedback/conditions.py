@@ -28,6 +28,11 @@ class Verdicts:
     accepted_N: NDArray[np.bool_]
     unscored_N: NDArray[np.bool_]
 
+    @property
+    def unscored_share(self) -> float:
+        """The share that no scorer could read, in [0, 1]; 0 without a response."""
+        return float(self.unscored_N.mean()) if len(self.unscored_N) else 0.0
+
 
 class Oracle:
     """C(y): whether a response meets all conditions. Only the response is read, never the prompt.

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from detoxlab.methods.auxiliary.config import HeadSettings
+from detoxlab.auxiliary.config import HeadSettings
 from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.feedback.conditions import Condition
 from detoxlab.methods.feedback.drawing import DrawSettings

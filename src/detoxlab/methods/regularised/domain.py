@@ -12,10 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detoxlab.generate import LocalEngine
-from detoxlab.methods.auxiliary.fit import Fit, evaluate_head
-from detoxlab.methods.auxiliary.head import AuxiliaryHead, load_head, save_head
-from detoxlab.methods.auxiliary.samples import (
+from detoxlab.auxiliary.features import (
     Features,
     Sample,
     acceptance_rate,
@@ -25,14 +22,16 @@ from detoxlab.methods.auxiliary.samples import (
     log_weights,
     read_features,
 )
-from detoxlab.methods.auxiliary.train import new_head
+from detoxlab.auxiliary.fit import Fit, evaluate_head
+from detoxlab.auxiliary.head import AuxiliaryHead, load_head, new_head, save_head
+from detoxlab.auxiliary.losses import importance_weights
+from detoxlab.generate import LocalEngine
 from detoxlab.methods.feedback.conditions import Oracle
 from detoxlab.methods.regularised.config import DomainSettings, RegularisedConfig
 from detoxlab.methods.regularised.losses import (
     Tilt,
     constraint_kl,
     dual_step,
-    importance_weights,
 )
 from detoxlab.methods.regularised.targets import Projection, TargetCache
 from detoxlab.models import LanguageModel
@@ -236,7 +235,9 @@ class ConstrainedDomain:
         )
         sampling = config.draws.sampling(config.seed)
         read = {name: engine.context_ids(Prompt(name, "", "opening"), sampling) for name in chosen}
-        return labelled(self.oracle, engine.draw(sampling), read, iteration)
+        drawn = engine.draw(sampling)
+        verdicts = self.oracle([generation.text for generation in drawn])
+        return labelled(drawn, read, verdicts.accepted_N, iteration), verdicts.unscored_share
 
     def _fit(
         self,

@@ -1,4 +1,4 @@
-"""Pure losses of the auxiliary model and of the regulariser, in nats.
+"""Pure losses of the regulariser, in nats.
 
 R(x, y_<=i) is the probability that a response which began like this ends up accepted. The
 auxiliary head gives its logit r for every next token, so all quantities come in log space:
@@ -99,45 +99,6 @@ def constraint_kl(acceptance: float, required: float | None = None) -> float:
         return 0.0
     rejected = 0.0 if r == 1.0 else (1 - r) * math.log((1 - r) / (1 - acceptance))
     return r * math.log(r / acceptance) + rejected
-
-
-def log_next_acceptance(log_p_NV: Tensor, r_NV: Tensor) -> tuple[Tensor, Tensor]:
-    """log S and log(1 - S), each (N,): S = sum over v of p(v) sigmoid(r[v]) (forward, eq. 5).
-
-    The logarithm of 1 - S is a sum of its own: 1 - S itself would vanish in float32.
-    """
-    log_s_N = torch.logsumexp(log_p_NV + logsigmoid(r_NV), dim=-1)
-    log_not_s_N = torch.logsumexp(log_p_NV + logsigmoid(-r_NV), dim=-1)
-    return log_s_N, log_not_s_N
-
-
-def acceptance_loss(r_N: Tensor, accepted_N: Tensor) -> Tensor:
-    """Binary cross-entropy (N,) of R at each prefix against whether its sequence was accepted.
-
-    >>> acceptance_loss(torch.zeros(1), torch.ones(1)).item()  # -log 0.5
-    0.6931471824645996
-    """
-    return -torch.where(accepted_N.bool(), logsigmoid(r_N), logsigmoid(-r_N))
-
-
-def consistency_loss(r_N: Tensor, log_s_N: Tensor, log_not_s_N: Tensor) -> Tensor:
-    """KL(S || R) of two coins, (N,): how far R is from what the next step expects (eq. 5).
-
-    The gradient reaches R alone, `r_N`; S is a target. Never below 0.
-    """
-    log_s_N, log_not_s_N = log_s_N.detach(), log_not_s_N.detach()
-    accepted_N = log_s_N.exp() * (log_s_N - logsigmoid(r_N))
-    return accepted_N + log_not_s_N.exp() * (log_not_s_N - logsigmoid(-r_N))
-
-
-def importance_weights(log_weights_N: Tensor, *, limit: float = 10.0) -> Tensor:
-    """Weights (N,) with mean 1 from log p(y) - log s(y), none beyond `limit` times the median.
-
-    >>> importance_weights(torch.tensor([0.0, 0.0, 0.0]))
-    tensor([1., 1., 1.])
-    """
-    centred_N = (log_weights_N - log_weights_N.median()).clamp(max=math.log(limit))
-    return len(log_weights_N) * torch.softmax(centred_N, dim=0)
 
 
 def projected(log_p: Tensor, log_factor: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from detoxlab.methods.auxiliary.config import AUXILIARY
-from detoxlab.methods.auxiliary.train import facts, publish_head
+from detoxlab.auxiliary.config import AUXILIARY
+from detoxlab.auxiliary.head import head_facts, publish_head
 from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.penalty import Penalty, Tagged
@@ -165,6 +165,6 @@ class Regulariser:
                 publish_head(
                     state.head,
                     self.run.path / AUXILIARY / name,
-                    facts(conditions, self.lm, state.acceptance)
+                    head_facts(self.lm, conditions, state.acceptance)
                     | {"anchor": self.config.anchor, "iteration": self.flow.iteration},
                 )

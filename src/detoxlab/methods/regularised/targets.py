@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from detoxlab.methods.auxiliary.fit import expected_acceptance
-from detoxlab.methods.auxiliary.head import AuxiliaryHead
-from detoxlab.methods.auxiliary.samples import POSITIONS, Features, Sample
+from detoxlab.auxiliary.features import POSITIONS, Features, Sample
+from detoxlab.auxiliary.fit import expected_acceptance
+from detoxlab.auxiliary.head import AuxiliaryHead
 from detoxlab.methods.regularised.losses import (
     Tilt,
     bucketed_target,

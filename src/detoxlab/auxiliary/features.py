@@ -1,16 +1,16 @@
 """Labelled responses, and what the auxiliary head reads of them."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from detoxlab.errors import TrainingError
-from detoxlab.methods.feedback.conditions import Oracle
 from detoxlab.models import LanguageModel, evaluating
 from detoxlab.models.finite import check_finite
 from detoxlab.models.hidden import OutputLayer, watching_hidden_states
@@ -42,18 +42,16 @@ class Sample:
 
 
 def labelled(
-    oracle: Oracle,
     generations: Sequence[Generation],
-    prompts_ids: dict[str, tuple[int, ...]],
+    prompts_ids: Mapping[str, tuple[int, ...]],
+    accepted_N: Sequence[bool] | NDArray[np.bool_],
     iteration: int = 0,
-) -> tuple[list[Sample], float]:
-    """The drawn responses with their verdicts, and the share that could not be scored."""
-    verdicts = oracle([generation.text for generation in generations])
-    samples = [
+) -> list[Sample]:
+    """The drawn responses with their verdicts, in order."""
+    return [
         Sample(one.prompt_id, prompts_ids[one.prompt_id], one.token_ids, bool(accepted), iteration)
-        for one, accepted in zip(generations, verdicts.accepted_N, strict=True)
+        for one, accepted in zip(generations, accepted_N, strict=True)
     ]
-    return samples, float(verdicts.unscored_N.mean()) if samples else 0.0
 
 
 def accepted_share(samples: Sequence[Sample], weights_N: Tensor) -> float:

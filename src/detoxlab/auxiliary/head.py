@@ -10,6 +10,8 @@ second cache.
 """
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from detoxlab.auxiliary.config import SHAPE, WEIGHTS, HeadSettings
 from detoxlab.errors import ModelError
-from detoxlab.methods.auxiliary.config import SHAPE, WEIGHTS
+from detoxlab.models import LanguageModel
+from detoxlab.models.hidden import OutputLayer
+from detoxlab.settings import Settings
 
 EMBEDDINGS = "embeddings"
 
@@ -107,6 +112,18 @@ class AuxiliaryHead(nn.Module):
         return mapped
 
 
+def new_head(
+    settings: HeadSettings, output: OutputLayer, acceptance: float, *, seed: int
+) -> AuxiliaryHead:
+    """A head that knows nothing but the acceptance rate."""
+    vocabulary, width = output.weight_VD.shape
+    shape = HeadShape(width, vocabulary, settings.blocks, settings.tied)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = AuxiliaryHead(shape, output.weight_VD, acceptance=acceptance)
+    return head.to(output.weight_VD.device)
+
+
 def save_head(head: AuxiliaryHead, folder: Path, facts: dict[str, Any] | None = None) -> None:
     """Write weights and shape into `folder`; `facts` stand beside the shape."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,3 +157,23 @@ def load_head(folder: Path, embeddings_VD: Tensor) -> AuxiliaryHead:
         head = AuxiliaryHead(shape, embeddings_VD)
     head.load_state_dict(weights)
     return head.to(embeddings_VD.device).eval()
+
+
+def head_facts(
+    lm: LanguageModel, conditions: Sequence[Settings], acceptance: float
+) -> dict[str, Any]:
+    """What stands beside a saved head: whose hidden states it reads, and what it is about."""
+    return {
+        "model": lm.id,
+        "conditions": [condition.model_dump() for condition in conditions],
+        "acceptance": acceptance,
+    }
+
+
+def publish_head(head: AuxiliaryHead, folder: Path, content: dict[str, Any]) -> None:
+    """Put the head into `folder` whole or not at all."""
+    draft = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    save_head(head, draft, content)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.replace(folder)

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from detoxlab.measure import calibration_error, roc_auc
-from detoxlab.methods.auxiliary.config import HeadSettings
-from detoxlab.methods.auxiliary.head import AuxiliaryHead
-from detoxlab.methods.auxiliary.samples import POSITIONS, Features
-from detoxlab.methods.regularised.losses import (
+from detoxlab.auxiliary.config import HeadSettings
+from detoxlab.auxiliary.features import POSITIONS, Features
+from detoxlab.auxiliary.head import AuxiliaryHead
+from detoxlab.auxiliary.losses import (
     acceptance_loss,
     consistency_loss,
     log_next_acceptance,
 )
+from detoxlab.measure import calibration_error, roc_auc
 from detoxlab.models.hidden import OutputLayer
 
 CONSISTENT = 128  # positions of each step on which forward consistency is asked for
