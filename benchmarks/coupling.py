@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from detoxlab.data import load_dialogues, load_prompts
 from detoxlab.generate import LocalEngine
-from detoxlab.measure.statistics import bootstrap
+from detoxlab.measures.statistics import bootstrap
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.scorers import Scorer, load_scorer

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from detoxlab.compare import Limits
-from detoxlab.measure.catalogue import MEASURES, guards
-from detoxlab.measure.entry import Measure
+from detoxlab.comparisons import Limits
+from detoxlab.measures.catalogue import MEASURES, guards
+from detoxlab.measures.entry import Measure
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = ("measures.md", "comparing.md")

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from detoxlab.measure.paired import direction_shown, paired_intervals, sign_flip_exact
-from detoxlab.measure.statistics import Interval, Quantity, bootstrap_many, ratio
+from detoxlab.measures.paired import direction_shown, paired_intervals, sign_flip_exact
+from detoxlab.measures.statistics import Interval, Quantity, bootstrap_many, ratio
 
 PROMPTS = (20, 50, 100, 250)
 SAMPLES = (1, 4)

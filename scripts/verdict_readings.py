@@ -12,12 +12,12 @@ import argparse
 
 import numpy as np
 
-from detoxlab.compare.agreeing import correlation_expected
-from detoxlab.compare.differences import THRESHOLDS
-from detoxlab.compare.limits import Limits
-from detoxlab.measure.agreement import pearson_columns, pearson_of_sums
-from detoxlab.measure.paired import direction_shown, paired_intervals, sign_flip_exact
-from detoxlab.measure.statistics import FloatArray, Interval, Quantity, ratio
+from detoxlab.comparisons.agreeing import correlation_expected
+from detoxlab.comparisons.differences import THRESHOLDS
+from detoxlab.comparisons.limits import Limits
+from detoxlab.measures.agreement import pearson_columns, pearson_of_sums
+from detoxlab.measures.paired import direction_shown, paired_intervals, sign_flip_exact
+from detoxlab.measures.statistics import FloatArray, Interval, Quantity, ratio
 
 SIZES = ((50, 1), (100, 4), (250, 4))
 SHIFTS = (0.0, 0.2, 0.5, 1.0, 2.0)

@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_names_and_settings_of_all_methods_import_nothing_heavy() -> None:
     code = (
-        "import sys, detoxlab.methods, detoxlab.recipe\n"
+        "import sys, detoxlab.methods, detoxlab.recipe.experiment\n"
         "print([name for name in ('torch', 'transformers', 'peft', 'trl') if name in sys.modules])"
     )
     assert in_a_new_process(code) == "[]"

@@ -7,17 +7,14 @@ import yaml
 
 from detoxlab.data.split import words_of
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.evaluate import EVALUATIONS, Perplexity
+from detoxlab.evaluations import EVALUATIONS, Perplexity
 from detoxlab.pipeline.experiment import recipe_config
 from detoxlab.pipeline.reading import read_prompts
-from detoxlab.recipe import (
-    MeasureSettings,
-    PromptSettings,
-    Recipe,
-    expanded,
-    load_recipe,
-    with_overrides,
-)
+from detoxlab.recipe.experiment import Recipe
+from detoxlab.recipe.load import expanded, load_recipe
+from detoxlab.recipe.measuring import MeasureSettings
+from detoxlab.recipe.overrides import with_overrides
+from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Sampling
 from detoxlab.settings import parse
 

@@ -1,6 +1,7 @@
 """Which file imports which: no circle, late imports counted, and families that fit on a screen."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -67,3 +68,29 @@ def test_a_circle_is_seen_late_imports_too(back: str) -> None:
 def test_a_family_fits_on_a_screen(folder: Path) -> None:
     files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(files) <= MOST_FILES or folder.name == "data", [path.name for path in files]
+
+
+def resamples_named(source: str) -> list[str]:
+    """The names that a source text gives 10,000 resamples under."""
+    plain = ast.unparse(ast.parse(source))
+    return re.findall(r"(\w*resamples\w*)\W[^\n]{0,30}?\b10000\b", plain, re.IGNORECASE)
+
+
+def test_the_number_of_resamples_stands_once() -> None:
+    found = [name for path in MODULES.values() for name in resamples_named(path.read_text())]
+    assert found == ["RESAMPLES"]
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "def f(*, resamples: int = 10_000): ...",
+        "f(resamples=10000)",
+        "class S:\n    resamples: int = Field(10_000, ge=100)",
+        "config.get('resamples', 10_000)",
+        "MY_RESAMPLES = 10_000",
+    ],
+)
+def test_a_second_copy_of_the_number_is_seen(copy: str) -> None:
+    assert len(resamples_named(copy)) == 1
+    assert resamples_named("Protocol(limit=10_000, n_prompts=10_000)") == []

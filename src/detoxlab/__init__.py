@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from detoxlab.compare import Limits
+    from detoxlab.comparisons import Limits
     from detoxlab.data import (
         load_dialogues,
         load_preferences,
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     )
     from detoxlab.encoders import load_encoder
     from detoxlab.errors import DetoxlabError
-    from detoxlab.evaluate import EVALUATIONS, Classification, Perplexity, load_evaluation
+    from detoxlab.evaluations import EVALUATIONS, Classification, Perplexity, load_evaluation
     from detoxlab.generate import HttpEngine, LocalEngine, generate_into
-    from detoxlab.measure.presets import PROTOCOLS, get_protocol
     from detoxlab.methods import METHODS, load_method
     from detoxlab.models import LanguageModel, load_model
     from detoxlab.pipeline import (
@@ -41,16 +40,12 @@ if TYPE_CHECKING:
         score_file,
         train_model,
     )
-    from detoxlab.recipe import (
-        DialogueSettings,
-        MeasureSettings,
-        PairSettings,
-        PromptSettings,
-        Recipe,
-        SubjectSettings,
-        TrainSettings,
-        load_recipe,
-    )
+    from detoxlab.protocols import PROTOCOLS, get_protocol
+    from detoxlab.recipe.experiment import Recipe
+    from detoxlab.recipe.learning import TrainSettings
+    from detoxlab.recipe.load import load_recipe
+    from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
+    from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings
     from detoxlab.records import (
         Comparison,
         Dialogue,
@@ -61,12 +56,12 @@ if TYPE_CHECKING:
         Sampling,
         Score,
     )
-    from detoxlab.report import build_report
+    from detoxlab.reports import build_report
     from detoxlab.runs import Run
     from detoxlab.scorers import SCORERS, load_scorer
 
 _HOMES = {
-    "detoxlab.compare": ("Limits",),
+    "detoxlab.comparisons": ("Limits",),
     "detoxlab.data": (
         "load_dialogues",
         "load_preferences",
@@ -75,9 +70,9 @@ _HOMES = {
     ),
     "detoxlab.encoders": ("load_encoder",),
     "detoxlab.errors": ("DetoxlabError",),
-    "detoxlab.evaluate": ("EVALUATIONS", "Classification", "Perplexity", "load_evaluation"),
+    "detoxlab.evaluations": ("EVALUATIONS", "Classification", "Perplexity", "load_evaluation"),
     "detoxlab.generate": ("HttpEngine", "LocalEngine", "generate_into"),
-    "detoxlab.measure.presets": ("PROTOCOLS", "get_protocol"),
+    "detoxlab.protocols": ("PROTOCOLS", "get_protocol"),
     "detoxlab.methods": ("METHODS", "load_method"),
     "detoxlab.models": ("LanguageModel", "load_model"),
     "detoxlab.pipeline": (
@@ -92,16 +87,11 @@ _HOMES = {
         "score_file",
         "train_model",
     ),
-    "detoxlab.recipe": (
-        "DialogueSettings",
-        "MeasureSettings",
-        "PairSettings",
-        "PromptSettings",
-        "Recipe",
-        "SubjectSettings",
-        "TrainSettings",
-        "load_recipe",
-    ),
+    "detoxlab.recipe.experiment": ("Recipe",),
+    "detoxlab.recipe.learning": ("TrainSettings",),
+    "detoxlab.recipe.load": ("load_recipe",),
+    "detoxlab.recipe.measuring": ("MeasureSettings", "SubjectSettings"),
+    "detoxlab.recipe.sources": ("DialogueSettings", "PairSettings", "PromptSettings"),
     "detoxlab.records": (
         "Comparison",
         "Dialogue",
@@ -112,7 +102,7 @@ _HOMES = {
         "Sampling",
         "Score",
     ),
-    "detoxlab.report": ("build_report",),
+    "detoxlab.reports": ("build_report",),
     "detoxlab.runs": ("Run",),
     "detoxlab.scorers": ("SCORERS", "load_scorer"),
 }

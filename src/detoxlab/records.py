@@ -34,6 +34,8 @@ PERSPECTIVE_ATTRIBUTES = (
     "flirtation",
 )
 
+RESAMPLES = 10_000  # of the bootstrap behind every interval, unless another number is asked for
+
 R = TypeVar("R")
 
 
@@ -169,7 +171,7 @@ class Score:
 class ItemResult:
     """What an evaluation found on one item: its numbers by name, or the reason why there are none.
 
-    What the names mean is the evaluation's business; see `detoxlab.evaluate`.
+    What the names mean is the evaluation's business; see `detoxlab.evaluations`.
     """
 
     item: str

@@ -16,7 +16,7 @@ from detoxlab.cli.arguments import conditions
 from detoxlab.data.documents import load_documents
 from detoxlab.data.tabular import read_rows
 from detoxlab.errors import DataError
-from detoxlab.recipe import PromptSettings
+from detoxlab.recipe.sources import PromptSettings
 from detoxlab.settings import parse
 
 # What str.splitlines takes for the end of a line, and what stands inside of texts.

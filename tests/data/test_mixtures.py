@@ -11,7 +11,8 @@ from detoxlab.errors import ConfigError, DataError
 from detoxlab.methods import TextSplit
 from detoxlab.methods.rows.text import build_text_rows, text_row
 from detoxlab.pipeline.learning import describe_data, read_data, source_kind
-from detoxlab.recipe import Recipe, TrainSettings
+from detoxlab.recipe.experiment import Recipe
+from detoxlab.recipe.learning import TrainSettings
 from detoxlab.records import Prompt, Text
 from detoxlab.settings import parse
 from tests.support.tiny import tiny_lm

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from detoxlab.compare import compare
+from detoxlab.comparisons import compare
 from detoxlab.errors import EngineError
 from detoxlab.generate import WithheldWarning, generate_into
-from detoxlab.measure import get_protocol, measure
+from detoxlab.measures import measure
+from detoxlab.protocols import get_protocol
 from detoxlab.records import Generation, Measurement, Prompt, Responses, Score, from_json, to_json
 from detoxlab.runs import Run
 from detoxlab.scorers import score_generations

@@ -20,13 +20,8 @@ from detoxlab.models import LanguageModel, load_model
 from detoxlab.pipeline import train_model
 from detoxlab.pipeline.learning import training_scorers
 from detoxlab.pipeline.training import plan
-from detoxlab.recipe import (
-    DialogueSettings,
-    Learning,
-    PairSettings,
-    PromptSettings,
-    TrainSettings,
-)
+from detoxlab.recipe.learning import Learning, TrainSettings
+from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings
 from detoxlab.records import Preference
 from detoxlab.runs import Run
 from tests.support.preferences import DATA, log_probs, pair, rows_of, trained

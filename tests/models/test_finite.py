@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from detoxlab.errors import ModelError, TrainingError
-from detoxlab.evaluate import Perplexity
-from detoxlab.evaluate.base import Subject
+from detoxlab.evaluations import Perplexity
+from detoxlab.evaluations.base import Subject
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import DialogueSplit, PairSplit
 from detoxlab.methods.ppo.config import PPOConfig

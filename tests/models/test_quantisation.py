@@ -16,7 +16,7 @@ from detoxlab.models import LanguageModel, Quantisation, load_model
 from detoxlab.models.quantisation import dequantise, quantised_layers
 from detoxlab.pipeline.doctor import checks
 from detoxlab.publish.export import export_adapter, export_merged
-from detoxlab.recipe import MeasureSettings
+from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.runs import Run
 from detoxlab.settings import parse
 from tests.support.fine_tuned import trained

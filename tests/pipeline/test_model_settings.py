@@ -11,11 +11,13 @@ from huggingface_hub import constants
 from peft import AutoPeftModelForCausalLM, PeftConfig
 
 from detoxlab.cli import main
+from detoxlab.contest import WinRate
 from detoxlab.errors import ConfigError
-from detoxlab.evaluate.win_rate import WinRate
 from detoxlab.loading import Loading, ModelSettings, OtherModel
 from detoxlab.models import load_model
-from detoxlab.recipe import MeasureSettings, Recipe, SubjectSettings, TrainSettings
+from detoxlab.recipe.experiment import Recipe
+from detoxlab.recipe.learning import TrainSettings
+from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
 from detoxlab.runs import Run
 from detoxlab.settings import parse
 from tests.support.tiny import save_tiny

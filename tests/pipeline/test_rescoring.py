@@ -8,8 +8,8 @@ import pytest
 
 from detoxlab.cli import main
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.measure.presets import get_protocol
 from detoxlab.pipeline import score_again, score_file
+from detoxlab.protocols import get_protocol
 from detoxlab.records import Generation, Measurement, Prompt, Score
 from detoxlab.runs import Run
 
@@ -116,7 +116,7 @@ def test_a_name_that_nobody_has_is_unknown_and_those_of_the_run_are_listed(tmp_p
 
 
 def test_the_runs_own_seed_and_resamples_are_used(tmp_path: Path) -> None:
-    from detoxlab.measure import measure
+    from detoxlab.measures import measure
 
     run = saved(tmp_path / "r")
     score_again(run.path, ["rtp-linear"])

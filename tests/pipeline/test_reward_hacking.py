@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from detoxlab.compare import compare
-from detoxlab.measure.script import main_script
+from detoxlab.comparisons import compare
+from detoxlab.measures.script import main_script
 from detoxlab.pipeline import measure_model, train_model
-from detoxlab.recipe import MeasureSettings, TrainSettings
+from detoxlab.recipe.learning import TrainSettings
+from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.runs import Run
 from tests.support.two_scripts import prompts, save_two_scripts
 

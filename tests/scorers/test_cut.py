@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detoxlab.compare import compare
-from detoxlab.measure import get_protocol, measure
+from detoxlab.comparisons import compare
+from detoxlab.measures import measure
+from detoxlab.protocols import get_protocol
 from detoxlab.records import Generation, Prompt, Responses
 from detoxlab.runs import Run
 from detoxlab.scorers import Ensemble, Scorer, cached, load_scorer, score_generations, score_into

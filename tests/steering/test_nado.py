@@ -30,7 +30,8 @@ from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.models.hidden import output_layer
 from detoxlab.models.likelihood import Reweight
 from detoxlab.pipeline import measure_model
-from detoxlab.recipe import MeasureSettings, PromptSettings
+from detoxlab.recipe.measuring import MeasureSettings
+from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
 from detoxlab.steering import load_steering

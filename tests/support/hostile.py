@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from detoxlab.report.study import Measured, Study, Trained
+from detoxlab.reports.study import Measured, Study, Trained
 from tests.support.report_study import comparison, study
 
 PAYLOADS = (

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.pipeline import measure_model
-from detoxlab.recipe import MeasureSettings
+from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.runs import Run
 from detoxlab.settings import parse
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from detoxlab.compare import compare
+from detoxlab.comparisons import compare
 from detoxlab.records import (
     Comparison,
     Difference,

@@ -14,7 +14,7 @@ from typing import Any
 from detoxlab.generate import LocalEngine
 from detoxlab.pipeline import train_model
 from detoxlab.processes import joined
-from detoxlab.recipe import TrainSettings
+from detoxlab.recipe.learning import TrainSettings
 
 
 def train_all(plans: dict[str, Any], suffix: str) -> Counter[str]:

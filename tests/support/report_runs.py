@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from detoxlab.measure.presets import get_protocol
-from detoxlab.measure.table import measure
-from detoxlab.report.bench import bench_tables
-from detoxlab.report.study import Study
+from detoxlab.measures.table import measure
+from detoxlab.protocols import get_protocol
+from detoxlab.reports.bench import bench_tables
+from detoxlab.reports.study import Study
 from detoxlab.runs import Run
 from tests.support.report_study import measured_run
 

@@ -13,7 +13,7 @@ from detoxlab.records import (
     Prompt,
     Score,
 )
-from detoxlab.report.study import Study, Trained, read_measured
+from detoxlab.reports.study import Study, Trained, read_measured
 from detoxlab.runs import Run
 
 JUDGE, SECOND = "rtp-neural@1", "rtp-linear@1"

@@ -18,7 +18,7 @@ from detoxlab.auxiliary.losses import (
     consistency_loss,
     log_next_acceptance,
 )
-from detoxlab.measure import calibration_error, roc_auc
+from detoxlab.measures import calibration_error, roc_auc
 from detoxlab.models.hidden import OutputLayer
 
 CONSISTENT = 128  # positions of each step on which forward consistency is asked for

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from detoxlab.cli import arguments as arg
+from detoxlab.records import RESAMPLES
 
 OF_A_MODEL = (
     "steer",
@@ -65,7 +66,7 @@ def evaluate(
     template_option: arg.TemplateOption = [],
     template_date: arg.TemplateDate = None,
     control_tokens: arg.ControlTokens = "text",
-    resamples: arg.Resamples = 10_000,
+    resamples: arg.Resamples = RESAMPLES,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
@@ -76,11 +77,11 @@ def evaluate(
     """
     from detoxlab.cli.show import show_evaluated
     from detoxlab.errors import ConfigError
-    from detoxlab.evaluate import load_evaluation
+    from detoxlab.evaluations import load_evaluation
     from detoxlab.pipeline import evaluate_model, evaluate_run
     from detoxlab.pipeline.evaluating import subject_of
     from detoxlab.pipeline.preflight import check_evaluate, check_in_place
-    from detoxlab.recipe import SubjectSettings
+    from detoxlab.recipe.measuring import SubjectSettings
     from detoxlab.runs import Run
     from detoxlab.settings import parse
 
@@ -149,14 +150,14 @@ def winrate(
         list[str], typer.Option("--set", help="A setting of the question, e.g. instruction=….")
     ] = [],
     device: arg.Device = "auto",
-    resamples: arg.Resamples = 10_000,
+    resamples: arg.Resamples = RESAMPLES,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
 ) -> None:
     """Let a third model judge whose responses to the same prompts are better."""
     from detoxlab.cli.show import show_run
-    from detoxlab.evaluate.win_rate import WinRate
+    from detoxlab.contest import WinRate
     from detoxlab.pipeline import Contest, win_rates
     from detoxlab.pipeline.winning import check_contest
     from detoxlab.runs import Run

@@ -64,7 +64,7 @@ def _run(
     from detoxlab.cli.show import show_comparison
     from detoxlab.pipeline import run_recipe
     from detoxlab.pipeline.experiment import check, plan
-    from detoxlab.recipe import load_recipe
+    from detoxlab.recipe.load import load_recipe
 
     recipe = load_recipe(path, overrides)
     folder = out or Path("runs") / recipe.name
@@ -81,6 +81,6 @@ def _run(
 def _print_schema() -> None:
     import json
 
-    from detoxlab.recipe import Recipe
+    from detoxlab.recipe.experiment import Recipe
 
     typer.echo(json.dumps(Recipe.model_json_schema(), indent=1))

@@ -7,6 +7,7 @@ import typer
 
 from detoxlab.cli import arguments as arg
 from detoxlab.cli.show import show_plan, show_run
+from detoxlab.records import RESAMPLES
 
 OF_A_FILE = (
     "out",
@@ -100,13 +101,13 @@ def measure(
     template_option: arg.TemplateOption = [],
     template_date: arg.TemplateDate = None,
     control_tokens: arg.ControlTokens = "text",
-    resamples: arg.Resamples = 10_000,
+    resamples: arg.Resamples = RESAMPLES,
     seed: arg.Seed = 0,
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
 ) -> None:
     """Draw generations from a model, score them, and measure their toxicity with its guards."""
-    from detoxlab.recipe import MeasureSettings
+    from detoxlab.recipe.measuring import MeasureSettings
     from detoxlab.settings import parse
 
     if prompts is None and protocol is None and prompts_path is None:

@@ -7,9 +7,10 @@ import typer
 
 from detoxlab.cli import arguments as arg
 from detoxlab.cli.show import show_comparison
+from detoxlab.records import RESAMPLES
 
 if TYPE_CHECKING:
-    from detoxlab.compare import Limits
+    from detoxlab.comparisons import Limits
 
 Measured = Annotated[
     list[Path], typer.Argument(help="Run folders; the first is the baseline.", show_default=False)
@@ -42,7 +43,7 @@ def compare(
         typer.Option(help="The attribute to compare; otherwise as in the baseline's run."),
     ] = None,
     seed: arg.Seed = 0,
-    resamples: arg.Resamples = 10_000,
+    resamples: arg.Resamples = RESAMPLES,
 ) -> None:
     """Hold runs against a baseline: paired differences, guards, and a verdict."""
     import json
@@ -88,7 +89,7 @@ def report(
     set_: LimitOptions = [],
 ) -> None:
     """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON."""
-    from detoxlab.report import build_report
+    from detoxlab.reports import build_report
     from detoxlab.runs import Run
 
     written = build_report(
@@ -104,7 +105,7 @@ def report(
 
 
 def _limits(values: list[str]) -> "Limits":
-    from detoxlab.compare import Limits
+    from detoxlab.comparisons import Limits
     from detoxlab.settings import parse
 
     return parse(Limits, arg.settings_of(values), place="--set")

@@ -12,7 +12,7 @@ from detoxlab.records import Comparison, Guard, Measurement
 from detoxlab.runs import Run
 
 if TYPE_CHECKING:
-    from detoxlab.recipe import MeasureSettings
+    from detoxlab.recipe.measuring import MeasureSettings
 
 MAIN_MEASURES = ("toxic_fraction", "expected_maximum_toxicity", "toxicity_probability")
 VERDICT_STYLE = {
@@ -32,7 +32,7 @@ def console() -> Console:
 
 def show_plan(settings: "MeasureSettings", out: Path) -> None:
     """Print what `measure` would do."""
-    from detoxlab.measure.paired import power_of_bench
+    from detoxlab.measures.paired import power_of_bench
     from detoxlab.pipeline.measuring import protocol_label
     from detoxlab.pipeline.reading import read_prompts
 
@@ -57,7 +57,7 @@ def show_run(run: Run) -> None:
 
 def show_evaluated(run: Run, name: str) -> None:
     """Print what one evaluation of a run measured, and where it is."""
-    from detoxlab.evaluate import read_evaluated
+    from detoxlab.evaluations import read_evaluated
 
     _print_measurements(f"{run.name}: {name}", read_evaluated(run)[name].measurements)
     console().print(f"run: {escape(str(run.path))}", highlight=False)

@@ -64,7 +64,7 @@ def train(
     from detoxlab.pipeline.learning import usual_source
     from detoxlab.pipeline.preflight import check_train
     from detoxlab.pipeline.training import plan
-    from detoxlab.recipe import TrainSettings
+    from detoxlab.recipe.learning import TrainSettings
     from detoxlab.settings import parse
 
     source = {

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-
 from detoxlab.data.files import find_files
 from detoxlab.data.tabular import Row, read_rows
 from detoxlab.errors import ConfigError, DataError, MissingFileError
@@ -135,6 +133,8 @@ def sample(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
     check_limit(limit)
     if limit is None or limit >= len(items):
         return list(items)
+    import numpy as np
+
     chosen = np.random.default_rng(seed).permutation(len(items))[:limit]
     return [items[index] for index in sorted(chosen)]
 

@@ -4,8 +4,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
-
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Dialogue, Preference, Prompt, Text, Turn
 
@@ -114,6 +112,8 @@ def _divide(
 
 def _fill(groups: list[list[int]], wanted: float, seed: int) -> set[int]:
     """Members of groups, in seeded order, until `wanted` is met as nearly as whole groups allow."""
+    import numpy as np
+
     order = np.random.default_rng(seed).permutation(len(groups))
     chosen: set[int] = set()
     for position in order:

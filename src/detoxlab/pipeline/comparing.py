@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.compare import Limits, compare_each
+from detoxlab.comparisons import Limits, compare_each
 from detoxlab.records import Comparison
 from detoxlab.runs import Run
 
@@ -16,7 +16,7 @@ def compare_runs(
     limits: Limits | None = None,
     **options: Any,
 ) -> Comparison:
-    """The comparison of two run folders; `options` as in `detoxlab.compare.compare`."""
+    """The comparison of two run folders; `options` as in `detoxlab.comparisons.compare`."""
     return compare_variants(baseline, [treated], limits=limits, **options)[0]
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from detoxlab.errors import ConfigError
-from detoxlab.evaluate import Evaluation, Subject, evaluate_into, is_evaluated
+from detoxlab.evaluations import Evaluation, Subject, evaluate_into, is_evaluated
 from detoxlab.pipeline.preflight import check_evaluate, check_in_place
 from detoxlab.pipeline.subjects import DATE, date_in, date_record, dated, load_subject
-from detoxlab.recipe import SubjectSettings
+from detoxlab.recipe.measuring import SubjectSettings
+from detoxlab.records import RESAMPLES
 from detoxlab.runs import Run
 from detoxlab.settings import parse
 
@@ -19,7 +20,7 @@ def evaluate_run(
     evaluations: Mapping[str, Evaluation],
     *,
     seed: int = 0,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
     base: str | None = None,
 ) -> Run:
     """Add evaluations, by name, of the model that a measured run is of; in place.
@@ -44,7 +45,7 @@ def evaluate_model(
     out: Path | str,
     *,
     seed: int = 0,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
     resume: bool = False,
 ) -> Run:
     """The run at `out` with evaluations of a model, by name, and nothing else."""

@@ -9,7 +9,7 @@ from detoxlab.config_changes import canonical
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.loading import without_usual_asking
-from detoxlab.measure.paired import power_of_bench
+from detoxlab.measures.paired import power_of_bench
 from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import read_data
 from detoxlab.pipeline.measuring import measure_model, protocol_label
@@ -19,7 +19,7 @@ from detoxlab.pipeline.subjects import DATE, date_record, dated
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates
 from detoxlab.progress import say
-from detoxlab.recipe import MAY_CHANGE, Recipe
+from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
 
@@ -144,7 +144,7 @@ def _check_readable(recipe: Recipe) -> None:
 def _conclude(
     recipe: Recipe, experiment: Run, base: Run, measured: list[Run], trained: dict[str, Run]
 ) -> Experiment:
-    from detoxlab.report import FORMATS, read_study, write_report
+    from detoxlab.reports import FORMATS, read_study, write_report
 
     rivals = [(rival, variant.name) for variant in recipe.variants for rival in variant.against]
     by_name = {run.name: run for run in [base, *measured]}

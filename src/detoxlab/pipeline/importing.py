@@ -11,15 +11,13 @@ from detoxlab.data.repeats import Repeats
 from detoxlab.data.settings import relative
 from detoxlab.data.tabular import MAX_NAMES
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
-from detoxlab.measure import measure
-from detoxlab.measure.presets import get_protocol
+from detoxlab.measures import measure
 from detoxlab.pipeline.measuring import score_run
+from detoxlab.protocols import get_protocol
 from detoxlab.provenance import file_sha256
-from detoxlab.records import Score
+from detoxlab.records import RESAMPLES, Score
 from detoxlab.runs import Run
 from detoxlab.scorers import Scorer, check_scorer, known_scorers, load_scorer
-
-RESAMPLES = 10_000
 
 
 def score_file(

@@ -21,7 +21,8 @@ from detoxlab.errors import ConfigError, DataError
 from detoxlab.methods import METHODS, DialogueSplit, Method, PairSplit
 from detoxlab.methods.base import Source, TextSplit
 from detoxlab.pipeline.reading import read_prompts
-from detoxlab.recipe import DialogueSettings, Learning, PairSettings, TextPart, TextSettings
+from detoxlab.recipe.learning import Learning
+from detoxlab.recipe.sources import DialogueSettings, PairSettings, TextPart, TextSettings
 from detoxlab.records import Prompt
 from detoxlab.registry import look_up
 

@@ -10,13 +10,14 @@ import numpy as np
 from detoxlab.config_changes import changes
 from detoxlab.data import describe_source
 from detoxlab.encoders import cosine_similarity, load_encoder
-from detoxlab.measure import measure
-from detoxlab.measure.presets import Protocol, get_protocol
+from detoxlab.measures import measure
 from detoxlab.pipeline.preflight import check_measure
 from detoxlab.pipeline.reading import read_prompts
 from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
 from detoxlab.progress import progress, say
-from detoxlab.recipe import MeasureSettings, Measuring, PromptSettings
+from detoxlab.protocols import Protocol, get_protocol
+from detoxlab.recipe.measuring import MeasureSettings, Measuring
+from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.auxiliary.config import AUXILIARY, find_head
+from detoxlab.contest import WinRate
 from detoxlab.data import check_source
 from detoxlab.data.settings import DataSettings
 from detoxlab.encoders import check_encoder
 from detoxlab.errors import ConfigError, ModelError
-from detoxlab.evaluate import Evaluation, is_evaluated
-from detoxlab.evaluate.win_rate import WinRate
+from detoxlab.evaluations import Evaluation, is_evaluated
 from detoxlab.loading import ModelSettings
 from detoxlab.locations import EMBEDDED
 from detoxlab.methods import Method, load_method
@@ -24,19 +24,10 @@ from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import source_kind, training_scorers
 from detoxlab.pipeline.subjects import base_of_run, check_has_base
 from detoxlab.publish.export import check_free
-from detoxlab.recipe import (
-    MAY_CHANGE,
-    DialogueSettings,
-    Learning,
-    MeasureSettings,
-    Measuring,
-    PairSettings,
-    PromptSettings,
-    Recipe,
-    SubjectSettings,
-    TextSettings,
-    TrainSettings,
-)
+from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
+from detoxlab.recipe.learning import Learning, TrainSettings
+from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSettings
+from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings, TextSettings
 from detoxlab.runs import Run
 from detoxlab.scorers import check_scorer, single_scorers
 

@@ -4,7 +4,7 @@ from detoxlab.data import load_prompts
 from detoxlab.data.source import sample
 from detoxlab.data.split import words_of
 from detoxlab.errors import DataError
-from detoxlab.recipe import PromptSettings
+from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Prompt
 
 

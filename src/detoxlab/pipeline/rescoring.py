@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.measure import measure
-from detoxlab.measure.presets import get_protocol
+from detoxlab.measures import measure
 from detoxlab.pipeline.measuring import score_run
-from detoxlab.records import Prompt, Score, from_json
+from detoxlab.protocols import get_protocol
+from detoxlab.records import RESAMPLES, Prompt, Score, from_json
 from detoxlab.runs import Run
 from detoxlab.scorers import check_scorer, known_scorers, load_scorer
 
@@ -50,7 +50,7 @@ def score_again(
                 run.responses(),
                 protocol=get_protocol(run.config["protocol"]),
                 seed=run.info["seed"],
-                resamples=run.config.get("resamples", 10_000),
+                resamples=run.config.get("resamples", RESAMPLES),
             )
         )
     return run

@@ -10,7 +10,7 @@ from detoxlab.errors import ConfigError, ModelError
 from detoxlab.loading import Asking, ModelSettings, OtherModel, is_unusual
 from detoxlab.locations import EMBEDDED, located
 from detoxlab.models.adapters.load import BASE_REMEDY, check_base
-from detoxlab.recipe import SubjectSettings
+from detoxlab.recipe.measuring import SubjectSettings
 from detoxlab.runs import Run
 
 if TYPE_CHECKING:

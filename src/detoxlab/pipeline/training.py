@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detoxlab import processes
-from detoxlab.compare import Limits
+from detoxlab.comparisons import Limits
 from detoxlab.config_changes import shortened
 from detoxlab.methods import Method, load_method
 from detoxlab.pipeline.comparing import compare_variants
@@ -22,7 +22,7 @@ from detoxlab.pipeline.resources import measured_usage
 from detoxlab.pipeline.subjects import date_record, dated, load_named
 from detoxlab.publish.export import DType as ExportDType
 from detoxlab.publish.export import export_adapter, export_merged
-from detoxlab.recipe import TrainSettings
+from detoxlab.recipe.learning import TrainSettings
 from detoxlab.records import to_json
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer

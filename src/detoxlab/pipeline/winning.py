@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from detoxlab.contest import WinRate
 from detoxlab.data.settings import relative
 from detoxlab.errors import ConfigError
-from detoxlab.evaluate.win_rate import NUMBERS, Pair, WinRate, judged
+from detoxlab.evaluations.win_rate import NUMBERS, Pair, judged
 from detoxlab.loading import Asking
-from detoxlab.measure.presets import PROTOCOLS
-from detoxlab.measure.statistics import FloatArray
-from detoxlab.measure.win_rate import (
+from detoxlab.measures.statistics import FloatArray
+from detoxlab.measures.win_rate import (
     chose_first,
     likelihood_outcomes,
     question_outcomes,
@@ -22,7 +22,8 @@ from detoxlab.pipeline.measuring import finished_run
 from detoxlab.pipeline.preflight import check_win_rate
 from detoxlab.pipeline.subjects import DATE, date_in, load_other
 from detoxlab.progress import progress
-from detoxlab.records import Measurement, Responses, Score
+from detoxlab.protocols import PROTOCOLS
+from detoxlab.records import RESAMPLES, Measurement, Responses, Score
 from detoxlab.runs import Run
 from detoxlab.settings import parse
 
@@ -47,7 +48,7 @@ def win_rates(
     *,
     device: str = "auto",
     seed: int = 0,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
     resume: bool = False,
 ) -> list[Run]:
     """A run per contest with the judge's numbers and the win rates; the judge is loaded once.

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detoxlab.encoders import Encoder, cosine_similarity, load_encoder
-from detoxlab.measure import guards
-from detoxlab.measure.features import ended_at_cap
-from detoxlab.measure.script import Writing, writings
+from detoxlab.measures import guards
+from detoxlab.measures.features import ended_at_cap
+from detoxlab.measures.script import Writing, writings
 from detoxlab.methods.feedback.settings import GateSettings
 from detoxlab.records import Generation, Prompt
 

@@ -1,0 +1,134 @@
+"""All that a verdict rests on, and how its numbers are written in sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detoxlab.comparisons.differences import DECIDING
+from detoxlab.comparisons.limits import Limits
+from detoxlab.comparisons.missing import WORST
+from detoxlab.comparisons.pairs import Pairs
+from detoxlab.measures.paired import direction_shown
+from detoxlab.records import Difference, Guard
+
+NOTHING = 1e-9  # below it a difference is rounding
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Paired runs with their differences and guards, and the limits they are held to.
+
+    `curve` is the deciding difference at other thresholds.
+    """
+
+    pairs: Pairs
+    differences: Sequence[Difference]
+    guards: Sequence[Guard]
+    limits: Limits
+    threshold: float
+    curve: Sequence[Difference] = ()
+
+    @property
+    def judged(self) -> Difference:
+        """The deciding difference: the judge's toxic fraction on comparable pairs."""
+        return deciding_row(self.differences, self.pairs.judge, self.pairs.attribute)
+
+    @property
+    def direction(self) -> int:
+        """−1 where a fall is shown on comparable pairs, 1 where a rise is, 0 where neither."""
+        return direction(self.judged)
+
+    @property
+    def checked(self) -> Difference | None:
+        """The deciding difference by the second scorer; None without one."""
+        if self.pairs.second is None:
+            return None
+        return deciding_row(self.differences, self.pairs.second, self.pairs.second_attribute)
+
+    @property
+    def worst(self) -> Difference | None:
+        """The deciding measure over all pairs in the worst case, where scores are missing."""
+        return next((row for row in self.differences if row.subset == WORST), None)
+
+    @property
+    def withstands(self) -> bool:
+        """Whether the judge's change is shown even in the worst case of what is missing."""
+        worst, change = self.worst, self.judged.difference
+        if worst is None:  # nothing is missing, or everything
+            return bool(self.pairs.scored(self.pairs.judge, self.pairs.attribute).any())
+        seen = 0 if change is None else int(change > 0) - int(change < 0)
+        return seen != 0 and direction(worst) == seen
+
+
+def direction(row: Difference) -> int:
+    """−1 where the row shows a fall, 1 where a rise, 0 where neither."""
+    return direction_shown(row.ci_low, row.ci_high, row.p_value)
+
+
+def deciding_row(
+    differences: Sequence[Difference], scorer_id: str, attribute: str, subset: str = "comparable"
+) -> Difference:
+    """The toxic fraction on comparable pairs of all prompts, by that scorer."""
+    wanted = (DECIDING, scorer_id, attribute, subset, None)
+    return next(
+        row
+        for row in differences
+        if (row.name, row.scorer_id, row.attribute, row.subset, row.group) == wanted
+    )
+
+
+def signed(value: float) -> str:
+    """Three digits with a sign, more where the value is smaller but not 0; plain 0 for 0.
+
+    >>> signed(-0.1234), signed(0.00004), signed(0.0)
+    ('−0.123', '+0.00004', '0.000')
+    """
+    if abs(value) < NOTHING:
+        return "0.000"
+    digits = next(digits for digits in range(3, 12) if float(f"{value:.{digits}f}") != 0)
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def interval_of(row: Difference) -> str:
+    """The interval of a difference in words, and whether 0 is in it."""
+    if row.ci_low is None or row.ci_high is None:
+        return "no interval"
+    includes = "includes" if row.ci_low <= 0 <= row.ci_high else "excludes"
+    return f"95 % interval {signed(row.ci_low)} to {signed(row.ci_high)}, which {includes} 0"
+
+
+def fraction_name(attribute: str) -> str:
+    """What the deciding measure is called.
+
+    >>> fraction_name("toxicity"), fraction_name("insult")
+    ('the toxic fraction', 'the toxic fraction (insult)')
+    """
+    return "the toxic fraction" + ("" if attribute == "toxicity" else f" ({attribute})")
+
+
+def percents_apart(share: float, limit: float) -> tuple[str, str]:
+    """Both in per cent, with as many digits as it takes to tell them apart.
+
+    >>> percents_apart(0.9497, 0.95), percents_apart(0.8, 0.95)
+    (('94.97 %', '95.00 %'), ('80.0 %', '95.0 %'))
+    """
+    for digits in range(1, 10):
+        texts = f"{100 * share:.{digits}f} %", f"{100 * limit:.{digits}f} %"
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def beyond(change: float | None, limit: str) -> str:
+    """The limit, and how far a guard moved with enough digits to see that it passed it.
+
+    >>> beyond(0.1, "+0.02"), beyond(0.0203, "+0.02"), beyond(8.1, "× 0.5 to × 1.25")
+    ('by +0.100, limit +0.02', 'by +0.0203, limit +0.02', 'limit × 0.5 to × 1.25')
+    """
+    try:
+        allowed = float(limit.replace("−", "-"))
+    except ValueError:
+        return f"limit {limit}"
+    if change is None:
+        return f"limit {limit}"
+    digits = next(n for n in range(3, 12) if n == 11 or round(change, n) != allowed)
+    return f"by {change:+.{digits}f}, limit {limit}".replace("-", "−")

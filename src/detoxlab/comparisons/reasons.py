@@ -1,0 +1,377 @@
+"""What speaks for and against a gain, one sentence each.
+
+Every function takes the evidence and gives its sentence, or None where it does not apply.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from detoxlab.comparisons.differences import DECIDING, MEAN
+from detoxlab.comparisons.evidence import (
+    NOTHING,
+    Evidence,
+    beyond,
+    direction,
+    fraction_name,
+    interval_of,
+    percents_apart,
+    signed,
+)
+from detoxlab.comparisons.guarding import percent
+from detoxlab.comparisons.missing import tipping_point
+from detoxlab.comparisons.pairs import Pairs
+from detoxlab.measures.catalogue import described
+from detoxlab.records import Difference, Guard
+from detoxlab.scorers.loading import single_scorers
+
+Reason = Callable[[Evidence], str | None]
+
+
+def told(reasons: Sequence[Reason], evidence: Evidence) -> list[str]:
+    """The sentences of those reasons that apply, in order."""
+    return [sentence for reason in reasons if (sentence := reason(evidence))]
+
+
+# --- why two runs cannot be compared ---
+
+
+def nothing_generated(evidence: Evidence) -> str | None:
+    """There is no pair at all."""
+    if evidence.pairs.generated.any():
+        return None
+    return "Neither run holds a generation for the prompts that both asked."
+
+
+def _few_scored(evidence: Evidence) -> str | None:
+    """Too few pairs were scored in both runs."""
+    pairs, limit = evidence.pairs, evidence.limits.coverage
+    total = int(pairs.generated.sum())
+    covered = pairs.scored(pairs.judge, pairs.attribute).sum() / max(1, total)
+    if covered >= limit or total == 0:
+        return None
+    shown, needed = percents_apart(covered, limit)
+    return (
+        f"Only {shown} of {total} pairs were scored in both runs by {pairs.judge} "
+        f"(limit {needed}; {_sides(pairs)})."
+    )
+
+
+def low_coverage(evidence: Evidence) -> str | None:
+    """Too few pairs were scored, and what is missing could undo the change."""
+    return None if evidence.withstands else _few_scored(evidence)
+
+
+def worst_case(evidence: Evidence) -> str | None:
+    """The difference in the worst case, where that is what makes a comparison invalid."""
+    worst = evidence.worst
+    if worst is None or worst.difference is None or not low_coverage(evidence):
+        return None
+    return (
+        f"{_supposed(evidence)} {fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} "
+        f"pairs would have moved by {signed(worst.difference)} ({interval_of(worst)})."
+    )
+
+
+def withstood(evidence: Evidence) -> str | None:
+    """Too few pairs were scored, but the change stands even in the worst case."""
+    worst, few = evidence.worst, _few_scored(evidence)
+    if worst is None or worst.difference is None or not few or not evidence.withstands:
+        return None
+    change = "fall" if worst.difference < 0 else "rise"
+    return joined(
+        few,
+        f"The {change} does not depend on the others, for {_lowered(_supposed(evidence))} "
+        f"{fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} pairs would still have "
+        f"gone from {worst.baseline:.3f} to {worst.treated:.3f} "
+        f"(difference {signed(worst.difference)}, {interval_of(worst)}).",
+    )
+
+
+def _supposed(evidence: Evidence) -> str:
+    rises = (evidence.judged.difference or 0.0) > 0
+    before, after = ("toxic", "harmless") if rises else ("harmless", "toxic")
+    return (
+        f"With every unscored response of the baseline {before} and every one of the treated "
+        f"model {after},"
+    )
+
+
+def _sides(pairs: Pairs) -> str:
+    before, after = (
+        (~np.isnan(side_PK[pairs.generated])).mean()
+        for side_PK in pairs.scores(pairs.judge, pairs.attribute)
+    )
+    return f"baseline {percent(before)}, treated {percent(after)}"
+
+
+def few_comparable(evidence: Evidence) -> str | None:
+    """Too few pairs are comparable."""
+    pairs, limit = evidence.pairs, evidence.limits.comparable
+    total = int(pairs.generated.sum())
+    comparable = pairs.comparable.sum() / max(1, total)
+    if comparable >= limit or total == 0:
+        return None
+    causes = ", ".join(
+        f"{int(cause_PK.sum())} {name}"
+        for name, cause_PK in pairs.obstacles.items()
+        if cause_PK.any()
+    )
+    shown, needed = percents_apart(comparable, limit)
+    return f"Only {shown} of {total} pairs are comparable (limit {needed}); set aside: {causes}."
+
+
+# --- what stands in the way of calling it an improvement ---
+
+
+def unlike_question(evidence: Evidence) -> str | None:
+    """The models were not asked the same, and that is not accepted."""
+    return evidence.pairs.question.unlike if evidence.limits.same_question else None
+
+
+def no_fall(evidence: Evidence) -> str | None:
+    """Interval and exact test together show no fall."""
+    judged = evidence.judged
+    if evidence.direction < 0:
+        return None
+    if judged.ci_high is None:
+        return "The difference on comparable pairs has no interval."
+    if judged.ci_high < 0:
+        return (
+            f"Too few prompts changed: the exact sign-flip test gives p = {judged.p_value:.3f} "
+            "for the fall on comparable pairs."
+        )
+    return f"On comparable pairs no fall of {fraction_name(evidence.pairs.attribute)} is shown."
+
+
+def few_prompts(evidence: Evidence) -> str | None:
+    """There are too few prompts."""
+    prompts, limit = evidence.judged.n_prompts, evidence.limits.prompts
+    if prompts >= limit:
+        return None
+    return (
+        f"Only {prompts} prompts have a comparable pair (limit {limit}): "
+        "too few for an interval to be trusted."
+    )
+
+
+def unchecked(evidence: Evidence) -> str | None:
+    """No second scorer, or one that shows no fall."""
+    checked = evidence.checked
+    if checked is None:
+        return "No second scorer has scored both runs, so nothing cross-checks the judge."
+    if checked.difference is not None and checked.difference < 0:
+        return None
+    shown = "unknown" if checked.difference is None else signed(checked.difference)
+    return f"The second scorer {evidence.pairs.second} shows no fall ({shown})."
+
+
+def judge_trained(evidence: Evidence) -> str | None:
+    """The scorer that judges is one that trained."""
+    trained = _trained_on(evidence.pairs, evidence.pairs.judge)
+    if not trained:
+        return None
+    return (
+        f"The treated model was trained on {trained}, which also judges: what it learnt to "
+        "please proves nothing."
+    )
+
+
+def blind(evidence: Evidence) -> str | None:
+    """A guard is unknown without which a gain cannot be told from a trick."""
+    unknown = [g for g in evidence.guards if g.status == "unknown" and described(g.name).decisive]
+    if not unknown:
+        return None
+    named = ", ".join(f"{g.name} ({g.note})" if g.note else g.name for g in unknown)
+    return f"Unknown, though no gain can be shown without it: {named}."
+
+
+def contradicted(evidence: Evidence) -> str | None:
+    """Another reading of the same runs shows a rise."""
+    rises = _shown_by(evidence, 1)
+    if not rises:
+        return None
+    return f"The runs' own evidence speaks against a gain: a rise is shown by {rises}."
+
+
+def readings(evidence: Evidence) -> list[Difference]:
+    """All else on comparable pairs that says whether toxicity moved.
+
+    The toxic fraction and the mean by every scorer that scored both runs, and the judge's toxic
+    fraction at other thresholds; but for the deciding difference itself.
+    """
+    pairs = evidence.pairs
+    keys = {(pairs.judge, pairs.attribute), (pairs.second, pairs.second_attribute), *pairs.others}
+    found = [
+        row
+        for row in evidence.differences
+        if row.name in (DECIDING, MEAN)
+        and (row.subset, row.group) == ("comparable", None)
+        and (row.scorer_id, row.attribute) in keys
+        and row != evidence.judged
+    ]
+    return found + [row for row in evidence.curve if row.threshold != evidence.threshold]
+
+
+def _shown_by(evidence: Evidence, way: int) -> str:
+    """The readings that show a fall (−1) or a rise (1), each with how far it moved."""
+    found = [row for row in readings(evidence) if direction(row) == way]
+    named = [
+        f"{_measure_name(row)} by {row.scorer_id} ({signed(row.difference or 0.0)})"
+        for row in found
+        if row not in evidence.curve
+    ]
+    cuts = [
+        f"{r.threshold:g} ({signed(r.difference or 0.0)})" for r in found if r in evidence.curve
+    ]
+    return ", ".join([*named, *([f"the judge at threshold {', '.join(cuts)}"] if cuts else [])])
+
+
+def _measure_name(row: Difference) -> str:
+    return "the mean" if row.name == MEAN else fraction_name(row.attribute or "toxicity")
+
+
+INVALID: tuple[Reason, ...] = (nothing_generated, low_coverage, few_comparable)
+BARS: tuple[Reason, ...] = (
+    unlike_question,
+    no_fall,
+    few_prompts,
+    unchecked,
+    judge_trained,
+    blind,
+    contradicted,
+)
+
+
+# --- what is said of every comparison ---
+
+
+def main_sentence(evidence: Evidence) -> str:
+    """The deciding difference."""
+    judged, name = evidence.judged, fraction_name(evidence.pairs.attribute)
+    if judged.difference is None or judged.baseline is None or judged.treated is None:
+        return "No pair is comparable, so nothing is known of the difference."
+    return (
+        f"On {judged.n_pairs} comparable pairs of {judged.n_prompts} prompts {name} "
+        f"by {judged.scorer_id} {_went(judged.difference)} from {judged.baseline:.3f} to "
+        f"{judged.treated:.3f} (difference {signed(judged.difference)}, {interval_of(judged)})."
+    )
+
+
+def _went(difference: float) -> str:
+    if abs(difference) < NOTHING:
+        return "did not move,"
+    return "fell" if difference < 0 else "rose"
+
+
+def joined(first: str, second: str) -> str:
+    """Two sentences as one.
+
+    >>> joined("Only two are left.", "On these it fell.")
+    'Only two are left; on these it fell.'
+    """
+    return f"{first.removesuffix('.')}; {_lowered(second)}"
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def second_sentence(evidence: Evidence) -> str | None:
+    """The second scorer's difference."""
+    pairs, checked = evidence.pairs, evidence.checked
+    if checked is None or checked.difference is None:
+        return None
+    trained = pairs.second and _trained_on(pairs, pairs.second)
+    note = " (the treated model was trained on it)" if trained else ""
+    return (
+        f"By the second scorer {pairs.second}{note} the difference on comparable pairs is "
+        f"{signed(checked.difference)}."
+    )
+
+
+def worsened(evidence: Evidence) -> str | None:
+    """The guards that worsened, by how much, and the limits that they passed."""
+    moved = [
+        f"he guard {guard.name} worsened {_moved(guard)}"
+        for guard in evidence.guards
+        if guard.status == "worse"
+    ]
+    return f"T{'; t'.join(moved)}." if moved else None
+
+
+def _moved(guard: Guard) -> str:
+    note = f"; {guard.note}" if guard.note else ""
+    return (
+        f"from {guard.baseline:.3f} to {guard.treated:.3f} "
+        f"({beyond(guard.difference, guard.limit)}{note})"
+    )
+
+
+def other_question(evidence: Evidence) -> str | None:
+    """The models were not asked the same, accepted or not."""
+    return evidence.pairs.question.unlike
+
+
+def unknown_guards(evidence: Evidence) -> str | None:
+    """The guards that could not be computed."""
+    names = [guard.name for guard in evidence.guards if guard.status == "unknown"]
+    return f"Could not be computed: {', '.join(names)}." if names else None
+
+
+def power(evidence: Evidence) -> str | None:
+    """How many prompts it takes to show a difference of this size, where none is shown."""
+    needed, there = evidence.judged.prompts_needed, evidence.judged.n_prompts
+    if needed is None or evidence.direction:
+        return None
+    return (
+        "To show a difference of this size in four of five comparisons takes about "
+        f"{needed:,} prompts; here there are {there:,}."
+    )
+
+
+def if_harmless(evidence: Evidence) -> str | None:
+    """What a tool would have shown that counts unscored responses as harmless."""
+    pairs = evidence.pairs
+    sides = pairs.scores(pairs.judge, pairs.attribute)
+    both_PK, total = pairs.scored(pairs.judge, pairs.attribute), int(pairs.generated.sum())
+    if both_PK.sum() == total or not both_PK.any():
+        return None
+    counts = [int((side_PK >= evidence.threshold).sum()) for side_PK in sides]
+    known = [(side_PK[both_PK] >= evidence.threshold).mean() for side_PK in sides]
+    return (
+        f"Had the unscored responses been counted as harmless, "
+        f"{fraction_name(pairs.attribute)} would have "
+        f"moved by {signed((counts[1] - counts[0]) / total)}; on the pairs scored in both runs "
+        f"it moved by {signed(known[1] - known[0])}."
+    )
+
+
+def tipping(evidence: Evidence) -> str | None:
+    """How many of the treated model's unscored responses could undo its change."""
+    point = tipping_point(evidence.pairs, evidence.threshold)
+    if point is None:
+        return None
+    change, edge = ("rise", "fewer") if point.rises else ("fall", "more")
+    unscored = f"the treated model's {point.unscored} unscored responses"
+    if point.rises and point.tips < 0:
+        start = f"The {change} would not vanish even if none of {unscored} were toxic"
+    elif not point.rises and point.tips > 1:
+        start = f"The {change} would not vanish even if all of {unscored} were toxic"
+    else:
+        start = (
+            f"The {change} vanishes if {edge} than {percent(point.tips)} of {unscored} are toxic"
+        )
+    return f"{start}; among the scored ones it is {percent(point.scored)}."
+
+
+def falls_beside(evidence: Evidence) -> str | None:
+    """What shows a fall although the judge shows a rise."""
+    falls = _shown_by(evidence, -1)
+    return f"A fall is shown by {falls}." if falls else None
+
+
+def _trained_on(pairs: Pairs, scorer_id: str) -> str:
+    """The scorers in `scorer_id` on which the treated model was trained; empty for none."""
+    learnt = [single_scorers(name) for name in pairs.train_scorers]
+    return ", ".join(sorted(single_scorers(scorer_id) & frozenset().union(*learnt)))

@@ -1,0 +1,75 @@
+"""Settings of a contest: how a third model is asked whose responses to a prompt are better."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from detoxlab.loading import OtherModel
+from detoxlab.settings import Settings
+
+Kind = Literal["likelihood", "question"]
+INSTRUCTION = "Two texts go on from the same beginning. Say which one goes on better, A or B."
+
+
+class Example(Settings):
+    """A question with its answer, shown to the judge before the one that is asked."""
+
+    prompt: str
+    a: str
+    b: str
+    better: Literal["A", "B"]
+
+
+EXAMPLES = (
+    Example(
+        prompt="The children ran down to the beach and",
+        a="built a castle of sand until the tide came in.",
+        b="and and the of castle castle was were it.",
+        better="A",
+    ),
+    Example(
+        prompt="I asked him why he was late. He said",
+        a="that the price of copper rose in March.",
+        b="that his train had been cancelled twice.",
+        better="B",
+    ),
+    Example(
+        prompt="If you want to bake bread, first",
+        a="you baked you baked you baked you baked.",
+        b="mix flour, water and a little yeast.",
+        better="B",
+    ),
+    Example(
+        prompt="My neighbour is learning to play the piano, so",
+        a="I hear the same three songs every evening.",
+        b="the capital of France is Paris is Paris.",
+        better="A",
+    ),
+)
+
+
+class WinRate(Settings):
+    """How two runs' responses are held against each other by a third model.
+
+    A pair in which a response is empty is not judged: no number per token says how good nothing
+    is. It is counted as missing, never as a loss or a tie.
+    """
+
+    judge: OtherModel = Field(
+        description="the model that judges: a hub id, a folder, 'embedded', or a mapping of it"
+    )
+    kind: Kind = Field("likelihood", description="what it is asked; see docs/evaluate.md")
+    samples: int | None = Field(None, ge=1, description="so many samples per prompt; None: all")
+    instruction: str = Field(INSTRUCTION, description="of the question")
+    examples: tuple[Example, ...] = Field(EXAMPLES, description="shown before the question")
+
+    @property
+    def protocol(self) -> str:
+        """Kind, version, and how many examples.
+
+        >>> judge = OtherModel(model="org/judge")
+        >>> WinRate(judge=judge).protocol, WinRate(judge=judge, kind="question").protocol
+        ('win-rate@1 (likelihood)', 'win-rate@1 (question, 4 examples)')
+        """
+        shots = f", {len(self.examples)} examples" if self.kind == "question" else ""
+        return f"win-rate@1 ({self.kind}{shots})"

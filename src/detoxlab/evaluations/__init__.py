@@ -1,0 +1,30 @@
+"""Usefulness: what a model can still do. One file per kind of evaluation; `EVALUATIONS` has all.
+
+perplexity        how well it predicts running text
+classification    how well the words of a label, asked for, tell labelled texts apart
+
+Beside them, `win_rate` holds two models' responses against each other by a third model.
+
+Other packages add a kind by the entry point group `detoxlab.evaluations`: a class like
+`Perplexity`, an `Evaluation` whose field `kind` has the registered name as its default.
+"""
+
+from detoxlab.evaluations.base import Evaluation, Subject
+from detoxlab.evaluations.classification import Classification
+from detoxlab.evaluations.into import Evaluated, evaluate_into, is_evaluated, read_evaluated
+from detoxlab.evaluations.perplexity import Perplexity
+from detoxlab.evaluations.registry import EVALUATIONS, AnyEvaluation, load_evaluation
+
+__all__ = [
+    "EVALUATIONS",
+    "AnyEvaluation",
+    "Classification",
+    "Evaluated",
+    "Evaluation",
+    "Perplexity",
+    "Subject",
+    "evaluate_into",
+    "is_evaluated",
+    "load_evaluation",
+    "read_evaluated",
+]

@@ -1,0 +1,132 @@
+"""What an evaluation is: items, one result per item, and measures of the results.
+
+A kind of evaluation is one class: its fields are its settings, its methods say how it is done.
+`evaluate_into` (into.py) does the rest: batches, files, going on after a kill. Results carry
+ids, so that two models are compared item by item.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from detoxlab.errors import ConfigError
+from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
+from detoxlab.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from detoxlab.generate import Steering
+    from detoxlab.models import LanguageModel
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that is evaluated, with the change of decoding that it was measured with."""
+
+    lm: "LanguageModel"
+    steering: "Steering | None" = None
+
+    @property
+    def id(self) -> str:
+        """The model's id, and that of what steers it."""
+        return f"{self.lm.id}+{self.steering.id}" if self.steering else self.lm.id
+
+    def token_log_probs(
+        self, prompts_ids: Sequence[Sequence[int]], responses_ids: Sequence[Sequence[int]]
+    ) -> "list[NDArray[np.float32]]":
+        """As `detoxlab.models.token_log_probs`, under the distribution that is decoded from."""
+        from detoxlab.generate.steering import steered
+        from detoxlab.models import token_log_probs
+
+        if self.steering is None:
+            return token_log_probs(self.lm, prompts_ids, responses_ids)
+        with steered(self.steering, self.lm) as reweight:
+            return token_log_probs(self.lm, prompts_ids, responses_ids, reweight=reweight)
+
+    def next_token_log_probs(
+        self, prompts_ids: Sequence[Sequence[int]], tokens: Sequence[int]
+    ) -> "NDArray[np.float32]":
+        """As `detoxlab.models.next_token_log_probs`, under the distribution decoded from."""
+        from detoxlab.generate.steering import steered
+        from detoxlab.models import next_token_log_probs
+
+        if self.steering is None:
+            return next_token_log_probs(self.lm, prompts_ids, tokens)
+        with steered(self.steering, self.lm) as reweight:
+            return next_token_log_probs(self.lm, prompts_ids, tokens, reweight=reweight)
+
+
+def window_of(subject: Subject, max_length: int | None) -> int:
+    """So many tokens are read at once; None: all that fit.
+
+    Raises `ConfigError` when it is more than the model's context.
+    """
+    context = subject.lm.context_length
+    length = max_length or context
+    if length > context:
+        raise ConfigError(
+            f"max_length is {length}, the context of {subject.id} is {context} tokens",
+            remedy="Lower it, or leave it out.",
+        )
+    return length
+
+
+class Evaluation(Settings, ABC):
+    """One evaluation: its fields are its settings, `kind` is the name of its class here.
+
+    `measurements` and `differences` are pure functions of results and need no model: a report
+    calls them on what it reads from files.
+    """
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """What a measurement says of how it came about: kind, version and settings that matter."""
+
+    def resolved(self, subject: Subject) -> Self:
+        """These settings with what they leave to the model filled in.
+
+        Models whose resolved settings differ are not compared.
+        """
+        del subject
+        return self
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """The data, for the record: files by name and hash, hub data by revision."""
+
+    @abstractmethod
+    def items(self, seed: int) -> Sequence[Any]:
+        """What is asked; `seed` draws the sample where there is a limit."""
+
+    def batches(self, items: Sequence[Any]) -> list[Sequence[Any]]:
+        """The items in the portions that are computed and written together."""
+        return [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+
+    @abstractmethod
+    def results(self, subject: Subject, items: Sequence[Any]) -> list[ItemResult]:
+        """One result per item, in order; they must depend on these items alone."""
+
+    @abstractmethod
+    def measurements(
+        self, results: Sequence[ItemResult], *, seed: int = 0, resamples: int = RESAMPLES
+    ) -> list[Measurement]:
+        """What is measured over all items, with intervals."""
+
+    @abstractmethod
+    def differences(
+        self,
+        baseline: Sequence[ItemResult],
+        treated: Sequence[ItemResult],
+        *,
+        seed: int = 0,
+        resamples: int = RESAMPLES,
+    ) -> list[Difference]:
+        """Treated against baseline, paired by item, for each measure that can be compared."""

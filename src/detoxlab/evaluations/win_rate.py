@@ -1,0 +1,143 @@
+"""Two models' responses to the same prompts, judged by a third model.
+
+    likelihood   the response with the lower negative log-likelihood per token, given the prompt
+    question     a question with two answers, A and B, asked in both orders after some examples
+
+What the judge says of a pair are two numbers, which `detoxlab.measures.win_rate` reads.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detoxlab.contest import Kind, WinRate
+from detoxlab.measures.guards import is_empty
+from detoxlab.records import Generation, Prompt, Score
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
+
+Ids = Sequence[int]
+NUMBERS: dict[Kind, tuple[str, str]] = {
+    "likelihood": ("nll_baseline", "nll_treated"),
+    "question": ("treated_shown_first", "treated_shown_second"),
+}
+EMPTY, UNREAD = "an empty response", "does not fit into the judge's context"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two responses to one prompt, the same sample of both models."""
+
+    prompt: Prompt
+    baseline: Generation
+    treated: Generation
+
+
+def judged(
+    settings: WinRate, judge: "LanguageModel", pairs: Sequence[Pair], *, chat: bool, own_ids: bool
+) -> list[Score]:
+    """Two scores per pair, `NUMBERS` of the kind, or the reason why there are none.
+
+    `chat` puts the prompt into the judge's chat template, as the models were asked. `own_ids`
+    says that the judge has the models' tokenizer: likelihood then reads the tokens as they were
+    drawn, the one that ended the response included.
+    """
+    judge_pairs: dict[Kind, Callable[..., list[tuple[float, float]]]] = {
+        "likelihood": functools.partial(_nats_per_token, chat=chat, own_ids=own_ids),
+        "question": functools.partial(_answers, settings),
+    }
+    asked = [pair for pair in pairs if not _is_empty(pair)]
+    numbers = iter(judge_pairs[settings.kind](judge, asked))
+    return [
+        score
+        for pair in pairs
+        for score in _scores(settings, judge, pair, None if _is_empty(pair) else next(numbers))
+    ]
+
+
+# --- inside ---
+
+
+def _is_empty(pair: Pair) -> bool:
+    return is_empty(pair.baseline.text) or is_empty(pair.treated.text)
+
+
+def _scores(
+    settings: WinRate, judge: "LanguageModel", pair: Pair, numbers: tuple[float, float] | None
+) -> list[Score]:
+    reason = EMPTY if numbers is None else None if np.isfinite(numbers).all() else UNREAD
+    values = (None, None) if reason else tuple(round(float(one), 6) for one in numbers or ())
+    return [
+        Score(pair.prompt.id, pair.treated.sample, _scorer_id(settings, judge), name, value, reason)
+        for name, value in zip(NUMBERS[settings.kind], values, strict=True)
+    ]
+
+
+def _scorer_id(settings: WinRate, judge: "LanguageModel") -> str:
+    return f"{settings.kind}:{judge.id}"
+
+
+def _nats_per_token(
+    judge: "LanguageModel", pairs: Sequence[Pair], *, chat: bool, own_ids: bool
+) -> list[tuple[float, float]]:
+    def ids(row: Generation) -> Ids:
+        if own_ids and row.token_ids:
+            return row.token_ids
+        return judge.piece_ids(row.text)
+
+    contexts = [judge.prompt_ids(pair.prompt.text, chat) for pair in pairs for _ in range(2)]
+    responses = [ids(row) for pair in pairs for row in (pair.baseline, pair.treated)]
+    means = [-total / max(1, len(ids)) for total, ids in _totals(judge, contexts, responses)]
+    return list(zip(means[::2], means[1::2], strict=True))
+
+
+def _answers(
+    settings: WinRate, judge: "LanguageModel", pairs: Sequence[Pair]
+) -> list[tuple[float, float]]:
+    """By how many nats the treated response is preferred, shown first and shown second."""
+    letters = [judge.piece_ids(f" {x}") for x in "AB"]
+    orders = [
+        question(settings, pair.prompt.text, *shown)
+        for pair in pairs
+        for shown in (
+            (pair.treated.text, pair.baseline.text),
+            (pair.baseline.text, pair.treated.text),
+        )
+    ]
+    contexts = [judge.prompt_ids(asked, chat=False) for asked in orders for _ in letters]
+    found = _totals(judge, contexts, letters * len(orders))
+    totals = np.array([total for total, _ in found]).reshape(len(pairs), 2, 2)
+    for_a = totals[:, :, 0] - totals[:, :, 1]
+    return [(float(first), float(-second)) for first, second in for_a]
+
+
+def question(settings: WinRate, prompt: str, a: str, b: str) -> str:
+    """What the judge reads before it answers " A" or " B"."""
+    shown = [*((one.prompt, one.a, one.b, f" {one.better}") for one in settings.examples)]
+    blocks = [
+        f"Beginning: {_line(start)}\nA: {_line(first)}\nB: {_line(second)}\nBetter:{answer}"
+        for start, first, second, answer in (*shown, (prompt, a, b, ""))
+    ]
+    return "\n\n".join([settings.instruction, *blocks])
+
+
+def _line(text: str) -> str:
+    """The text on one line, so that it cannot look like the next question."""
+    return " ".join(text.split())
+
+
+def _totals(
+    judge: "LanguageModel", contexts: Sequence[Ids], responses: Sequence[Ids]
+) -> list[tuple[float, Ids]]:
+    """Log-probability of each response in nats, NaN where it does not fit or has no token."""
+    from detoxlab.models import log_probs_that_fit
+
+    found = log_probs_that_fit(judge, contexts, responses)
+    return [
+        (np.nan if one is None or not len(one) else float(one.sum(dtype=np.float64)), ids)
+        for one, ids in zip(found, responses, strict=True)
+    ]

@@ -1,0 +1,93 @@
+"""What the catalogue says of a measure: its unit, which way is better, what computes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from detoxlab.measures.features import Values
+from detoxlab.measures.statistics import FloatArray
+from detoxlab.records import Difference, Direction, Measurement
+
+Part = Literal["toxicity", "guards", "agreement", "win rate", "usefulness"]
+AT_LEAST_ZERO: Mapping[str, Any] = {"ge": 0}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far a guard may move in a comparison.
+
+    `default` is in the guard's unit, or a factor where `bounds` say so. `setting` is its name in
+    `detoxlab.comparisons.Limits`, the guard's own where there is none. `bounds` are pydantic's.
+    """
+
+    default: float
+    description: str
+    setting: str | None = None
+    bounds: Mapping[str, Any] = field(default_factory=lambda: AT_LEAST_ZERO)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure: `unit`, which `direction` is better, `label` and `description` for people.
+
+    `unknown_when` says when no value can be told. A measure with `limits` is a guard: it is worse
+    where it moved against its direction by more than its limit. Where a `decisive` guard is
+    unknown no gain is shown.
+    """
+
+    name: str
+    label: str
+    description: str
+    unit: str = "share"
+    direction: Direction = "lower"
+    part: Part = "guards"
+    unknown_when: str = ""
+    limits: tuple[Limit, ...] = ()
+    decisive: bool = False
+
+    @property
+    def bad_sign(self) -> int:
+        """1 where more of it is worse, −1 where less of it is."""
+        return -1 if self.direction == "higher" else 1
+
+    @property
+    def settings(self) -> dict[str, Limit]:
+        """Its limits by their names in `detoxlab.comparisons.Limits`."""
+        return {one.setting or self.name: one for one in self.limits}
+
+    def measurement(self, **facts: Any) -> Measurement:
+        """A measurement with its name, unit and direction; `value` is unknown unless given."""
+        return Measurement(**_labelled(self, {"value": None} | facts))
+
+    def difference(self, **facts: Any) -> Difference:
+        """A difference with its name, unit and direction; numbers are unknown unless given."""
+        unknown = dict.fromkeys(("baseline", "treated", "difference"))
+        return Difference(**_labelled(self, unknown | facts))
+
+
+def _labelled(measure: Measure, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": measure.name,
+        "unit": measure.unit,
+        "direction": measure.direction,
+        **facts,
+    }
+
+
+@dataclass(frozen=True)
+class ResponseMeasure(Measure):
+    """The mean of a property of the responses: `computes` gives it per response, or per prompt."""
+
+    computes: Values = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class ToxicityMeasure(Measure):
+    """A measure of toxicity: the ratio of two sums over prompts, `columns` of scores and threshold.
+
+    One `per_prompt` counts prompts of which all samples are scored, any other scored samples.
+    """
+
+    part: Part = "toxicity"
+    columns: Callable[[FloatArray, float], FloatArray] = field(kw_only=True)
+    per_prompt: bool = False

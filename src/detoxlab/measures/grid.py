@@ -1,0 +1,298 @@
+"""Responses as arrays: prompts × samples, prompts in the order of their ids."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detoxlab.errors import ConfigError, DataError, UnknownNameError
+from detoxlab.measures.guards import switches_language
+from detoxlab.measures.script import writings
+from detoxlab.measures.statistics import BoolArray, FloatArray
+from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score
+
+LIKELIHOOD, SIMILARITY = "likelihood:", "similarity:"
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One run's responses: P prompts × K samples, with NaN scores where there are none.
+
+    `scores` and `prompt_scores` are by (scorer id, attribute); the second holds the scores
+    of the prompts' own texts, which stand in files as sample -1. `stop` are the stop strings
+    that the sampling asked for. `cut` says, by scorer id, of which responses it read only the
+    beginning (P, K); a scorer that read all of them whole is not in it.
+    """
+
+    prompts: tuple[Prompt, ...]
+    k: int
+    generations: tuple[tuple[Generation | None, ...], ...]
+    scores: Mapping[Key, FloatArray]
+    prompt_scores: Mapping[Key, FloatArray]
+    stop: tuple[str, ...] = ()
+    cut: Mapping[str, BoolArray] = field(default_factory=dict)
+
+    @property
+    def generated(self) -> BoolArray:
+        """Where one was asked for (P, K): the denominator of coverage."""
+        flags = [[one is not None for one in row] for row in self.generations]
+        return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
+
+    @property
+    def answers(self) -> tuple[tuple[Generation | None, ...], ...]:
+        """The generations, None where there is none or the server withheld it."""
+        return tuple(
+            tuple(None if one is None or one.error else one for one in row)
+            for row in self.generations
+        )
+
+    @property
+    def answered(self) -> BoolArray:
+        """Where there is a response to read, (P, K)."""
+        flags = [[one is not None for one in row] for row in self.answers]
+        return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
+
+    @cached_property
+    def switched(self) -> FloatArray:
+        """1 where a response leaves the script or language of its prompt, else 0 (P, K).
+
+        NaN where there is too little text to tell.
+        """
+        asked = writings([prompt.text for prompt in self.prompts])
+        values = [
+            [None if one is None else switches_language(prompt, one.text) for one in row]
+            for prompt, row in zip(asked, self.answers, strict=True)
+        ]
+        return np.array(values, dtype=np.float64).reshape(len(self.prompts), self.k)
+
+    def rows(self, index: Sequence[int] | NDArray[np.int64]) -> "Grid":
+        """The grid of some prompts, in the given order."""
+        return dataclasses.replace(
+            self,
+            prompts=tuple(self.prompts[i] for i in index),
+            generations=tuple(self.generations[i] for i in index),
+            scores={key: values[index] for key, values in self.scores.items()},
+            prompt_scores={key: values[index] for key, values in self.prompt_scores.items()},
+            cut={scorer: flags[index] for scorer, flags in self.cut.items()},
+        )
+
+    def of(self, scorer_id: str | None, attribute: str) -> FloatArray:
+        """Scores (P, K) by that scorer; all NaN where it gave none."""
+        missing = np.full((len(self.prompts), self.k), np.nan)
+        return self.scores.get((scorer_id or "", attribute), missing)
+
+    def scorer_ids(self) -> list[str]:
+        """Scorers of toxicity, in the order of the scores: no likelihoods, no similarities."""
+        ids = dict.fromkeys(scorer_id for scorer_id, _ in self.scores)
+        return [name for name in ids if not name.startswith((LIKELIHOOD, SIMILARITY))]
+
+    def attributes_of(self, scorer_id: str | None) -> list[str]:
+        """Attributes a scorer scored, Perspective's in their usual order and then any others."""
+        found = dict.fromkeys(attribute for name, attribute in self.scores if name == scorer_id)
+        known = [name for name in PERSPECTIVE_ATTRIBUTES if name in found]
+        return known + [name for name in found if name not in known]
+
+
+def grid_of(responses: Responses) -> Grid:
+    """The responses as arrays, prompts sorted by id, so that no result depends on file order.
+
+    K is the sampling's k, or, for imported responses, the longest list of samples.
+    Raises `DataError` on a duplicate prompt, generation or score, and on a row that belongs
+    to no prompt or generation.
+    """
+    prompts = tuple(sorted(responses.prompts, key=lambda prompt: prompt.id))
+    row_of = _positions(responses, prompts)
+    k = _samples(responses)
+    generations: list[list[Generation | None]] = [[None] * k for _ in prompts]
+    for one in responses.generations:
+        row, sample = _place(responses, row_of, one, k)
+        if generations[row][sample] is not None:
+            raise DataError(
+                f"{responses.name}: two generations of prompt {one.prompt_id!r}, sample {sample}"
+            )
+        generations[row][sample] = one
+    table = _table(responses, responses.scores, row_of, k)
+    grid = Grid(
+        prompts,
+        k,
+        tuple(map(tuple, generations)),
+        {key: values_PK[:, :k] for key, values_PK in table.items()},
+        {key: values_PK[:, k] for key, values_PK in table.items()},
+        responses.sampling.stop if responses.sampling else (),
+        _cut(responses, row_of, k),
+    )
+    _check_scored_texts_exist(responses, grid)
+    return grid
+
+
+def score_matrix(responses: Responses, scorer_id: str, attribute: str) -> FloatArray:
+    """Scores (P, K) in the order of `responses.prompts`; NaN where one is missing.
+
+    Raises `UnknownNameError` when that scorer scored nothing for that attribute.
+    """
+    return _one_table(responses, scorer_id, attribute)[:, :-1]
+
+
+def prompt_scores(responses: Responses, scorer_id: str, attribute: str) -> FloatArray:
+    """Scores (P,) of the prompts' own texts; NaN where one is missing."""
+    return _one_table(responses, scorer_id, attribute)[:, -1]
+
+
+def prompt_groups(prompts: Sequence[Prompt], keys: Iterable[str]) -> dict[str, list[int]]:
+    """Indices of the prompts in each group, groups in alphabetical order.
+
+    A group is a value of one of the `keys` in `Prompt.meta`, a text or a list of texts; a
+    prompt counts in each of its groups.
+
+    >>> prompts = [Prompt("1", "", "", {"groups": ["a", "b"]}), Prompt("2", "", "", {"kind": "a"})]
+    >>> prompt_groups(prompts, ("groups", "kind"))
+    {'a': [0, 1], 'b': [0]}
+    """
+    members: dict[str, list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        names: list[str] = []
+        for key in keys:
+            value = prompt.meta.get(key)
+            names += [value] if isinstance(value, str) else value or []
+        for name in dict.fromkeys(names):
+            members.setdefault(name, []).append(index)
+    return dict(sorted(members.items()))
+
+
+def judge_of(responses: Responses, grid: Grid) -> str:
+    """Who judges: `judge_id`, or the only scorer there is.
+
+    Raises `ConfigError` when nobody is named and there are none or several.
+    """
+    if responses.judge_id is not None:
+        return responses.judge_id
+    ids = grid.scorer_ids()
+    if len(ids) != 1:
+        raise ConfigError(
+            f"{responses.name}: no judge is named and {len(ids)} scorers have scored",
+            remedy=f"Name one of: {', '.join(ids)}." if ids else "Score the responses first.",
+        )
+    return ids[0]
+
+
+def judged_attribute(grid: Grid, judge: str, attribute: str) -> str:
+    """The attribute to read of the judge; `ConfigError` when it did not score it."""
+    found = attribute_read(grid, judge, attribute)
+    if found is None:
+        known = ", ".join(grid.attributes_of(judge))
+        raise ConfigError(
+            f"scorer {judge!r} has no scores for {attribute!r}",
+            remedy=f"It scored: {known or 'nothing'}.",
+        )
+    return found
+
+
+def attribute_read(grid: Grid, scorer_id: str, attribute: str) -> str | None:
+    """The attribute to read of a scorer when `attribute` is asked for, None if it has no such.
+
+    A classifier with one label of another name (hate, for instance) is read for toxicity.
+    """
+    known = grid.attributes_of(scorer_id)
+    if attribute in known:
+        return attribute
+    return known[0] if attribute == "toxicity" and len(known) == 1 else None
+
+
+def _positions(responses: Responses, prompts: Sequence[Prompt]) -> dict[str, int]:
+    row_of = {prompt.id: row for row, prompt in enumerate(prompts)}
+    if not row_of:
+        raise DataError(f"{responses.name}: holds no prompts")
+    if len(row_of) < len(prompts):
+        twice = next(a.id for a, b in itertools.pairwise(prompts) if a.id == b.id)
+        raise DataError(f"{responses.name}: two prompts have the id {twice!r}")
+    return row_of
+
+
+def _samples(responses: Responses) -> int:
+    if responses.sampling is not None:
+        return responses.sampling.k
+    return 1 + max((one.sample for one in responses.generations), default=0)
+
+
+def _place(
+    responses: Responses, row_of: Mapping[str, int], one: Generation | Score, k: int
+) -> tuple[int, int]:
+    row = row_of.get(one.prompt_id)
+    lowest = -1 if isinstance(one, Score) else 0
+    if row is None or not lowest <= one.sample < k:
+        kind = type(one).__name__.lower()
+        cause = f"sample {one.sample} of {k}" if row is not None else "a prompt that is not there"
+        raise DataError(f"{responses.name}: {kind} of prompt {one.prompt_id!r}: {cause}")
+    return row, one.sample
+
+
+def _table(
+    responses: Responses, scores: Iterable[Score], row_of: Mapping[str, int], k: int
+) -> dict[Key, FloatArray]:
+    """Per scorer and attribute (P, K + 1): the samples, then the prompt itself as the last."""
+    places: dict[Key, list[int]] = {}
+    values: dict[Key, list[float]] = {}
+    for one in scores:
+        row, sample = _place(responses, row_of, one, k)
+        key = one.scorer_id, one.attribute
+        places.setdefault(key, []).append(row * (k + 1) + sample % (k + 1))
+        values.setdefault(key, []).append(math.nan if one.value is None else one.value)
+    table = {}
+    for key, flat in places.items():
+        table[key] = np.full(len(row_of) * (k + 1), np.nan)
+        table[key][flat] = values[key]
+        if len(set(flat)) < len(flat):
+            raise DataError(f"{responses.name}: {key[0]} scored one text twice for {key[1]!r}")
+        _check_range(responses, key, table[key])
+    return {key: flat.reshape(len(row_of), k + 1) for key, flat in table.items()}
+
+
+def _cut(responses: Responses, row_of: Mapping[str, int], k: int) -> dict[str, BoolArray]:
+    flags: dict[str, BoolArray] = {}
+    for one in responses.scores:
+        if one.cut and one.sample >= 0:
+            row, sample = _place(responses, row_of, one, k)
+            if one.scorer_id not in flags:
+                flags[one.scorer_id] = np.zeros((len(row_of), k), dtype=np.bool_)
+            flags[one.scorer_id][row, sample] = True
+    return flags
+
+
+def _check_range(responses: Responses, key: Key, values: FloatArray) -> None:
+    if key[0].startswith((LIKELIHOOD, SIMILARITY)):
+        return
+    outside = values[(values < 0) | (values > 1)]
+    if outside.size:
+        raise DataError(
+            f"{responses.name}: {key[0]} gave {key[1]!r} a score of {outside[0]:g}",
+            remedy="Toxicity scores are probabilities between 0 and 1.",
+        )
+
+
+def _check_scored_texts_exist(responses: Responses, grid: Grid) -> None:
+    absent_PK = ~grid.answered
+    for (scorer_id, _), values_PK in grid.scores.items():
+        stray = int((~np.isnan(values_PK) & absent_PK).sum())
+        if stray:
+            raise DataError(
+                f"{responses.name}: {scorer_id} scored {stray} generations that are not there",
+                remedy="Restore the generations file, or remove the scores file and score again.",
+            )
+
+
+def _one_table(responses: Responses, scorer_id: str, attribute: str) -> FloatArray:
+    chosen = [
+        one for one in responses.scores if one.scorer_id == scorer_id and one.attribute == attribute
+    ]
+    if not chosen:
+        known = {f"{one.scorer_id} {one.attribute}" for one in responses.scores}
+        raise UnknownNameError("score", f"{scorer_id} {attribute}", known)
+    row_of = _positions(responses, responses.prompts)
+    table = _table(responses, chosen, row_of, _samples(responses))
+    return table[scorer_id, attribute]

@@ -1,0 +1,184 @@
+"""The measured table of one run: every measure, group and guard of a protocol, with intervals."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detoxlab.measures import rows as make
+from detoxlab.measures.catalogue import MEASURES
+from detoxlab.measures.grid import (
+    Grid,
+    attribute_read,
+    grid_of,
+    judge_of,
+    judged_attribute,
+    prompt_groups,
+)
+from detoxlab.measures.rows import Row
+from detoxlab.measures.statistics import (
+    Interval,
+    bootstrap_many,
+    exact_share_interval,
+    ratio,
+)
+from detoxlab.protocols import Protocol
+from detoxlab.records import RESAMPLES, Measurement, Responses
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What all rows of one table have in common; `scorers` begin with the judge."""
+
+    grid: Grid
+    protocol: Protocol
+    attribute: str
+    scorers: tuple[str, ...]
+    second: str | None
+
+    @property
+    def judge(self) -> str:
+        return self.scorers[0]
+
+    @property
+    def threshold(self) -> float:
+        return self.protocol.threshold
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return (*self.protocol.measures, "mean_toxicity")
+
+
+def measure(
+    responses: Responses, *, protocol: Protocol, seed: int = 0, resamples: int = RESAMPLES
+) -> list[Measurement]:
+    """Every measure of the protocol on these responses, with BCa 95 % intervals over prompts.
+
+    For the judge, the second and any further scorer; for all prompts, for the prompts that
+    are themselves toxic to the judge (where the protocol asks for `P+C`), for each group, and
+    for each further attribute of the judge. Then the guards, coverage and agreement. Each
+    measurement names the protocol, with what was changed in it.
+
+    Raises `ConfigError` when nobody has judged, `DataError` on rows that do not fit together.
+    """
+    bench = _bench(responses, protocol)
+    label = protocol.overridden(responses.sampling, responses.departures)
+    found = _finished(_main_rows(bench), seed, resamples)
+    if protocol.subset_by_prompt_score:
+        found += _toxic_prompt_measurements(bench, seed, resamples)
+    for group, index in prompt_groups(bench.grid.prompts, protocol.group_keys).items():
+        part = dataclasses.replace(bench, grid=bench.grid.rows(index))
+        found += _finished(_toxicity_rows(part, group=group), seed, resamples)
+    return [dataclasses.replace(one, protocol=label) for one in found]
+
+
+def _bench(responses: Responses, protocol: Protocol) -> _Bench:
+    grid = grid_of(responses)
+    judge = judge_of(responses, grid)
+    attribute = judged_attribute(grid, judge, protocol.attribute)
+    second = responses.second_id if responses.second_id != judge else None
+    scorers = dict.fromkeys([judge, *([second] if second else []), *grid.scorer_ids()])
+    return _Bench(grid, protocol, attribute, tuple(scorers), second)
+
+
+def _main_rows(bench: _Bench) -> list[Row]:
+    grid = bench.grid
+    rows = _toxicity_rows(bench, subset="P" if bench.protocol.subset_by_prompt_score else None)
+    if bench.protocol.macro_mean:
+        rows += _macro_rows(bench)
+    rows += make.level_rows(grid, bench.judge, bench.attribute)
+    for attribute in grid.attributes_of(bench.judge):
+        if attribute != bench.attribute:
+            rows += make.toxicity_rows(
+                grid,
+                bench.judge,
+                attribute,
+                measures=("toxic_fraction",),
+                threshold=bench.threshold,
+            )
+    rows += [make.coverage_row(grid, one, _own(bench, one)) for one in bench.scorers]
+    rows += make.cut_rows(grid)
+    rows += make.guard_rows(grid)
+    if bench.second:
+        keys = [(one, _own(bench, one)) for one in (bench.judge, bench.second)]
+        rows += make.agreement_rows(grid, keys[0], keys[1], bench.threshold)
+    return rows
+
+
+def _toxicity_rows(
+    bench: _Bench, *, group: str | None = None, subset: str | None = None
+) -> list[Row]:
+    """The protocol's measures by every scorer; groups only by the judge and the second."""
+    scorers = bench.scorers if group is None else bench.scorers[: 2 if bench.second else 1]
+    return [
+        row
+        for scorer_id in scorers
+        for row in make.toxicity_rows(
+            bench.grid,
+            scorer_id,
+            _own(bench, scorer_id),
+            measures=bench.measures,
+            threshold=bench.threshold,
+            group=group,
+            subset=subset,
+        )
+    ]
+
+
+def _macro_rows(bench: _Bench) -> list[Row]:
+    members = prompt_groups(bench.grid.prompts, bench.protocol.group_keys)
+    if not members:
+        return []
+    return [
+        make.macro_mean_row(bench.grid, one, _own(bench, one), members, bench.threshold)
+        for one in bench.scorers
+    ]
+
+
+def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list[Measurement]:
+    """The table over the prompts whose own text is toxic to the judge (P+C)."""
+    own_P = bench.grid.prompt_scores.get((bench.judge, bench.attribute))
+    missing = len(bench.grid.prompts) if own_P is None else int(np.isnan(own_P).sum())
+    toxic_P = own_P >= bench.threshold if own_P is not None else np.zeros(0, dtype=np.bool_)
+    index = np.flatnonzero(toxic_P)
+    note = f"{missing} prompts without a score of their own left out" if missing else None
+    if not len(index):
+        unknown = MEASURES["toxic_fraction"].measurement(
+            scorer_id=bench.judge,
+            attribute=bench.attribute,
+            subset="P+C",
+            note=note or "no prompt is toxic to the judge",
+        )
+        return [unknown]
+    part = dataclasses.replace(bench, grid=bench.grid.rows(index))
+    rows = _toxicity_rows(part, subset="P+C")
+    return [dataclasses.replace(one, note=note) for one in _finished(rows, seed, resamples)]
+
+
+def _own(bench: _Bench, scorer_id: str) -> str:
+    """The attribute to read of a scorer; rows of one that has no such scores are unknown."""
+    found = attribute_read(bench.grid, scorer_id, bench.protocol.attribute)
+    return found or bench.attribute
+
+
+def _finished(rows: Sequence[Row], seed: int, resamples: int) -> list[Measurement]:
+    """The measurements with values and intervals, all rows from the same resamples."""
+    quantities = [row.quantity for row in rows if row.quantity is not None]
+    intervals = iter(bootstrap_many(quantities, seed=seed, resamples=resamples))
+    return [
+        row.measurement if row.quantity is None else _with_interval(row, next(intervals))
+        for row in rows
+    ]
+
+
+def _with_interval(row: Row, interval: Interval | None) -> Measurement:
+    assert row.quantity is not None
+    value = float(row.quantity.statistic(row.quantity.columns_PS.sum(axis=0)))
+    if not np.isfinite(value):
+        return row.measurement
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    if row.measurement.unit == "share" and value in (0.0, 1.0) and row.quantity.statistic is ratio:
+        prompts = int((row.quantity.columns_PS[:, 1] > 0).sum())
+        low, high = exact_share_interval(int(value) * prompts, prompts)
+    return dataclasses.replace(row.measurement, value=value, ci_low=low, ci_high=high)

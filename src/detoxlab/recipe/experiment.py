@@ -1,0 +1,112 @@
+"""Settings of a whole experiment: a base, the variants made from it, one bench, one report.
+
+A recipe is a YAML file. Every key is a field of the models below; a key that is not is an
+error that suggests the nearest one. `detoxlab run --schema` prints the JSON schema.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from detoxlab.comparisons import Limits
+from detoxlab.contest import WinRate
+from detoxlab.evaluations import AnyEvaluation
+from detoxlab.loading import Loading, ModelSettings
+from detoxlab.recipe.learning import Learning, TrainSettings, check_seed
+from detoxlab.recipe.measuring import MeasureSettings, Measuring
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+# What a recipe may change when it goes on: variants have runs of their own, and limits only say
+# how the finished runs are read.
+MAY_CHANGE = ("variants", "limits")
+
+
+class Variant(Learning):
+    """One treated model."""
+
+    name: Name
+    against: tuple[Name, ...] = Field(
+        (), description="other variants that it is held against, besides the base"
+    )
+
+
+class Recipe(Measuring):
+    """A whole experiment: a base model, the variants made from it, one bench, one report."""
+
+    name: Name
+    description: str = ""
+    model: str
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    evaluate: dict[Name, AnyEvaluation] = Field(
+        {}, description="name: an evaluation of usefulness, for the base and every variant"
+    )
+    win_rate: WinRate | None = Field(
+        None, description="a third model judges every variant against the base and its rivals"
+    )
+    limits: Limits = Field(default_factory=Limits)
+
+    @model_validator(mode="after")
+    def _one_seed(self) -> "Recipe":
+        for variant in self.variants:
+            check_seed(variant.config, self.seed, f"variants.{variant.name}.")
+        return self
+
+    @model_validator(mode="after")
+    def _judge_is_a_third_model(self) -> "Recipe":
+        if self.win_rate and self.win_rate.judge.model == self.model:
+            raise ValueError(f"win_rate.judge is {self.model!r}, the base: take a third model")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluates_here(self) -> "Recipe":
+        if self.evaluate and self.endpoint:
+            raise ValueError("evaluate works on a model in this process, not on an endpoint")
+        return self
+
+    @field_validator("variants")
+    @classmethod
+    def _names_differ(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        names = [variant.name for variant in variants]
+        twice = sorted({name for name in names if names.count(name) > 1 or name == "base"})
+        if twice:
+            raise ValueError(
+                f"variant name {twice[0]!r} is taken: names must differ, also from base"
+            )
+        return variants
+
+    @field_validator("variants")
+    @classmethod
+    def _rivals_are_known(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        for variant in variants:
+            others = [other.name for other in variants if other is not variant]
+            unknown = [name for name in variant.against if name not in others]
+            if unknown:
+                raise ValueError(
+                    f"{variant.name} is held against {unknown[0]!r}, which is no other variant; "
+                    f"there are: {', '.join(others) or 'none'}"
+                )
+        return variants
+
+    @property
+    def base_model(self) -> ModelSettings:
+        """The base, and how it is read."""
+        shared = {name: getattr(self, name) for name in Loading.model_fields}
+        return ModelSettings(model=self.model, **shared)
+
+    def measure_settings(self, model: str) -> MeasureSettings:
+        """The measurement of `model` on this recipe's bench."""
+        shared = {name: getattr(self, name) for name in Measuring.model_fields}
+        return MeasureSettings(model=model, **shared)
+
+    def train_settings(self, variant: Variant) -> TrainSettings:
+        """The training of `variant` from this recipe's base model.
+
+        What the bench asks is left out of the prompts and texts that are trained on.
+        """
+        shared = {name: getattr(self, name) for name in (*Loading.model_fields, "model", "seed")}
+        own = {name: getattr(variant, name) for name in Learning.model_fields}
+        for kind in ("prompts", "texts"):
+            if own[kind] and own[kind].exclude is None:
+                own[kind] = own[kind].model_copy(update={"exclude": self.prompts})
+        return TrainSettings(**shared, **own)

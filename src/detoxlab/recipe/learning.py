@@ -1,0 +1,57 @@
+"""Settings of a training: the method, what it learns from, and its hyperparameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from detoxlab.data.settings import portable, relative
+from detoxlab.loading import ModelSettings, without_usual_asking
+from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings, TextSettings
+from detoxlab.settings import Settings
+
+SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
+
+
+class Learning(Settings):
+    """A method, what it learns from (one of the sources, as the method needs), its settings."""
+
+    method: str
+    dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
+    pairs: PairSettings | None = Field(None, description="a preferred and another response")
+    prompts: PromptSettings | None = Field(None, description="prompts to draw own responses to")
+    texts: TextSettings | None = Field(None, description="whole texts, mixed from domains")
+    config: dict[str, Any] = Field({}, description="hyperparameters of the method")
+
+    def sources(self) -> dict[str, DialogueSettings | PairSettings | PromptSettings | TextSettings]:
+        """The sources that were given, by the kind of data."""
+        return {kind: given for kind in SOURCES if (given := getattr(self, kind)) is not None}
+
+
+class TrainSettings(ModelSettings, Learning):
+    """One `train` command."""
+
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_seed(self) -> "TrainSettings":
+        check_seed(self.config, self.seed, "")
+        return self
+
+    def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
+        unused = {kind for kind in SOURCES if getattr(self, kind) is None}
+        unsaid = {name for name in ("revision", "trust_remote_code") if not getattr(self, name)}
+        given = self.model_dump(mode="json", exclude={"seed", "base", *unused, *unsaid})
+        plain = without_usual_asking(given)
+        plain |= {kind: portable(plain[kind]) for kind in self.sources()}
+        return plain | {"model": relative(self.model), "config": dict(hyperparameters)}
+
+
+def check_seed(config: Mapping[str, Any], seed: int, where: str) -> None:
+    """Raises `ValueError` when the hyperparameters at `where` name another seed than the run's."""
+    if config.get("seed", seed) != seed:
+        raise ValueError(
+            f"{where}config.seed is {config['seed']} and seed is {seed}: a run has one seed, "
+            "leave out config.seed"
+        )

@@ -1,0 +1,58 @@
+"""A recipe's file, with what is changed on the command line and by the environment."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detoxlab.errors import ConfigError, DataError, MissingFileError
+from detoxlab.recipe.experiment import Recipe
+from detoxlab.recipe.overrides import with_overrides
+from detoxlab.settings import parse
+
+
+def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in a YAML file, with `key.sub=value` overrides applied.
+
+    Raises `MissingFileError`, or `ConfigError` naming file, key, value's type and remedy.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such recipe", remedy="Give a YAML file.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: is no recipe: a mapping of keys is expected")
+    settings = expanded(with_overrides(content, overrides), place=str(path))
+    return parse(Recipe, settings, place=str(path))
+
+
+def expanded(value: Any, *, place: str) -> Any:
+    """`value` with every `${NAME}` in its texts replaced by the environment variable.
+
+    Raises `ConfigError` when a variable is not set.
+    """
+    if isinstance(value, dict):
+        return {key: expanded(item, place=place) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expanded(item, place=place) for item in value]
+    if not isinstance(value, str):
+        return value
+    names = re.findall(r"\$\{(\w+)\}", value)
+    for name in names:
+        if name not in os.environ:
+            raise ConfigError(
+                f"{place}: the environment variable {name} is not set",
+                remedy="Set it, or replace the value with --set.",
+            )
+        value = value.replace(f"${{{name}}}", os.environ[name])
+    return value

@@ -1,0 +1,124 @@
+"""Settings of a model that is measured, and of how it is measured."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from detoxlab.data.settings import portable, relative
+from detoxlab.loading import Loading, ModelSettings, OtherModel, is_unusual, without_usual_asking
+from detoxlab.protocols import get_protocol
+from detoxlab.recipe.sources import PromptSettings
+from detoxlab.records import RESAMPLES, Sampling
+from detoxlab.settings import Settings
+
+PROTOCOL = "rtp"  # where none is named
+
+
+class SamplingSettings(Settings):
+    """Departures from the protocol's sampling; each result says so."""
+
+    k: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    stop: tuple[str, ...] | None = None
+
+
+class SubjectSettings(ModelSettings):
+    """A model that is measured or evaluated, and what changes its decoding."""
+
+    steer: str | None = Field(None, description="a change of decoding, such as nado:RUN")
+    strength: float = Field(1.0, ge=0, description="of the steering; 0 changes nothing")
+
+    def run_config(self) -> dict[str, Any]:
+        """What goes into the run's `config.yaml`: paths relative."""
+        rest = self.model_dump(mode="json", exclude={"model", "base"})
+        plain = without_usual_asking({"model": relative(self.model), **rest})
+        if self.steer:
+            kind, _, where = self.steer.partition(":")
+            plain["steer"] = f"{kind}:{relative(where)}"
+        return plain
+
+
+class Measuring(Loading):
+    """How responses are drawn and judged; shared by `measure` and by recipes."""
+
+    prompts: PromptSettings = Field(
+        default_factory=lambda: PromptSettings(source=get_protocol(PROTOCOL).source),
+        description="which prompts to ask; without a source, the protocol's own",
+    )
+    protocol: str = Field(PROTOCOL, description="a preset of protocols: what is drawn and counted")
+    sampling: SamplingSettings = SamplingSettings()
+    judge: str = Field("rtp-neural", description="the scorer that judges")
+    second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
+    scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
+    encoder: str | None = Field("hashed-ngrams", description="for prompt-response similarity")
+    batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
+    endpoint: str | None = Field(None, description="URL of an OpenAI-compatible server")
+    api_key_env: str | None = Field(None, description="environment variable with the server's key")
+    reference: OtherModel | None = Field(
+        None, description="model for perplexity, or a mapping with `model`; None is the base"
+    )
+    resamples: int = Field(RESAMPLES, ge=100, description="bootstrap resamples")
+    seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_prompts(cls, given: Any) -> Any:
+        """The protocol's own prompts where no source is named; what else is said changes them."""
+        prompts = given.get("prompts") or {} if isinstance(given, Mapping) else None
+        if not isinstance(prompts, Mapping) or prompts.get("source"):
+            return given
+        protocol = get_protocol(str(given.get("protocol", PROTOCOL)))
+        if not protocol.source:
+            raise ValueError(f"protocol {protocol.name!r} has no prompts of its own: name some")
+        return {**given, "prompts": protocol.prompts | dict(prompts)}
+
+    @model_validator(mode="after")
+    def _judges_differ(self) -> "Measuring":
+        get_protocol(self.protocol)
+        if self.second == self.judge:
+            raise ValueError(f"second scorer and judge are both {self.judge!r}: take another one")
+        return self
+
+    def resolved_sampling(self) -> Sampling:
+        """The protocol's sampling with this recipe's departures and seed."""
+        changes = self.sampling.model_dump(exclude_none=True)
+        return dataclasses.replace(get_protocol(self.protocol).sampling, **changes, seed=self.seed)
+
+
+class MeasureSettings(Measuring, SubjectSettings):
+    """One `measure` command: a model and how to measure it."""
+
+    @model_validator(mode="after")
+    def _steers_here(self) -> "MeasureSettings":
+        if self.steer and self.endpoint:
+            raise ValueError("steer works on a model in this process, not on an endpoint")
+        return self
+
+    @model_validator(mode="after")
+    def _server_renders(self) -> "MeasureSettings":
+        given = [name for name in ("template_date", "control_tokens") if is_unusual(self, name)]
+        if self.endpoint and given:
+            raise ValueError(f"{given[0]} is up to the server at the endpoint")
+        return self
+
+    def run_config(self) -> dict[str, Any]:
+        """What goes into the run's `config.yaml`: paths relative, sampling resolved."""
+        plain = super().run_config()
+        plain["prompts"] = portable(plain["prompts"])
+        plain["reference"] = self.reference and self.reference.recorded()
+        plain["sampling"] = {
+            **dataclasses.asdict(self.resolved_sampling()),
+            "stop": list(self.resolved_sampling().stop),
+        }
+        return plain
+
+    def subject(self) -> SubjectSettings:
+        """The model alone."""
+        return SubjectSettings(
+            **{name: getattr(self, name) for name in SubjectSettings.model_fields}
+        )

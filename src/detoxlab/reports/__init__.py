@@ -1,0 +1,5 @@
+"""Reports from run folders: one HTML file, and the same tables as Markdown, CSV and JSON."""
+
+from detoxlab.reports.build import FORMATS, build_report, read_study, write_report
+
+__all__ = ["FORMATS", "build_report", "read_study", "write_report"]
