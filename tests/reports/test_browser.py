@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from detoxlab.reports.html import as_html
 from tests.support.hostile import hostile_study
+from tests.support.rendered import html_of
 from tests.support.report_study import study
 
 ARGUMENTS = [
@@ -60,7 +60,7 @@ class Opened:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     file = folder / "report.html"
-    file.write_text(as_html(study(folder, variants=2, prompts=20, k=2)), encoding="utf-8")
+    file.write_text(html_of(study(folder, variants=2, prompts=20, k=2)), encoding="utf-8")
     return file
 
 
@@ -162,7 +162,7 @@ def test_without_scripts_the_text_and_tables_remain(browser: Any, report: Path) 
 
 def test_hostile_text_does_nothing(browser: Any, tmp_path: Path) -> None:
     file = tmp_path / "hostile.html"
-    file.write_text(as_html(hostile_study(tmp_path)), encoding="utf-8")
+    file.write_text(html_of(hostile_study(tmp_path)), encoding="utf-8")
     opened = Opened(browser, file)
     assert opened.said == []
     assert opened.asked == [file.as_uri()]

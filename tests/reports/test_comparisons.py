@@ -15,9 +15,9 @@ from detoxlab.measures.table import measure
 from detoxlab.protocols import Protocol, get_protocol
 from detoxlab.records import Comparison, from_json
 from detoxlab.reports import build_report
-from detoxlab.reports.bench import bench_tables
-from detoxlab.reports.figures import all_figures
+from detoxlab.reports.sections.bench import bench_tables
 from detoxlab.runs import Run
+from tests.support.rendered import figures_of
 from tests.support.report_page import read_page
 from tests.support.report_runs import bench_row, real_runs
 from tests.support.report_study import JUDGE, measured_run, study
@@ -76,11 +76,11 @@ def test_an_invalid_row_looks_invalid_in_every_overview(tmp_path: Path) -> None:
     kinds = {cell.kind for cell in table.rows[0][3:8]}
     assert kinds == {"void"}
     assert "cannot be compared" in table.note
-    figures = all_figures(shown)
-    names = [trace["name"] for trace in figures["trade-off"][0].data]
+    figures = figures_of(shown)
+    names = [trace["name"] for trace in figures["bench"][0].data]
     assert names == ["base", "ft (invalid)", "dpo", "steer"]
-    assert figures["trade-off"][0].data[1]["marker"]["color"] == "var(--muted)"
-    assert "ft (invalid)" in {trace["name"] for trace in figures["changes"][0].data}
+    assert figures["bench"][0].data[1]["marker"]["color"] == "var(--muted)"
+    assert "ft (invalid)" in {trace["name"] for trace in figures["change"][0].data}
 
 
 def test_the_curve_over_thresholds_stands_in_all_formats(tmp_path: Path) -> None:

@@ -16,16 +16,13 @@ from detoxlab.comparisons import flow as compare_flow
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Difference, Guard, Measurement, from_json
 from detoxlab.reports import FORMATS, build_report, words
-from detoxlab.reports.bench import bench_tables
-from detoxlab.reports.examples import PER_RULE, choose, examples, training_samples
-from detoxlab.reports.figures import all_figures
 from detoxlab.reports.figures.base import DASHES, SYMBOLS, run_colour
-from detoxlab.reports.html import as_html
-from detoxlab.reports.plain import as_csv, as_json, as_markdown
-from detoxlab.reports.sources import provenance_tables
-from detoxlab.reports.study import Study, display_names, read_log
-from detoxlab.reports.tables import Table, all_tables
+from detoxlab.reports.read import display_names, read_log
+from detoxlab.reports.sections.bench import bench_tables
+from detoxlab.reports.sections.examples import PER_RULE, choose, examples, training_samples
+from detoxlab.reports.study import Study
 from detoxlab.runs import Run
+from tests.support.rendered import csv_of, figures_of, html_of, json_of, markdown_of, tables_of
 from tests.support.report_page import read_page
 from tests.support.report_runs import bench_row, plain, real_runs
 from tests.support.report_study import comparison, measured_run, study, training_log
@@ -36,10 +33,6 @@ VERDICTS = list(words.VERDICTS)
 @pytest.fixture
 def small(tmp_path: Path) -> Study:
     return study(tmp_path, prompts=12, k=2)
-
-
-def every_table(shown: Study) -> list[Table]:
-    return [*all_tables(shown), *provenance_tables(shown)]
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:
@@ -74,7 +67,7 @@ def test_the_bench_says_what_each_variant_gained_and_paid(tmp_path: Path) -> Non
 
 
 def test_no_two_parts_of_the_page_share_an_id(tmp_path: Path) -> None:
-    page = read_page(as_html(study(tmp_path, variants=3, prompts=8, k=2)))
+    page = read_page(html_of(study(tmp_path, variants=3, prompts=8, k=2)))
     ids = [given["id"] for _, given in page.tags if "id" in given]
     assert len(ids) == len(set(ids))
 
@@ -86,7 +79,7 @@ def test_one_variant_needs_no_bench(small: Study) -> None:
 def test_only_gates_that_fired_are_drawn(small: Study) -> None:
     rows = [{"step": 1, "gate_empty": 0.0, "gate_unscored": 0.1}, {"step": 2, "gate_empty": 0.0}]
     trained = dataclasses.replace(small.trained[0], log=tuple(rows))
-    found = all_figures(dataclasses.replace(small, trained=(trained,)))["training"]
+    found = figures_of(dataclasses.replace(small, trained=(trained,)))["training"]
     (gates,) = [figure for figure in found if "gated" in figure.title]
     assert [trace["name"] for trace in gates.data] == ["Gate unscored"]
 
@@ -95,10 +88,10 @@ def test_only_gates_that_fired_are_drawn(small: Study) -> None:
 
 
 def test_html_and_markdown_show_the_same_cells(small: Study) -> None:
-    page = read_page(as_html(small))
-    written = markdown_tables(as_markdown(small, every_table(small)))
-    assert len(written) == len(every_table(small)) >= 8
-    for table, rows in zip(every_table(small), written, strict=True):
+    page = read_page(html_of(small))
+    written = markdown_tables(markdown_of(small))
+    assert len(written) == len(tables_of(small)) >= 8
+    for table, rows in zip(tables_of(small), written, strict=True):
         expected = [[plain(column.title) for column in table.columns]]
         expected += [[plain(cell.text) for cell in row] for row in table.rows]
         assert rows == expected, table.key
@@ -106,8 +99,8 @@ def test_html_and_markdown_show_the_same_cells(small: Study) -> None:
 
 
 def test_csv_and_json_hold_every_number_exactly(small: Study) -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(small))))
-    content = json.loads(json.dumps(as_json(small)))
+    rows = list(csv.DictReader(io.StringIO(csv_of(small))))
+    content = json.loads(json.dumps(json_of(small)))
     for kind, name in ((Measurement, "measurement"), (Difference, "difference"), (Guard, "guard")):
         truth = [r for run in small.measured for r in run.measurements]
         if kind is not Measurement:
@@ -133,7 +126,7 @@ def test_csv_and_json_hold_every_number_exactly(small: Study) -> None:
 
 
 def test_every_measurement_and_difference_stands_in_a_table(small: Study) -> None:
-    shown = [cell.number for table in all_tables(small) for row in table.rows for cell in row]
+    shown = [cell.number for table in tables_of(small) for row in table.rows for cell in row]
     for run in small.measured:
         for row in run.measurements:
             for value in (row.value, row.ci_low, row.coverage, row.bound_low):
@@ -143,7 +136,7 @@ def test_every_measurement_and_difference_stands_in_a_table(small: Study) -> Non
 
 
 def test_attributes_and_groups_have_their_own_tables(small: Study) -> None:
-    named = {table.key: table for table in all_tables(small)}
+    named = {table.key: table for table in tables_of(small)}
     assert {row[0].text for row in named["measured-attributes"].rows} == {"Insult"}
     assert {row[0].text for row in named["measured-groups"].rows} == {"toxic", "non-toxic"}
     assert [c.title for c in named["measured-toxicity"].columns][:3] == [
@@ -154,7 +147,7 @@ def test_attributes_and_groups_have_their_own_tables(small: Study) -> None:
 
 
 def test_exact_numbers_stand_behind_the_rounded_ones(small: Study) -> None:
-    page = read_page(as_html(small))
+    page = read_page(html_of(small))
     exact = {float(a["data-value"]) for _, a in page.tags if a.get("data-value")}
     values = {row.value for run in small.measured for row in run.measurements}
     assert values - {None} <= exact
@@ -164,19 +157,19 @@ def test_exact_numbers_stand_behind_the_rounded_ones(small: Study) -> None:
 
 
 def test_unknown_is_called_unknown_everywhere(small: Study) -> None:
-    table = next(t for t in all_tables(small) if t.key == "measured-toxicity")
+    table = next(t for t in tables_of(small) if t.key == "measured-toxicity")
     rows = [[c.text for c in row] for row in table.rows if "P+C" in row[0].text]
     assert len(rows) == 4
     value = [column.title for column in table.columns].index("Value")
     assert {row[value] for row in rows} == {"unknown"}
-    stored = [r for r in csv.DictReader(io.StringIO(as_csv(small))) if r["name"] == "P+C"]
+    stored = [r for r in csv.DictReader(io.StringIO(csv_of(small))) if r["name"] == "P+C"]
     assert {(r["value"], r["difference"], r["state"]) for r in stored} == {("", "", "unknown")}
-    content = as_json(small)["runs"][0]["measurements"]
+    content = json_of(small)["runs"][0]["measurements"]
     assert {r["value"] for r in content if r["name"] == "P+C"} == {None}
 
 
 def test_an_unknown_guard_is_not_a_passed_one(small: Study) -> None:
-    page = read_page(as_html(small))
+    page = read_page(html_of(small))
     row = next(r for r in page.tables["guards-1"] if r[0] == "Similarity to the prompt")
     assert row[1] == "? unknown"
     assert row[2:6] == ["unknown"] * 4
@@ -192,18 +185,18 @@ def test_a_comparison_without_a_known_difference_says_so(small: Study) -> None:
     blank = dataclasses.replace(
         small.comparisons[0], differences=(), verdict="invalid", reasons=("nothing scored",)
     )
-    text = as_html(dataclasses.replace(small, comparisons=(blank,)))
+    text = html_of(dataclasses.replace(small, comparisons=(blank,)))
     assert "nothing scored" in text
     assert "These runs cannot be compared" in text
 
 
 def test_an_unscored_run_has_no_distribution_and_no_false_zero(tmp_path: Path) -> None:
     silent = study(tmp_path, prompts=6, k=1, missing=1.0)
-    figures = all_figures(silent)
-    assert figures["distributions"] == []
+    figures = figures_of(silent)
+    assert figures["distribution"] == ()
     counts = [[c.number for c in row[1:]] for row in figures["flow"][0].table.rows]
     assert counts == [[0, 0, 0, 0]] * 3 + [[0, 0, 0, 6]]
-    assert "not scored (unsupported script)" in as_html(silent)
+    assert "not scored (unsupported script)" in html_of(silent)
 
 
 # --- the verdict in words ---
@@ -213,8 +206,8 @@ def test_an_unscored_run_has_no_distribution_and_no_false_zero(tmp_path: Path) -
 def test_the_verdict_stands_in_the_summary_with_its_reasons(tmp_path: Path, verdict: str) -> None:
     base = study(tmp_path, prompts=6, k=1)
     judged = dataclasses.replace(base, comparisons=(comparison(verdict=verdict),))
-    page = " ".join("".join(read_page(as_html(judged)).texts).split())
-    written = as_markdown(judged, every_table(judged))
+    page = " ".join("".join(read_page(html_of(judged)).texts).split())
+    written = markdown_of(judged)
     headline = words.VERDICTS[verdict][1]  # type: ignore[index]
     assert f"{headline} verdict: {verdict} " in page
     assert f": {verdict}\n" in written
@@ -231,11 +224,11 @@ def test_no_two_verdicts_look_alike() -> None:
 def test_the_main_text_is_the_reasons_and_no_other_sentence(small: Study) -> None:
     """A general meaning of the verdict beside them would name causes that do not apply."""
     shown = dataclasses.replace(small, comparisons=(comparison(verdict="not shown"),))
-    page = as_html(shown)
+    page = html_of(shown)
     article = page[page.index("<article") : page.index('<dl class="tiles"')]
     said = re.findall(r'<p class="(?:lead|further)">(.*?)</p>', article)
     assert said == list(shown.comparisons[0].reasons)
-    assert words.VERDICTS["not shown"][2] not in as_markdown(shown, every_table(shown))
+    assert words.VERDICTS["not shown"][2] not in markdown_of(shown)
 
 
 def test_both_scorers_stand_in_the_summary_and_what_decides_comes_first(small: Study) -> None:
@@ -254,7 +247,7 @@ def test_both_scorers_stand_in_the_summary_and_what_decides_comes_first(small: S
 
 
 def test_the_flow_has_the_pairs_of_compare(small: Study) -> None:
-    figure = all_figures(small)["flow"][0]
+    figure = figures_of(small)["flow"][0]
     sides = [run.responses for run in small.measured]
     expected = compare_flow(*sides, "rtp-neural@1", "toxicity")
     assert [[c.number for c in row[1:]] for row in figure.table.rows] == expected.tolist()
@@ -264,7 +257,7 @@ def test_the_flow_has_the_pairs_of_compare(small: Study) -> None:
 
 def test_a_thin_level_is_named_below_the_flow(tmp_path: Path) -> None:
     shown = study(tmp_path, prompts=100, k=2, missing=0.01)
-    figure = all_figures(shown)["flow"][0]
+    figure = figures_of(shown)["flow"][0]
     gone = [
         sum(np.isnan(list(run.scores("rtp-neural@1", "toxicity").values())))
         for run in shown.measured
@@ -275,7 +268,7 @@ def test_a_thin_level_is_named_below_the_flow(tmp_path: Path) -> None:
 
 
 def test_the_histogram_counts_every_scored_response_once(small: Study) -> None:
-    histogram, survival = all_figures(small)["distributions"]
+    histogram, survival = figures_of(small)["distribution"]
     for column in (1, 2):
         shares = [row[column].number for row in histogram.table.rows]
         assert sum(share or 0 for share in shares) == pytest.approx(1)
@@ -290,8 +283,8 @@ def test_the_histogram_counts_every_scored_response_once(small: Study) -> None:
 
 def test_every_figure_has_its_numbers_as_a_table(tmp_path: Path) -> None:
     shown = study(tmp_path, variants=3, prompts=8, k=2)
-    figures = [figure for found in all_figures(shown).values() for figure in found]
-    page = read_page(as_html(shown))
+    figures = [figure for found in figures_of(shown).values() for figure in found]
+    page = read_page(html_of(shown))
     assert {figure.key for figure in figures} >= {"changes", "flow-3", "histogram", "trade-off"}
     for figure in figures:
         assert figure.table.rows
@@ -300,9 +293,9 @@ def test_every_figure_has_its_numbers_as_a_table(tmp_path: Path) -> None:
 
 def test_runs_differ_in_more_than_colour(tmp_path: Path) -> None:
     shown = study(tmp_path, variants=3, prompts=8, k=2)
-    figures = all_figures(shown)
-    dashes = [trace["line"]["dash"] for trace in figures["distributions"][0].data]
-    symbols = [trace["marker"]["symbol"] for trace in figures["trade-off"][0].data]
+    figures = figures_of(shown)
+    dashes = [trace["line"]["dash"] for trace in figures["distribution"][0].data]
+    symbols = [trace["marker"]["symbol"] for trace in figures["bench"][0].data]
     assert len(set(dashes)) == len(set(symbols)) == 4
 
 
@@ -313,13 +306,13 @@ def test_thirty_runs_look_unlike() -> None:
 
 
 def test_one_variant_needs_no_trade_off(small: Study) -> None:
-    assert all_figures(small)["trade-off"] == []
+    assert figures_of(small)["bench"] == ()
 
 
 def test_training_curves_are_thinned_and_leave_out_what_is_no_number(small: Study) -> None:
     log = [*training_log(3000), {"step": 3001, "loss": float("nan")}, {"step": 3002, "loss": "x"}]
     trained = dataclasses.replace(small.trained[0], log=tuple(log))
-    loss = all_figures(dataclasses.replace(small, trained=(trained,)))["training"][0]
+    loss = figures_of(dataclasses.replace(small, trained=(trained,)))["training"][0]
     assert len(loss.data[0]["x"]) == 400
     assert (loss.data[0]["x"][0], loss.data[0]["x"][-1]) == (1, 3000)
 
@@ -334,7 +327,7 @@ def test_a_constraint_is_drawn_by_domain_and_its_head_by_position(small: Study) 
     ]
     rows[-1] |= {"held_out_positions": positions}
     trained = dataclasses.replace(small.trained[0], log=(), iterations=tuple(rows))
-    found = all_figures(dataclasses.replace(small, trained=(trained,)))["training"]
+    found = figures_of(dataclasses.replace(small, trained=(trained,)))["training"]
     drawn = {figure.key: [(t["name"], t["x"], t["y"]) for t in figure.data] for figure in found}
     assert drawn == {
         "step-1-acceptance": [
@@ -373,7 +366,7 @@ def test_long_texts_are_cut_and_empty_ones_named(tmp_path: Path) -> None:
     shown = study(tmp_path, prompts=12, k=1, missing=0.0, texts=texts)
     found = examples(shown, shown.variants[0], 1)
     assert all(len(side.text) < 650 for one in found for side in one.sides)
-    assert "4400 more characters" in as_html(shown)
+    assert "4400 more characters" in html_of(shown)
     assert [side.empty for one in found for side in one.sides].count(True) in (0, 2)
 
 
@@ -390,14 +383,14 @@ def test_samples_of_a_training_are_of_its_first_middle_and_last_step(small: Stud
     assert [one.rule for one in found] == ["Step 1", "Step 5", "Step 9"]
     scores = [("reward", "0.250"), ("gate", "Empty responses"), ("gate", "Unscored")]
     assert list(found[0].sides[0].scores) == scores
-    assert "a telltale sample" in as_html(with_samples(small, 1))
+    assert "a telltale sample" in html_of(with_samples(small, 1))
 
 
 def test_texts_stand_in_the_page_only(tmp_path: Path) -> None:
     shown = study(tmp_path, prompts=6, k=1, texts=dict.fromkeys(range(6), "a telltale response"))
     shown = with_samples(shown, 3)
-    assert "a telltale response" in as_html(shown)
-    others = [as_markdown(shown, every_table(shown)), as_csv(shown), json.dumps(as_json(shown))]
+    assert "a telltale response" in html_of(shown)
+    others = [markdown_of(shown), csv_of(shown), json.dumps(json_of(shown))]
     assert not any("telltale" in text or "Prompt number" in text for text in others)
 
 
@@ -427,7 +420,7 @@ def test_the_page_does_not_grow_with_the_samples(tmp_path: Path) -> None:
     sizes = []
     for prompts in (20, 200):
         shown = study(tmp_path / str(prompts), prompts=prompts, k=4)
-        sizes.append(len(as_html(shown)))
+        sizes.append(len(html_of(shown)))
     assert abs(sizes[1] - sizes[0]) < 20_000
 
 

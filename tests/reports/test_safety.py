@@ -11,12 +11,9 @@ from pathlib import Path
 import pytest
 
 from detoxlab.reports import safety
-from detoxlab.reports.html import as_html
-from detoxlab.reports.plain import as_csv, as_json, as_markdown
-from detoxlab.reports.sources import provenance_tables
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import all_tables
 from tests.support.hostile import PAYLOADS, hostile_study
+from tests.support.rendered import csv_of, html_of, json_of, markdown_of
 from tests.support.report_page import Page, read_page
 from tests.support.report_study import study
 
@@ -35,7 +32,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def text(hostile: Study) -> str:
-    return as_html(hostile)
+    return html_of(hostile)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +42,7 @@ def page(text: str) -> Page:
 
 def test_no_tag_comes_from_text(page: Page, tmp_path: Path) -> None:
     assert {tag for tag, _ in page.tags} <= SAFE_TAGS
-    harmless = read_page(as_html(study(tmp_path, prompts=12, k=2)))
+    harmless = read_page(html_of(study(tmp_path, prompts=12, k=2)))
     assert len(page.scripts) == len(harmless.scripts) == 3
 
 
@@ -100,9 +97,8 @@ def _strings(value: object) -> list[str]:
 
 
 def test_hidden_and_reordering_characters_are_spelt_out(hostile: Study, text: str) -> None:
-    tables = [*all_tables(hostile), *provenance_tables(hostile)]
-    stored = json.dumps(as_json(hostile), ensure_ascii=False)
-    for written in (text, as_markdown(hostile, tables), as_csv(hostile), stored):
+    stored = json.dumps(json_of(hostile), ensure_ascii=False)
+    for written in (text, markdown_of(hostile), csv_of(hostile), stored):
         own = re.sub(r"<script>.*?</script>", "", written, flags=re.DOTALL)
         assert not re.findall(r"[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\x00\x1b\u2028]", own)
         assert "⟨U+202E⟩evil" in own.replace("\\", "")
@@ -114,7 +110,7 @@ def test_template_syntax_in_text_stays_text(text: str) -> None:
 
 
 def test_markdown_holds_no_tag_link_image_or_heading(hostile: Study) -> None:
-    written = as_markdown(hostile, [*all_tables(hostile), *provenance_tables(hostile)])
+    written = markdown_of(hostile)
     assert not re.search(r"(?<!\\)<[a-z!/]", written)
     assert not re.search(r"(?<!\\)\]\(", written)
     assert not re.search(r"(?<!\\)`", written)
@@ -122,7 +118,7 @@ def test_markdown_holds_no_tag_link_image_or_heading(hostile: Study) -> None:
 
 
 def test_csv_holds_no_formula_and_no_torn_row(hostile: Study) -> None:
-    rows = list(csv.reader(io.StringIO(as_csv(hostile))))
+    rows = list(csv.reader(io.StringIO(csv_of(hostile))))
     assert {len(row) for row in rows} == {len(rows[0])}
     for cell in (cell for row in rows for cell in row if cell[:1] in set("=+-@\t\r")):
         float(cell)

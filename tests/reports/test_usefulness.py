@@ -11,8 +11,8 @@ from detoxlab.comparisons import Limits
 from detoxlab.evaluations import Perplexity, Subject, evaluate_into, read_evaluated
 from detoxlab.records import Difference
 from detoxlab.reports import build_report
-from detoxlab.reports.bench import bench_tables
-from detoxlab.reports.build import read_study
+from detoxlab.reports.read import read_study
+from detoxlab.reports.sections.bench import bench_tables
 from detoxlab.runs import Run
 from tests.support.report_page import read_page
 from tests.support.report_study import JUDGE, comparison, measured_run, study

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from detoxlab.measures.table import measure
 from detoxlab.protocols import get_protocol
-from detoxlab.reports.bench import bench_tables
+from detoxlab.reports.sections.bench import bench_tables
 from detoxlab.reports.study import Study
 from detoxlab.runs import Run
 from tests.support.report_study import measured_run

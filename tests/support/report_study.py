@@ -13,7 +13,8 @@ from detoxlab.records import (
     Prompt,
     Score,
 )
-from detoxlab.reports.study import Study, Trained, read_measured
+from detoxlab.reports.read import read_measured
+from detoxlab.reports.study import Study, Trained
 from detoxlab.runs import Run
 
 JUDGE, SECOND = "rtp-neural@1", "rtp-linear@1"

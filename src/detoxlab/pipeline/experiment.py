@@ -160,7 +160,7 @@ def _conclude(
         resamples=recipe.resamples,
     )
     experiment.write_json("comparisons.json", [to_json(row) for row in study.comparisons])
-    report = write_report(study, experiment.path / "report.html", FORMATS, seed=recipe.seed)
+    report = write_report(study, experiment.path / "report.html", FORMATS)
     return Experiment(experiment, report, study.comparisons)
 
 

@@ -1,5 +1,6 @@
 """Reports from run folders: one HTML file, and the same tables as Markdown, CSV and JSON."""
 
-from detoxlab.reports.build import FORMATS, build_report, read_study, write_report
+from detoxlab.reports.build import FORMATS, build_report, write_report
+from detoxlab.reports.read import read_study
 
 __all__ = ["FORMATS", "build_report", "read_study", "write_report"]

@@ -5,50 +5,26 @@ import functools
 import hashlib
 import importlib.resources
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from detoxlab.reports import words
-from detoxlab.reports.bench import bench_tables
-from detoxlab.reports.examples import RULE_NOTE, Example, examples, training_samples
-from detoxlab.reports.figures import Figure, all_figures
+from detoxlab.reports.parts import Figure, Section
 from detoxlab.reports.safety import script_json, visible
-from detoxlab.reports.sources import provenance_tables, unfinished
+from detoxlab.reports.sections.bench import BENCH
 from detoxlab.reports.study import Study
 from detoxlab.reports.summary import main_measurements, summarise
-from detoxlab.reports.tables import Table, all_tables, by_key
-from detoxlab.reports.usefulness import usefulness_tables
-from detoxlab.reports.win_rates import win_rates_table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 LONG_TABLE = 24
-BENCH = "bench"  # many variants: their table comes before the single verdicts
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page and where it is."""
-
-    key: str
-    title: str
-    tables: tuple[Table, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    note: str = ""
-    examples: tuple[tuple[str, list[Example]], ...] = field(default=())
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
-        return not (self.tables or self.figures or any(found for _, found in self.examples))
-
-
-def as_html(study: Study, *, seed: int = 0) -> str:
-    """The whole page, scripts and styles included."""
+def as_html(study: Study, parts: Sequence[Section]) -> str:
+    """The whole page, scripts and styles included; sections with nothing to show are left out."""
     from markupsafe import Markup
 
-    sections = page_sections(study, seed=seed)
+    sections = [part for part in parts if not part.is_empty]
     figures = [figure for section in sections for figure in section.figures]
     scripts = [_plotly() if figures else "", _asset("report.js")]
     page = _environment().get_template("template.html")
@@ -58,7 +34,7 @@ def as_html(study: Study, *, seed: int = 0) -> str:
         lead=sum(section.key == BENCH for section in sections),
         summaries=[summarise(comparison) for comparison in study.comparisons],
         alone=[(name, _shown(row)) for name, row in main_measurements(study)],
-        unfinished=unfinished(study),
+        unfinished=study.unfinished,
         facts=page_facts(study),
         verdicts=words.VERDICTS,
         policy=content_policy(scripts),
@@ -82,57 +58,6 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def page_sections(study: Study, *, seed: int = 0) -> list[Section]:
-    """The page's sections in order, without those that have nothing to show."""
-    figures, tables = all_figures(study), all_tables(study)
-    change, guards = _starting(tables, "change-", "change-detail-"), _starting(tables, "guards-")
-    named, bench = by_key(tables), tuple(bench_tables(study))
-    useful = tuple(usefulness_tables(study.measured, study.usefulness))
-    won = tuple(filter(None, [win_rates_table(study.win_rates)]))
-    shown = [
-        (variant.name, examples(study, variant, index, seed=seed))
-        for index, variant in enumerate(study.variants, start=1)
-    ]
-    shown += [
-        (f"{run.name}, while it was trained", samples)
-        for index, run in enumerate(study.trained, start=1)
-        if (samples := training_samples(run, index))
-    ]
-    sections = [
-        Section(BENCH, "All variants", bench, tuple(figures["trade-off"])),
-        Section("change", "What changed", change, tuple(figures["changes"])),
-        Section("guards", "Guards", guards),
-        Section("usefulness", "Usefulness", useful),
-        Section("win-rates", "Win rates", won),
-        Section("toxicity", "Toxicity", _present(named, "measured-toxicity")),
-        Section("flow", "Where responses went", (), tuple(figures["flow"])),
-        Section("distribution", "Scores", (), tuple(figures["distributions"])),
-        Section("training", "Training", (), tuple(figures["training"])),
-        Section("examples", "Examples", note=RULE_NOTE, examples=tuple(shown)),
-        Section("groups", "Attributes and groups", _details(named, tables)),
-        Section("quality", "Quality of each model", _present(named, "measured-guards")),
-        Section("provenance", "Provenance", (*_present(named, "limits"), *_sources(study))),
-    ]
-    return [section for section in sections if not section.is_empty]
-
-
-def _details(named: Any, tables: Sequence[Table]) -> tuple[Table, ...]:
-    measured = _present(named, "measured-attributes", "measured-groups")
-    return (*measured, *_starting(tables, "change-detail-"))
-
-
-def _sources(study: Study) -> tuple[Table, ...]:
-    return tuple(provenance_tables(study))
-
-
-def _starting(tables: Sequence[Table], start: str, but: str = "\n") -> tuple[Table, ...]:
-    return tuple(t for t in tables if t.key.startswith(start) and not t.key.startswith(but))
-
-
-def _present(named: Any, *keys: str) -> tuple[Table, ...]:
-    return tuple(named[key] for key in keys if key in named)
 
 
 def figure_data(figures: Sequence[Figure]) -> dict[str, Any]:

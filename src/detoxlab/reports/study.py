@@ -1,24 +1,15 @@
-"""What a report is about, read from run folders: measured runs, their comparisons, trainings."""
+"""What a report is about: measured runs, their comparisons, trainings, evaluations, contests."""
 
 import functools
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD
-from detoxlab.errors import DataError
-from detoxlab.evaluations import Evaluated, read_evaluated
-from detoxlab.records import Comparison, Generation, Measurement, Prompt, Responses
-from detoxlab.runs import Run, complete_lines, read_json
+from detoxlab.evaluations import Evaluated
+from detoxlab.records import Comparison, Difference, Generation, Measurement, Prompt, Responses
 
-if TYPE_CHECKING:
-    from detoxlab.reports.usefulness import Change
-    from detoxlab.reports.win_rates import WinRates
-
-PLAIN_NAMES = {"measure", "measured", "train", "run"}
 Pair = tuple[str, int]
 
 
@@ -97,11 +88,31 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class EvaluationChange:
+    """The differences of one evaluation between two models."""
+
+    evaluation: str
+    against: str
+    treated: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class WinRates:
+    """What one judge said of two models."""
+
+    baseline: str
+    treated: str
+    judge: str
+    measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
 class Study:
     """All that one report shows. The first of `measured` is the baseline.
 
     `usefulness` holds the evaluations of the same pairs of runs as `comparisons`,
-    `win_rates` what a third model said of them.
+    `win_rates` what a third model said of them. `seed` draws the examples.
     """
 
     title: str
@@ -110,8 +121,9 @@ class Study:
     trained: tuple[Trained, ...] = ()
     attribute: str = ATTRIBUTE
     threshold: float = THRESHOLD
-    usefulness: tuple["Change", ...] = ()
-    win_rates: tuple["WinRates", ...] = ()
+    usefulness: tuple[EvaluationChange, ...] = ()
+    win_rates: tuple[WinRates, ...] = ()
+    seed: int = 0
 
     @property
     def baseline(self) -> Measured:
@@ -139,6 +151,13 @@ class Study:
         return {one.treated for one in self.gains if one.verdict == "invalid"}
 
     @property
+    def unfinished(self) -> list[tuple[str, str]]:
+        """Names and states of runs that did not finish: their numbers may be of a part only."""
+        runs: list[Measured | Trained] = [*self.measured, *self.trained]
+        states = [(run.name, str(run.info.get("status"))) for run in runs]
+        return [(name, state) for name, state in states if state != "finished"]
+
+    @property
     def names(self) -> list[str]:
         """Names of the measured runs, baseline first."""
         return [run.name for run in self.measured]
@@ -153,71 +172,3 @@ class Study:
         """The judge and, where there is one, the second scorer."""
         ids = (self.baseline.responses.judge_id, self.baseline.responses.second_id)
         return [scorer_id for scorer_id in ids if scorer_id]
-
-
-def display_names(runs: Sequence[Run]) -> list[str]:
-    """A distinct name for each run: its folder's, or the folder's above where that says more."""
-    names = []
-    for run in runs:
-        path = run.path.resolve()
-        names.append(path.parent.name if path.name in PLAIN_NAMES else path.name)
-    return _distinct(names)
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    """The names, numbered where they repeat.
-
-    >>> _distinct(["ft", "ft", "base"])
-    ['ft', 'ft (2)', 'base']
-    """
-    taken: list[str] = []
-    for name in names:
-        number, unique = 1, name
-        while unique in taken:
-            number += 1
-            unique = f"{name} ({number})"
-        taken.append(unique)
-    return taken
-
-
-def read_measured(run: Run, name: str) -> Measured:
-    """The measured run under the name that the report gives it."""
-    return Measured(
-        name=name,
-        responses=replace(run.responses(), name=name),
-        measurements=tuple(run.measurements()),
-        info=run.info,
-        config=run.config,
-        evaluations=read_evaluated(run),
-    )
-
-
-def read_trained(run: Run, name: str) -> Trained:
-    """The training run with its logs."""
-    head = run.path / "auxiliary" / "report.json"
-    return Trained(
-        name=name,
-        info=run.info,
-        config=run.config,
-        log=read_log(run.path / "train.jsonl"),
-        samples=read_log(run.path / "samples.jsonl"),
-        iterations=read_log(run.path / "iterations.jsonl"),
-        head=read_json(head) if head.is_file() else {},
-    )
-
-
-def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """The rows of a file of JSON Lines; none when there is no such file.
-
-    Raises `DataError` with file and line for a row that is no JSON object.
-    """
-    rows: list[Mapping[str, Any]] = []
-    for number, line in enumerate(complete_lines(path) if path.exists() else (), start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise DataError(f"{path}:{number}: not valid JSON") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: not a JSON object")
-        rows.append(row)
-    return tuple(rows)

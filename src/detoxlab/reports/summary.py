@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from detoxlab.records import Comparison, Difference, Measurement, Verdict
 from detoxlab.reports import words
+from detoxlab.reports.order import in_reading_order
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import in_reading_order
 
 MAIN, DECIDED_ON = "toxic_fraction", "comparable"
 SUBSETS = {

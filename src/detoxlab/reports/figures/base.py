@@ -1,35 +1,19 @@
-"""What a figure is: Plotly data, a sentence, and the table that says the same in text.
+"""What all figures share: colours, names of runs, and the columns of their tables.
 
 Colours are names of CSS variables ("var(--run-0)"), which the page's script resolves, so
 that dark mode and print are a matter of the style sheet.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
+from detoxlab.reports.parts import Column
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import Column, Table
-
-Trace = dict[str, Any]
 
 # As many of each that none divides the colours' number: only after 30 runs do two look alike.
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "x")
 RUN_COLOURS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A Plotly figure, what it shows in a sentence, and its numbers as a table."""
-
-    key: str
-    title: str
-    note: str
-    data: tuple[Trace, ...]
-    layout: Mapping[str, Any]
-    table: Table
 
 
 def run_colour(index: int) -> str:

@@ -4,23 +4,11 @@ from collections.abc import Sequence
 
 from detoxlab.records import Comparison, Difference
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import (
-    SYMBOLS,
-    Figure,
-    Trace,
-    headings,
-    run_colour,
-    run_label,
-)
+from detoxlab.reports.figures.base import SYMBOLS, headings, run_colour, run_label
+from detoxlab.reports.order import in_reading_order
+from detoxlab.reports.parts import Cell, Figure, Table, Trace, text_cell, value_cell
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import (
-    Cell,
-    Table,
-    in_reading_order,
-    text_cell,
-    value_cell,
-)
 
 MAIN = "toxic_fraction"
 

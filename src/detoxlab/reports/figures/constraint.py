@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import Figure
 from detoxlab.reports.figures.curves import curves_figure, points_of
+from detoxlab.reports.parts import Figure
 from detoxlab.reports.study import Trained
 
 BY_ITERATION = (

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import DASHES, SYMBOLS, Figure, headings, run_colour
+from detoxlab.reports.figures.base import DASHES, SYMBOLS, headings, run_colour
+from detoxlab.reports.parts import Cell, Figure, Table
 from detoxlab.reports.safety import plotly_text
-from detoxlab.reports.tables import Cell, Table
 
 CURVE_POINTS = 400
 

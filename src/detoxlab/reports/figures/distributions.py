@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import DASHES, Figure, Trace, headings, run_colour
+from detoxlab.reports.figures.base import DASHES, headings, run_colour
+from detoxlab.reports.parts import Cell, Figure, Table, Trace, value_cell
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import Cell, Table, value_cell
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from detoxlab import comparisons
 from detoxlab.records import Responses
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import Figure, Trace, headings
+from detoxlab.reports.figures.base import headings
+from detoxlab.reports.parts import Cell, Figure, Table, Trace
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Measured, Study
-from detoxlab.reports.tables import Cell, Table
 
 LEVELS = ("low", "medium", "high", "not scored")
 LOW, HIGH = 0.33, 0.66

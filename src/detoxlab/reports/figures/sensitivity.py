@@ -2,18 +2,10 @@
 
 from detoxlab.records import Comparison, Difference
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import (
-    DASHES,
-    SYMBOLS,
-    Figure,
-    Trace,
-    headings,
-    run_colour,
-    run_label,
-)
+from detoxlab.reports.figures.base import DASHES, SYMBOLS, headings, run_colour, run_label
+from detoxlab.reports.parts import Cell, Figure, Table, Trace, value_cell
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import Cell, Table, value_cell
 
 NOTE = (
     "Difference of toxic responses by the judge on comparable pairs, treated minus baseline, if a "

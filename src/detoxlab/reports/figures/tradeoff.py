@@ -4,16 +4,9 @@ from typing import Any
 
 from detoxlab.records import Measurement
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import (
-    SYMBOLS,
-    Figure,
-    Trace,
-    headings,
-    run_colour,
-    run_label,
-)
+from detoxlab.reports.figures.base import SYMBOLS, headings, run_colour, run_label
+from detoxlab.reports.parts import Cell, Figure, Table, Trace, value_cell
 from detoxlab.reports.study import Measured, Study
-from detoxlab.reports.tables import Cell, Table, value_cell
 
 LABELS = ("top left", "top right", "middle right")  # neighbours' stand apart
 

@@ -1,8 +1,8 @@
 """Training curves."""
 
-from detoxlab.reports.figures.base import Figure
 from detoxlab.reports.figures.constraint import constraint
 from detoxlab.reports.figures.curves import Points, curves_figure, points_of
+from detoxlab.reports.parts import Figure
 from detoxlab.reports.study import Trained
 
 CURVES = (

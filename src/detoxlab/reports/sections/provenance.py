@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from detoxlab.comparisons import Limits
 from detoxlab.provenance import last_part
+from detoxlab.records import Comparison
+from detoxlab.reports.parts import Cell, Column, Section, Table, filled, text_cell
 from detoxlab.reports.study import Study
-from detoxlab.reports.tables import Cell, Column, Table, text_cell
 
 LONGEST = 300
 FIRST = (
@@ -29,6 +31,35 @@ FIRST = (
 )
 
 
+def provenance(study: Study) -> Section:
+    """The limits that the verdicts rest on, and where the numbers come from."""
+    limits = filled([limits_table(study.comparisons)])
+    return Section("provenance", "Provenance", (*limits, *provenance_tables(study)))
+
+
+def limits_table(comparisons: Sequence[Comparison]) -> Table | None:
+    """The limits that the verdicts rest on."""
+    limits: dict[str, Any] = {}
+    for comparison in comparisons:
+        limits |= comparison.limits
+    if not limits:
+        return None
+    fields = Limits.model_fields
+    meaning = {name: field.description for name, field in fields.items()}
+    rows = tuple(
+        (Cell(name), _setting(value), text_cell(meaning.get(name)))
+        for name, value in limits.items()
+    )
+    columns = (Column("Limit"), Column("Value", numeric=True), Column("Meaning"))
+    return Table("limits", "Limits used", columns, rows)
+
+
+def _setting(value: Any) -> Cell:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text_cell(None if value is None else str(value))
+    return Cell(f"{value:g}".replace("-", "−"), float(value), "number")
+
+
 def provenance_tables(study: Study) -> list[Table]:
     """What each run is and how it was made; rows that all runs share are not repeated."""
     measured = [(run.name, run.info, run.config) for run in study.measured]
@@ -37,17 +68,6 @@ def provenance_tables(study: Study) -> list[Table]:
     if trained:
         tables.append(_table("provenance-trained", "Trainings", trained))
     return tables
-
-
-def unfinished(study: Study) -> list[tuple[str, str]]:
-    """Names and states of the runs that did not finish: their numbers may be of a part only."""
-    runs = [(run.name, run.info) for run in study.measured]
-    runs += [(run.name, run.info) for run in study.trained]
-    return [(name, str(info.get("status"))) for name, info in runs if not _is_finished(info)]
-
-
-def _is_finished(info: Mapping[str, Any]) -> bool:
-    return info.get("status") == "finished"
 
 
 Source = tuple[str, Mapping[str, Any], Mapping[str, Any]]

@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from detoxlab.records import Comparison, Difference, Guard
+from detoxlab.records import Comparison, Difference, Guard, to_json
 from detoxlab.reports import words
-from detoxlab.reports.study import Study, Trained
+from detoxlab.reports.figures.tradeoff import trade_off
+from detoxlab.reports.parts import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    ratio_cells,
+    record,
+    text_cell,
+    value_cell,
+)
+from detoxlab.reports.study import Measured, Study, Trained
 from detoxlab.reports.summary import MAIN
-from detoxlab.reports.tables import Cell, Column, Table, text_cell, value_cell
-from detoxlab.reports.usefulness import ratio_cells
 
+BENCH = "bench"  # the section that comes before the verdicts
 PERPLEXITY = "perplexity"
 POOLED, MACRO = MAIN, "toxicity_macro_mean"
 DIFFERENCE = (Column("Difference", numeric=True), Column("95 % interval", numeric=True))
@@ -25,6 +35,36 @@ AGAINST_NOTE = (
     "On comparable responses, by the judge; a ratio below 1 is less toxic than the other variant. "
     "Perplexity is that of the responses under the untouched base model."
 )
+
+
+def all_variants(study: Study) -> Section:
+    """The variants side by side; and, for CSV and JSON, all that each run measured."""
+    return Section(
+        BENCH,
+        "All variants",
+        tuple(bench_tables(study)),
+        tuple(filter(None, [trade_off(study)])),
+        records=tuple(
+            record(row, run=run.name) for run in study.measured for row in run.measurements
+        ),
+        data={"runs": [_run(run) for run in study.measured]},
+    )
+
+
+def _run(run: Measured) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "info": run.info,
+        "config": run.config,
+        "measurements": [to_json(row) for row in run.measurements],
+        "evaluations": {
+            name: {
+                "settings": one.settings,
+                "measurements": [to_json(row) for row in one.measurements],
+            }
+            for name, one in run.evaluations.items()
+        },
+    }
 
 
 def bench_tables(study: Study) -> list[Table]:

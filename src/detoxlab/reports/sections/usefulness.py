@@ -1,13 +1,21 @@
 """What each model can still do: its evaluations, held against the baseline's item by item."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from detoxlab.evaluations import EVALUATIONS, Evaluated, load_evaluation
-from detoxlab.records import Difference, Measurement
+from detoxlab.records import Difference, Measurement, to_json
 from detoxlab.reports import words
-from detoxlab.reports.study import Measured
-from detoxlab.reports.tables import Cell, Column, Table, text_cell, value_cell
+from detoxlab.reports.parts import (
+    Cell,
+    Column,
+    Section,
+    Table,
+    ratio_cells,
+    record,
+    text_cell,
+    value_cell,
+)
+from detoxlab.reports.study import EvaluationChange, Measured, Study
 
 VALUES = (
     Column("Evaluation", merge=True),
@@ -42,46 +50,34 @@ NOTE = (
 AGAINST_NOTE = "As above, held against another variant than the baseline."
 
 
-@dataclass(frozen=True)
-class Change:
-    """The differences of one evaluation between two models."""
-
-    evaluation: str
-    against: str
-    treated: str
-    differences: tuple[Difference, ...]
-
-
-def useful_changes(
-    pairs: Iterable[tuple[Measured, Measured]], *, seed: int, resamples: int
-) -> tuple[Change, ...]:
-    """Every evaluation that the two runs of a pair share, the second held against the first."""
-    return tuple(
-        Change(
-            name,
-            there.name,
-            here.name,
-            _differences(there.evaluations[name], evaluated, seed, resamples),
-        )
-        for there, here in pairs
-        for name, evaluated in here.evaluations.items()
-        if name in there.evaluations
+def usefulness(study: Study) -> Section:
+    """The evaluations of each model, and what they say against the others'."""
+    return Section(
+        "usefulness",
+        "Usefulness",
+        tuple(usefulness_tables(study.measured, study.usefulness)),
+        records=(*_values(study), *_changes(study)),
+        data={"usefulness": [to_json(change) for change in study.usefulness]},
     )
 
 
-def _differences(
-    there: Evaluated, here: Evaluated, seed: int, resamples: int
-) -> tuple[Difference, ...]:
-    """None where the two models were not asked alike, or the kind is not installed here."""
-    asked = [(one.settings, one.data) for one in (there, here)]
-    if asked[0] != asked[1] or here.settings["kind"] not in EVALUATIONS:
-        return ()
-    evaluation = load_evaluation(here.settings)
-    found = evaluation.differences(there.results, here.results, seed=seed, resamples=resamples)
-    return tuple(found)
+def _values(study: Study) -> Iterator[dict[str, Any]]:
+    for run in study.measured:
+        for name, one in run.evaluations.items():
+            yield from (record(row, run=run.name, evaluation=name) for row in one.measurements)
 
 
-def usefulness_tables(runs: Sequence[Measured], found: Sequence[Change]) -> list[Table]:
+def _changes(study: Study) -> Iterator[dict[str, Any]]:
+    for change in study.usefulness:
+        names = {
+            "run": change.treated,
+            "against": change.against,
+            "evaluation": change.evaluation,
+        }
+        yield from (record(row, **names) for row in change.differences)
+
+
+def usefulness_tables(runs: Sequence[Measured], found: Sequence[EvaluationChange]) -> list[Table]:
     """All evaluations of all models beside the baseline's; then those against other variants."""
     base = runs[0].name
     others = [one for one in found if one.against != base]
@@ -110,7 +106,7 @@ def usefulness_tables(runs: Sequence[Measured], found: Sequence[Change]) -> list
 
 
 def _held(
-    found: Sequence[Change], name: str, run: Measured, row: Measurement, base: str
+    found: Sequence[EvaluationChange], name: str, run: Measured, row: Measurement, base: str
 ) -> tuple[Cell, ...]:
     """The difference of one measure to the baseline; dashes for the baseline itself."""
     if run.name == base:
@@ -149,7 +145,7 @@ def _value_cells(name: str, model: str, row: Measurement) -> tuple[Cell, ...]:
     )
 
 
-def _against_row(one: Change, row: Difference) -> tuple[Cell, ...]:
+def _against_row(one: EvaluationChange, row: Difference) -> tuple[Cell, ...]:
     return (
         Cell(one.evaluation),
         Cell(words.label(row.name)),
@@ -169,14 +165,4 @@ def _change_cells(row: Difference | None) -> tuple[Cell, ...]:
         value_cell(row.difference, words.difference(row.difference, row.unit)),
         value_cell(row.ci_low, words.span(row.ci_low, row.ci_high, row.unit)),
         *ratio_cells(row),
-    )
-
-
-def ratio_cells(row: Difference | None) -> tuple[Cell, Cell]:
-    """Treated over baseline and its interval; a dash where the measure has no ratio."""
-    if row is None or row.ratio is None:
-        return text_cell(None), text_cell(None)
-    return (
-        Cell(words.times(row.ratio), row.ratio, "number"),
-        value_cell(row.ratio_low, words.interval(row.ratio_low, row.ratio_high, "ratio")),
     )

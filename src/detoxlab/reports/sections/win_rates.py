@@ -1,19 +1,20 @@
 """Whose responses a third model prefers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from detoxlab.records import Measurement
+from detoxlab.records import Measurement, to_json
 from detoxlab.reports import words
-from detoxlab.reports.tables import (
+from detoxlab.reports.parts import (
     Cell,
     Column,
+    Section,
     Table,
+    record,
     text_cell,
     value_cell,
     without_empty_columns,
 )
-from detoxlab.runs import Run
+from detoxlab.reports.study import Study, WinRates
 
 COLUMNS = (
     Column("Model"),
@@ -37,20 +38,19 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class WinRates:
-    """What one judge said of two models."""
-
-    baseline: str
-    treated: str
-    judge: str
-    measurements: tuple[Measurement, ...]
-
-
-def read_win_rates(run: Run) -> WinRates:
-    """What the run of a contest holds."""
-    info = run.info
-    return WinRates(info["baseline"], info["treated"], info["judge_id"], tuple(run.measurements()))
+def win_rates(study: Study) -> Section:
+    """Whose responses each judge prefers."""
+    return Section(
+        "win-rates",
+        "Win rates",
+        tuple(filter(None, [win_rates_table(study.win_rates)])),
+        records=tuple(
+            record(row, run=one.treated, against=one.baseline, evaluation="win rate")
+            for one in study.win_rates
+            for row in one.measurements
+        ),
+        data={"win_rates": [to_json(one) for one in study.win_rates]},
+    )
 
 
 def win_rates_table(found: Sequence[WinRates]) -> Table | None:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from detoxlab.reports import words
+from detoxlab.reports.parts import Example, Section, Side
 from detoxlab.reports.safety import clipped
 from detoxlab.reports.study import Measured, Pair, Study, Trained
 
@@ -28,27 +28,18 @@ RULE_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One model's response with what each scorer said of it."""
-
-    run: str
-    text: str
-    empty: bool
-    scores: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """The same prompt and sample in the baseline and in a variant, or one of a training."""
-
-    key: str
-    rule: str
-    prompt_id: str
-    sample: int
-    prompt: str
-    change: str
-    sides: tuple[Side, ...]
+def examples_shown(study: Study) -> Section:
+    """Examples of each variant, and of each training that kept samples."""
+    found = [
+        (variant.name, examples(study, variant, index, seed=study.seed))
+        for index, variant in enumerate(study.variants, start=1)
+    ]
+    found += [
+        (f"{run.name}, while it was trained", samples)
+        for index, run in enumerate(study.trained, start=1)
+        if (samples := training_samples(run, index))
+    ]
+    return Section("examples", "Examples", note=RULE_NOTE, examples=tuple(found))
 
 
 def choose(

@@ -1,0 +1,177 @@
+"""What a report is made of: sections, which hold tables, figures and examples.
+
+Every format renders the same sections: HTML all of them, Markdown their tables, CSV their
+records, JSON their data.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from detoxlab.records import Difference, Guard, Measurement, to_json
+from detoxlab.reports import words
+
+Trace = dict[str, Any]
+"""A trace of a Plotly figure."""
+
+Kind = Literal["text", "number", "unknown", "ok", "worse", "muted", "void"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell shows, and the exact number behind it where there is one."""
+
+    text: str
+    number: float | None = None
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading; `merge` joins equal cells below each other in HTML."""
+
+    title: str
+    numeric: bool = False
+    merge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of cells, with a note on how to read it."""
+
+    key: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+    def shown(self) -> Iterator[list[tuple[Cell, int]]]:
+        """Rows of (cell, rows it spans), without the cells that a span above covers."""
+        for at, row in enumerate(self.rows):
+            spans = [(cell, self._span(at, column)) for column, cell in enumerate(row)]
+            yield [(cell, span) for cell, span in spans if span]
+
+    def _span(self, at: int, column: int) -> int:
+        """How many rows a merged cell spans; 0 inside a span that began above."""
+        if not self.columns[column].merge:
+            return 1
+        key = self.rows[at][: column + 1]
+        if at and self.rows[at - 1][: column + 1] == key:
+            return 0
+        below = (row[: column + 1] == key for row in self.rows[at:])
+        return next((n for n, same in enumerate(below) if not same), len(self.rows) - at)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A Plotly figure, what it shows in a sentence, and its numbers as a table."""
+
+    key: str
+    title: str
+    note: str
+    data: tuple[Trace, ...]
+    layout: Mapping[str, Any]
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One model's response with what each scorer said of it."""
+
+    run: str
+    text: str
+    empty: bool
+    scores: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The same prompt and sample in the baseline and in a variant, or one of a training."""
+
+    key: str
+    rule: str
+    prompt_id: str
+    sample: int
+    prompt: str
+    change: str
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report: a heading with all that stands under it.
+
+    `key` is its anchor in HTML. `records` are its rows in CSV (see `record`), `data` its keys in
+    JSON. `examples` hold texts of models, by a heading; they stand in HTML alone.
+    """
+
+    key: str
+    title: str
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    note: str = ""
+    examples: tuple[tuple[str, list[Example]], ...] = ()
+    records: tuple[Mapping[str, Any], ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a reader would see nothing under the heading."""
+        return not (self.tables or self.figures or any(found for _, found in self.examples))
+
+
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns in which no row has anything to say."""
+    kept = [
+        at
+        for at in range(len(table.columns))
+        if any(row[at].kind != "muted" for row in table.rows) or not table.rows
+    ]
+    return replace(
+        table,
+        columns=tuple(table.columns[at] for at in kept),
+        rows=tuple(tuple(row[at] for at in kept) for row in table.rows),
+    )
+
+
+def value_cell(value: float | None, text: str) -> Cell:
+    """A number's cell; an unknown one says so."""
+    return Cell(text, value, "unknown" if text == words.UNKNOWN else "number")
+
+
+def text_cell(text: str | None) -> Cell:
+    """A text's cell; a dash where there is nothing to say."""
+    return Cell(text) if text else Cell("–", None, "muted")
+
+
+def optional_cell(value: float | None, text: str) -> Cell:
+    """A cell that may be empty because the measure has no such number."""
+    return Cell("–", None, "muted") if value is None else value_cell(value, text)
+
+
+def ratio_cells(row: Difference | None) -> tuple[Cell, Cell]:
+    """Treated over baseline and its interval; a dash where the measure has no ratio."""
+    if row is None or row.ratio is None:
+        return text_cell(None), text_cell(None)
+    return (
+        Cell(words.times(row.ratio), row.ratio, "number"),
+        value_cell(row.ratio_low, words.interval(row.ratio_low, row.ratio_high, "ratio")),
+    )
+
+
+def filled(tables: Iterable[Table | None]) -> tuple[Table, ...]:
+    """The tables that have rows, without the columns that say nothing."""
+    return tuple(without_empty_columns(table) for table in tables if table and table.rows)
+
+
+def record(
+    row: Measurement | Difference | Guard, kind: str | None = None, **names: str
+) -> dict[str, Any]:
+    """A row of the CSV file: the number with its kind, and the names of what it belongs to.
+
+    >>> record(Measurement("empty", None), run="base")["state"]
+    'unknown'
+    """
+    value = row.value if isinstance(row, Measurement) else row.difference
+    state = words.UNKNOWN if value is None else "known"
+    return {"record": kind or type(row).__name__.lower(), "state": state, **names, **to_json(row)}

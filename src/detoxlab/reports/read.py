@@ -1,0 +1,181 @@
+"""What a report is about, read from run folders alone; never loads a model."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from detoxlab.comparisons import ATTRIBUTE, THRESHOLD, Limits, compare_each
+from detoxlab.errors import DataError, UnknownNameError
+from detoxlab.evaluations import EVALUATIONS, Evaluated, load_evaluation, read_evaluated
+from detoxlab.records import RESAMPLES, Difference
+from detoxlab.reports.study import EvaluationChange, Measured, Study, Trained, WinRates
+from detoxlab.runs import Run, complete_lines, read_json
+
+PLAIN_NAMES = {"measure", "measured", "train", "run"}
+
+
+def read_study(
+    measured: Sequence[Run],
+    *,
+    trained: Mapping[str, Run],
+    rivals: Sequence[tuple[str, str]] = (),
+    win_rates: Sequence[Run] = (),
+    title: str | None = None,
+    limits: Limits,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Study:
+    """All that the report shows, read from the folders, with every variant compared.
+
+    Comparisons with the first run come first, in the order of the runs.
+    """
+    runs = [
+        read_measured(run, name)
+        for run, name in zip(measured, display_names(measured), strict=True)
+    ]
+    pairs = [(runs[0], run) for run in runs[1:]] + _named(runs, rivals)
+    comparisons = compare_each(
+        [(before.responses, after.responses) for before, after in pairs],
+        limits=limits,
+        seed=seed,
+        resamples=resamples,
+    )
+    return Study(
+        title=title or default_title([run.name for run in runs]),
+        measured=tuple(runs),
+        comparisons=comparisons,
+        trained=tuple(read_trained(run, name) for name, run in trained.items()),
+        attribute=runs[0].responses.attribute or ATTRIBUTE,
+        threshold=runs[0].responses.threshold or THRESHOLD,
+        usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
+        win_rates=tuple(read_win_rates(run) for run in win_rates),
+        seed=seed,
+    )
+
+
+def _named(
+    runs: Sequence[Measured], rivals: Sequence[tuple[str, str]]
+) -> list[tuple[Measured, Measured]]:
+    by_name = {run.name: run for run in runs}
+    for name in (name for pair in rivals for name in pair):
+        if name not in by_name:
+            raise UnknownNameError("run", name, by_name)
+    return [(by_name[before], by_name[after]) for before, after in rivals]
+
+
+def default_title(names: Sequence[str]) -> str:
+    """A title that says who is held against whom.
+
+    >>> default_title(["base", "ft", "dpo"]), default_title(["base"])
+    ('Toxicity of ft and dpo against base', 'Toxicity of base')
+    """
+    if len(names) == 1:
+        return f"Toxicity of {names[0]}"
+    *first, last = names[1:]
+    variants = f"{', '.join(first)} and {last}" if first else last
+    return f"Toxicity of {variants} against {names[0]}"
+
+
+def display_names(runs: Sequence[Run]) -> list[str]:
+    """A distinct name for each run: its folder's, or the folder's above where that says more."""
+    names = []
+    for run in runs:
+        path = run.path.resolve()
+        names.append(path.parent.name if path.name in PLAIN_NAMES else path.name)
+    return _distinct(names)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names, numbered where they repeat.
+
+    >>> _distinct(["ft", "ft", "base"])
+    ['ft', 'ft (2)', 'base']
+    """
+    taken: list[str] = []
+    for name in names:
+        number, unique = 1, name
+        while unique in taken:
+            number += 1
+            unique = f"{name} ({number})"
+        taken.append(unique)
+    return taken
+
+
+def read_measured(run: Run, name: str) -> Measured:
+    """The measured run under the name that the report gives it."""
+    return Measured(
+        name=name,
+        responses=replace(run.responses(), name=name),
+        measurements=tuple(run.measurements()),
+        info=run.info,
+        config=run.config,
+        evaluations=read_evaluated(run),
+    )
+
+
+def read_trained(run: Run, name: str) -> Trained:
+    """The training run with its logs."""
+    head = run.path / "auxiliary" / "report.json"
+    return Trained(
+        name=name,
+        info=run.info,
+        config=run.config,
+        log=read_log(run.path / "train.jsonl"),
+        samples=read_log(run.path / "samples.jsonl"),
+        iterations=read_log(run.path / "iterations.jsonl"),
+        head=read_json(head) if head.is_file() else {},
+    )
+
+
+def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """The rows of a file of JSON Lines; none when there is no such file.
+
+    Raises `DataError` with file and line for a row that is no JSON object.
+    """
+    rows: list[Mapping[str, Any]] = []
+    for number, line in enumerate(complete_lines(path) if path.exists() else (), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise DataError(f"{path}:{number}: not valid JSON") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: not a JSON object")
+        rows.append(row)
+    return tuple(rows)
+
+
+def read_win_rates(run: Run) -> WinRates:
+    """What the run of a contest holds."""
+    info = run.info
+    return WinRates(info["baseline"], info["treated"], info["judge_id"], tuple(run.measurements()))
+
+
+def useful_changes(
+    pairs: Iterable[tuple[Measured, Measured]], *, seed: int, resamples: int
+) -> tuple[EvaluationChange, ...]:
+    """Every evaluation that the two runs of a pair share, the second held against the first."""
+    return tuple(
+        EvaluationChange(
+            name,
+            there.name,
+            here.name,
+            _differences(there.evaluations[name], evaluated, seed, resamples),
+        )
+        for there, here in pairs
+        for name, evaluated in here.evaluations.items()
+        if name in there.evaluations
+    )
+
+
+def _differences(
+    there: Evaluated, here: Evaluated, seed: int, resamples: int
+) -> tuple[Difference, ...]:
+    """None where the two models were not asked alike, or the kind is not installed here."""
+    asked = [(one.settings, one.data) for one in (there, here)]
+    if asked[0] != asked[1] or here.settings["kind"] not in EVALUATIONS:
+        return ()
+    evaluation = load_evaluation(here.settings)
+    found = evaluation.differences(there.results, here.results, seed=seed, resamples=resamples)
+    return tuple(found)

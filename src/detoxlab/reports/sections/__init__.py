@@ -1,0 +1,38 @@
+"""The sections of a report, one list that every format renders.
+
+A new section is a function here that makes one of a study, and a line in `SECTIONS`.
+"""
+
+from collections.abc import Callable
+
+from detoxlab.reports.parts import Section
+from detoxlab.reports.sections.bench import all_variants
+from detoxlab.reports.sections.compared import guards, what_changed
+from detoxlab.reports.sections.drawn import flows, scores, training
+from detoxlab.reports.sections.examples import examples_shown
+from detoxlab.reports.sections.measured import groups, quality, toxicity
+from detoxlab.reports.sections.provenance import provenance
+from detoxlab.reports.sections.usefulness import usefulness
+from detoxlab.reports.sections.win_rates import win_rates
+from detoxlab.reports.study import Study
+
+SECTIONS: tuple[Callable[[Study], Section], ...] = (
+    all_variants,
+    what_changed,
+    guards,
+    usefulness,
+    win_rates,
+    toxicity,
+    flows,
+    scores,
+    training,
+    examples_shown,
+    groups,
+    quality,
+    provenance,
+)
+
+
+def sections(study: Study) -> list[Section]:
+    """Every section in the order of the page, those with nothing to show among them."""
+    return [make(study) for make in SECTIONS]
