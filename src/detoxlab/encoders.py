@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detoxlab.errors import DependencyError, MissingFileError, ModelError, UnknownNameError
-from detoxlab.provenance import file_sha256
+from detoxlab.provenance import file_sha256, hub_commit
 from detoxlab.registry import with_entry_points
 
 FloatArray = npt.NDArray[np.float64]
@@ -156,7 +156,7 @@ class TransformerEncoder:
         self.device = torch.device(wanted if device == "auto" else device)
         self.tokenizer, self.model = _load_transformer(str(ref), revision)
         self.model.to(self.device).eval()
-        self.id = name or _encoder_id(ref, getattr(self.model.config, "_commit_hash", None))
+        self.id = name or _encoder_id(ref, revision)
 
     def __call__(self, texts: Sequence[str]) -> FloatArray:
         """(N, D) unit rows; zeros for an empty text."""
@@ -263,10 +263,11 @@ def _load_transformer(ref: str, revision: str | None) -> tuple[Any, Any]:
     return tokenizer, model
 
 
-def _encoder_id(ref: str | Path, commit: str | None) -> str:
+def _encoder_id(ref: str | Path, revision: str | None) -> str:
     folder = Path(ref)
     if not folder.is_dir():
-        return f"{ref}@{(commit or 'unknown')[:8]}"
+        commit = hub_commit(str(ref), revision) or revision or "unknown"
+        return f"{ref}@{commit[:8]}"
     weights = sorted(folder.glob("*.safetensors"))
     return f"{folder.resolve().name}@{file_sha256(weights[0])[:8]}"
 

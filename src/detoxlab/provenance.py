@@ -85,6 +85,17 @@ def last_part(value: str) -> str:
     return f"{key}{equals}{Path(rest).name}" if rest.startswith(("/", "~")) else value
 
 
+def hub_commit(repository: str, revision: str | None) -> str | None:
+    """The commit that `revision` (none: the main branch) of a model on the hub was read at.
+
+    It is asked of the cache, where the model was put when it was read; None where it is not.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else None
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with path.open("rb") as handle:

@@ -1,7 +1,9 @@
 """Hugging Face classifiers: labels, softmax or sigmoid, revision, length, memory, failures."""
 
+import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -128,6 +130,19 @@ def test_other_weights_give_another_id(two_labels: Path, tmp_path: Path) -> None
     folder = save_tiny_classifier(tmp_path, ["fine", "toxic"], layers=2)
     ids = {load_classifier(str(path)).id.partition("@")[2] for path in (two_labels, folder)}
     assert len(ids) == 2
+
+
+def test_a_classifier_of_the_hub_is_named_by_its_commit(
+    two_labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--org--tiny"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(commit)
+    shutil.copytree(two_labels, cached / "snapshots" / commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    for named in ("hf:org/tiny", f"hf:org/tiny@{commit}"):
+        assert load_scorer(named, cache=False).id.startswith("hf:org/tiny@0123456789ab")
 
 
 def test_another_script_is_scored_only_where_said(two_labels: Path) -> None:

@@ -201,7 +201,7 @@ def load_classifier(
     return HuggingFaceScorer(
         pack_for_cpu(model.eval().to(choose_device(device), getattr(torch, dtype))),
         tokenizer,
-        name=_name(source, config, revision),
+        name=_name(source, revision),
         labels=chosen,
         activation=chosen_activation,
         max_tokens=max_tokens or _longest(config, tokenizer),
@@ -286,12 +286,12 @@ def _the_toxic_label(source: str, present: Sequence[str]) -> list[str]:
     )
 
 
-def _name(source: str, config: Any, revision: str | None) -> str:
+def _name(source: str, revision: str | None) -> str:
     """Source and revision: the hub's commit, or the start of the local weights' sha256."""
     folder = Path(source)
     if folder.is_dir():
         return f"hf:{folder.resolve().name}@{_weights_sha256(folder)[:12]}"
-    commit = getattr(config, "_commit_hash", None) or revision or "unknown"
+    commit = provenance.hub_commit(source, revision) or revision or "unknown"
     return f"hf:{source}@{commit[:12]}"
 
 
