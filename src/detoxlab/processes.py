@@ -42,11 +42,13 @@ def joined(device: str) -> Iterator[None]:
     import torch
     from accelerate import PartialState
 
+    from detoxlab.internals.accelerate import forget_processes
+
     PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
     yield
     wait()
     _joined().destroy_process_group()
-    PartialState._reset_state()
+    forget_processes()
 
 
 @contextlib.contextmanager
@@ -60,17 +62,17 @@ def apart() -> Iterator[None]:
     if _joined() is None:
         yield
         return
-    from accelerate.state import AcceleratorState
+    from detoxlab.internals.accelerate import forget_processes
 
     said = {name: os.environ.pop(name) for name in RANKS if name in os.environ}
-    AcceleratorState._reset_state(reset_partial_state=True)
+    forget_processes(accelerator=True)
     _apart = True
     try:
         yield
     finally:
         _apart = False
         os.environ.update(said)
-        AcceleratorState._reset_state(reset_partial_state=True)
+        forget_processes(accelerator=True)
 
 
 def meet() -> None:

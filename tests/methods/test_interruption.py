@@ -103,14 +103,14 @@ def test_ctrl_c_before_a_training_of_no_steps_stops_too(
 ) -> None:
     from detoxlab.methods.imitation.train import Trainer
 
-    save = Trainer._save
+    save = Trainer.write_weights
 
     def press_then_save(self: Any, *args: Any) -> None:
         signal.raise_signal(signal.SIGINT)
         save(self, *args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_save", press_then_save)
+        patched.setattr(Trainer, "write_weights", press_then_save)
         with pytest.raises(KeyboardInterrupt):
             fitted("sft", tmp_path / "run", DialogueSplit(dialogues(8)), max_steps=0)
     run = fitted("sft", tmp_path / "run", DialogueSplit(dialogues(8)), max_steps=0)

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
 
 from detoxlab.errors import ModelError
+from detoxlab.internals.transformers import Cache, DynamicLayer
 from detoxlab.models.language_model import LanguageModel
 
 

@@ -194,7 +194,8 @@ def _quieten() -> None:
 def _kept_layers(skeleton: Any) -> list[str]:
     """Layers that keep their type in 4 bits: transformers' choice, and those of broken blocks."""
     from transformers.pytorch_utils import Conv1D
-    from transformers.quantizers.base import get_keys_to_not_convert
+
+    from detoxlab.internals.transformers import layers_kept_whole
 
     inputs = {
         name: module.nx if isinstance(module, Conv1D) else module.in_features
@@ -202,15 +203,16 @@ def _kept_layers(skeleton: Any) -> list[str]:
         if isinstance(module, Conv1D | torch.nn.Linear)
     }
     broken = [name for name, count in inputs.items() if count % BLOCK]
-    return [*get_keys_to_not_convert(skeleton), *broken]
+    return [*layers_kept_whole(skeleton), *broken]
 
 
 def _ordinary(layer: Any, dtype: torch.dtype) -> torch.nn.Module:
     """The layer as the architecture has it; GPT-2's Conv1D holds its weight transposed."""
-    from transformers.integrations.bitsandbytes import dequantize_bnb_weight
     from transformers.pytorch_utils import Conv1D
 
-    weight_OI = dequantize_bnb_weight(layer.weight, getattr(layer, "state", None)).to(dtype)
+    from detoxlab.internals.transformers import dequantised
+
+    weight_OI = dequantised(layer).to(dtype)
     ordinary: torch.nn.Module
     with torch.device("meta"):
         if transposed := issubclass(layer.source_cls, Conv1D):

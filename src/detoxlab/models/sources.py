@@ -49,15 +49,15 @@ def find_source(ref: str, revision: str | None = None, remote_code: bool = False
 
 
 def check_causal(folder: Path, remote_code: bool) -> None:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from detoxlab.internals.transformers import causal_architectures
 
     config = read_config(folder, "config.json")
     kind, named = config.get("model_type"), config.get("architectures") or []
     if remote_code and "auto_map" in config:
         return
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or config.get("is_encoder_decoder"):
+    if kind not in causal_architectures() or config.get("is_encoder_decoder"):
         problem = f"model type {kind!r} is not a causal language model"
-    elif named and not set(named) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+    elif named and not set(named) & set(causal_architectures().values()):
         problem = f"{named[0]} is not a causal language model"
     else:
         return

@@ -215,14 +215,9 @@ class Chat:
 
     @cached_property
     def _program(self) -> Any:
-        """The template, compiled as transformers does it.
+        from detoxlab.internals.transformers import compiled_template
 
-        The function is private (transformers 5.23); the public `apply_chat_template` gives a
-        template no other day than today.
-        """
-        from transformers.utils.chat_template_utils import _compile_jinja_template
-
-        return _compile_jinja_template(self.jinja)
+        return compiled_template(self.jinja)
 
     @cached_property
     def _heard(self) -> dict[Form, bool | Exception]:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from detoxlab.internals.torch import has_packing, packed_linear, packed_weight
+
 # Packed weights are a second copy: beyond this many parameters memory matters more.
 LARGEST_MODEL = 500_000_000
 TOKENS_HINT = 512
@@ -21,13 +23,10 @@ class PackedLinear(nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.weight, self.bias = layer.weight, layer.bias
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), TOKENS_HINT)
+        self._packed = packed_weight(layer.weight, TOKENS_HINT)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            x.contiguous(), self._packed, self.bias, "none", [], ""
-        )
-        return result
+        return packed_linear(x, self._packed, self.bias)
 
 
 def pack_for_cpu(model: Any) -> Any:
@@ -44,10 +43,4 @@ def pack_for_cpu(model: Any) -> Any:
 
 def can_pack(parameter: torch.Tensor) -> bool:
     """True where this build of torch has the kernels and the parameter suits them."""
-    return (
-        parameter.device.type == "cpu"
-        and parameter.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    return parameter.device.type == "cpu" and parameter.dtype == torch.float32 and has_packing()

@@ -14,9 +14,10 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from detoxlab.errors import TrainingError
+from detoxlab.internals.transformers import use_one_gpu
+from detoxlab.internals.trl import DataCollatorForLanguageModeling
 from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.methods.loop.adapters import (
@@ -30,7 +31,6 @@ from detoxlab.methods.loop.log import out_of_patience
 from detoxlab.methods.loop.run import Training, train_adapter
 from detoxlab.methods.loop.trainer import (
     AdapterTrainer,
-    one_gpu,
     trainer_arguments,
     validating,
 )
@@ -126,7 +126,7 @@ def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, meth
         )
         return Trainer(
             model=lm.model,
-            args=one_gpu(arguments),
+            args=use_one_gpu(arguments),
             processing_class=lm.tokenizer,
             data_collator=DataCollatorForLanguageModeling(pad_token_id=lm.pad_id),
             train_dataset=Dataset.from_dict(row_columns(rows.train)),

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, TaskType, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from detoxlab.errors import RunMismatchError, TrainingError
+from detoxlab.internals.peft import BaseTunerLayer, all_linear
 from detoxlab.locations import stored
 from detoxlab.methods.loop.borrowed import borrowed_model, quiet_libraries
 from detoxlab.methods.loop.config import TrainingConfig
@@ -99,8 +98,7 @@ def linear_layers(model: Any) -> str | list[str]:
     """
     if past := READ_PAST.get(model.config.model_type):
         return sorted(_linear_names(model) - past)
-    asked = LoraConfig(target_modules="all-linear")
-    convert_peft_config_for_transformers(asked, model, None)
+    asked = all_linear(model)
     return sorted(asked.target_modules) if asked.target_parameters else "all-linear"
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from peft.tuners.tuners_utils import BaseTunerLayer
 
+from detoxlab.internals.peft import BaseTunerLayer
 from detoxlab.methods.loop.quiet import keep_activations
 from detoxlab.models import LanguageModel
 

@@ -6,12 +6,12 @@ jitter. All of these ask `module.training`, so every module is in evaluation mod
 outermost says that it trains, as the trainers' bookkeeping asks it. Imports transformers.
 """
 
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.modeling_layers import GradientCheckpointingLayer
+
+from detoxlab.internals.transformers import checkpointed, checkpointing_layers
 
 
 def train_without_noise(model: nn.Module) -> None:
@@ -31,14 +31,13 @@ def forget_activations(model: nn.Module) -> None:
 
     Layers do it themselves in training mode alone, in which some have dropout of their own.
     """
-    for layer in model.modules():
-        if isinstance(layer, GradientCheckpointingLayer):
-            layer.forward = _Checkpointed(layer)
+    for layer in checkpointing_layers(model):
+        layer.forward = _Checkpointed(layer)
 
 
 def keep_activations(model: nn.Module) -> None:
     """Undo `forget_activations`."""
-    for layer in model.modules():
+    for layer in checkpointing_layers(model):
         if isinstance(vars(layer).get("forward"), _Checkpointed):
             del layer.forward
 
@@ -47,11 +46,7 @@ def keep_activations(model: nn.Module) -> None:
 
 
 class _Checkpointed:
-    """A layer's forward pass, made anew for the gradient where checkpointing is on.
-
-    It does what `GradientCheckpointingLayer.__call__` does in training mode, by the same private
-    function of the layer (transformers 5.23).
-    """
+    """A layer's forward pass, made anew for the gradient where checkpointing is on."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -59,5 +54,5 @@ class _Checkpointed:
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         layer, compute = self.layer, type(self.layer).forward
         if layer.gradient_checkpointing and torch.is_grad_enabled():
-            return layer._gradient_checkpointing_func(partial(compute, layer, **named), *inputs)
+            return checkpointed(layer, compute, *inputs, **named)
         return compute(layer, *inputs, **named)

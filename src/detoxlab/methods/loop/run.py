@@ -112,7 +112,7 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
             _run_trainer(trainer, start, training)
             state = dict(vars(trainer.state))
         elif processes.is_main():
-            trainer._save(str(checkpoints.checkpoint_path(folder, 0)))
+            trainer.write_weights(str(checkpoints.checkpoint_path(folder, 0)))
     if processes.any_of(interruption.requested):  # in the last step too: more would follow it
         _report_interruption(run, state["global_step"], steps)
     if reason := training.stops(state["log_history"]):

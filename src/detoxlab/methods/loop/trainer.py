@@ -19,6 +19,8 @@ from transformers import TrainerCallback
 
 from detoxlab import processes
 from detoxlab.errors import TrainingError
+from detoxlab.internals.transformers import CheckpointHooks
+from detoxlab.internals.trl import WithoutTelemetry
 from detoxlab.methods.loop.checkpoints import keep_only
 from detoxlab.methods.loop.config import TrainingConfig
 from detoxlab.methods.loop.finite import driven_too_far
@@ -28,7 +30,7 @@ from detoxlab.models import LanguageModel
 from detoxlab.progress import say
 
 
-class AdapterTrainer:
+class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
     """A trainer of TRL, mixed in before it: sends nothing, saves adapters only, keeps two of them.
 
     On a quantised model TRL trains the adapter in bfloat16, which swallows small updates and is
@@ -54,18 +56,16 @@ class AdapterTrainer:
         if self.compares:
             train_without_noise(self.model)
 
-    def _send_telemetry(self) -> None:
-        pass
-
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
         pass
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        self.model.save_pretrained(output_dir, state_dict=state_dict, save_embedding_layers=False)
+    def write_weights(self, folder: str, state_dict: Any = None) -> None:
+        self.model.save_pretrained(folder, state_dict=state_dict, save_embedding_layers=False)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    @contextlib.contextmanager
+    def writing_checkpoint(self) -> Iterator[None]:
         try:
-            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+            yield
         except (SafetensorError, RuntimeError) as error:  # torch.save raises the latter
             raise TrainingError(
                 f"{self.args.output_dir}: the checkpoint of step {self.state.global_step} cannot "
@@ -221,7 +221,7 @@ def trainer_arguments(
         "logging_nan_inf_filter": False,
         "save_strategy": "steps",
         "save_steps": config.save_steps,
-        "save_total_limit": None,  # AdapterTrainer._save_checkpoint keeps the newest and the best
+        "save_total_limit": None,  # AdapterTrainer keeps the newest and the best
         "report_to": "none",  # `TrainLog` sends its rows to the trackers
         "disable_tqdm": True,
         "dataloader_pin_memory": on_gpu,
@@ -247,9 +247,3 @@ def validating(config: TrainingConfig, *, validates: bool, resumes: bool) -> dic
         "eval_steps": config.save_steps,
         "eval_on_start": validates and not resumes,
     }
-
-
-def one_gpu(arguments: Any) -> Any:
-    """The arguments, told to use one of several visible GPUs rather than DataParallel."""
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments

@@ -21,6 +21,8 @@ from trl import GRPOTrainer, RLOOTrainer
 
 from detoxlab.errors import TrainingError
 from detoxlab.generate import LocalEngine
+from detoxlab.internals.transformers import use_one_gpu
+from detoxlab.internals.trl import GroupResponses, OwnResponses, PlainResponses, noted
 from detoxlab.methods.feedback.reward import Reward, Rewards
 from detoxlab.methods.feedback.rollout import prompts_of_step, prompts_record, steps_per_pass
 from detoxlab.methods.feedback.stop import GATE, best_step, stop_reason
@@ -35,7 +37,6 @@ from detoxlab.methods.loop.samples import SampleLog
 from detoxlab.methods.loop.trainer import (
     AdapterTrainer,
     LogCallback,
-    one_gpu,
     share_of_batch,
     trainer_arguments,
 )
@@ -116,18 +117,20 @@ class Exchange:
         return {"response_length": float(np.mean(lengths)), "capped": float(np.mean(capped))}
 
 
-class OnlineTrainer(AdapterTrainer):
+class OnlineTrainer(AdapterTrainer, OwnResponses):
     """A trainer of TRL that draws its responses from an `Exchange`, mixed in before it."""
 
     compares = True
     exchange: Exchange
-    _metrics: dict[str, dict[str, list[float]]]
 
-    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        return self.exchange.ask(prompts), None, {}
+    def prompt_ids(self, prompts: list[str]) -> list[list[int]]:
+        return self.exchange.ask(prompts)
+
+    def response_ids(self) -> list[list[int]]:
+        return self.exchange.answer(self.state.global_step)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        metrics = self._metrics["train"]
+        metrics = noted(self, "train")
         for key in [key for key in metrics if key.startswith(OURS)]:
             metrics[key.removeprefix(OURS)] = metrics.pop(key)
         if metrics:
@@ -135,18 +138,12 @@ class OnlineTrainer(AdapterTrainer):
         super().log(logs, start_time)  # type: ignore[misc]
 
 
-class GroupRelativeTrainer(OnlineTrainer, GRPOTrainer):  # type: ignore[misc]
+class GroupRelativeTrainer(OnlineTrainer, GroupResponses, GRPOTrainer):  # type: ignore[misc]
     """GRPOTrainer with our responses."""
 
-    def _generate_single_turn(self, *_args: Any, **_kwargs: Any) -> tuple[list[list[int]], None]:
-        return self.exchange.answer(self.state.global_step), None
 
-
-class LeaveOneOutTrainer(OnlineTrainer, RLOOTrainer):  # type: ignore[misc]
+class LeaveOneOutTrainer(OnlineTrainer, PlainResponses, RLOOTrainer):  # type: ignore[misc]
     """RLOOTrainer with our responses."""
-
-    def _generate_single_turn(self, *_args: Any, **_kwargs: Any) -> list[list[int]]:
-        return self.exchange.answer(self.state.global_step)
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,7 @@ def fit_groups(
         )
         trainer = kind.trainer(
             model=lm.model,
-            args=one_gpu(arguments),
+            args=use_one_gpu(arguments),
             reward_funcs=[exchange],
             processing_class=lm.tokenizer,
             train_dataset=Dataset.from_dict({"prompt": order}),

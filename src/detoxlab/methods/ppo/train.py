@@ -175,9 +175,10 @@ class PPOTrainer:
             self._log(figures)
             self._call("on_step_end")
             if self._saves_now():
-                self._save_checkpoint()
+                self._checkpoint()
 
-    def _save(self, folder: str) -> None:
+    def write_weights(self, folder: str) -> None:
+        """Write the adapter into the folder of a checkpoint."""
         save_adapter(self.policy, Path(folder))
 
     # --- one step ---
@@ -291,7 +292,7 @@ class PPOTrainer:
         step = self.state.global_step
         return step % self.config.save_steps == 0 or step == self.steps or self.control.should_save
 
-    def _save_checkpoint(self) -> None:
+    def _checkpoint(self) -> None:
         if processes.is_main():
             self._write_checkpoint()
         processes.wait()

@@ -18,6 +18,8 @@ from trl import DPOTrainer, KTOTrainer
 
 from detoxlab.data import split_prompts
 from detoxlab.errors import TrainingError
+from detoxlab.internals.transformers import use_one_gpu
+from detoxlab.internals.trl import OwnRows, count_tokens, noted, token_log_probs
 from detoxlab.methods.base import PairSplit
 from detoxlab.methods.feedback.drawing import draw_responses, rank_pairs
 from detoxlab.methods.loop.adapters import (
@@ -31,7 +33,6 @@ from detoxlab.methods.loop.run import Training, train_adapter
 from detoxlab.methods.loop.trainer import (
     AdapterTrainer,
     LogCallback,
-    one_gpu,
     trainer_arguments,
     validating,
 )
@@ -61,16 +62,13 @@ class TrainerKind:
     takes_single: bool
 
 
-class _OwnTokens(AdapterTrainer):
+class _OwnTokens(AdapterTrainer, OwnRows):
     """A trainer of TRL whose rows are token ids already; its validation loss is a mean over rows.
 
     In several processes that of transformers weighs a last, smaller batch like all others.
     """
 
     compares = True
-
-    def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
-        return dataset
 
     def prediction_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
@@ -113,13 +111,11 @@ class OwnLossTrainer(PairTrainer):
             "rewards/margins": chosen_B - rejected_B,
             "rewards/accuracies": (chosen_B > rejected_B).float(),
         }
-        noted = self._metrics["train" if self.model.training else "eval"]
+        notes = noted(self, "train" if self.model.training else "eval")
         for name, values_B in figures.items():
-            noted[name].append(self.accelerator.gather(values_B).mean().item())
-        if self.model.training:
-            tokens = self.accelerator.gather(inputs["attention_mask"].sum())
-            self._total_train_tokens += tokens.sum().item()
-        noted["num_tokens"] = [self._total_train_tokens]
+            notes[name].append(self.accelerator.gather(values_B).mean().item())
+        read = self.accelerator.gather(inputs["attention_mask"].sum()).sum().item()
+        notes["num_tokens"] = [count_tokens(self, read if self.model.training else 0)]
 
 
 def response_log_probs(model: Any, inputs: Any) -> tuple[Tensor, Tensor]:
@@ -128,14 +124,13 @@ def response_log_probs(model: Any, inputs: Any) -> tuple[Tensor, Tensor]:
     Nats are log-probabilities summed over the response's tokens, below 0.
     """
     learnt_NT = inputs["completion_mask"]
-    outputs = model(
+    log_probs_NT = token_log_probs(
+        model,
         input_ids=inputs["input_ids"],
         attention_mask=inputs["attention_mask"],
         labels=inputs["input_ids"].masked_fill(learnt_NT == 0, IGNORED),
-        use_cache=False,
-        fused_lm_head=True,  # TRL's: log-probabilities of the labels, 0 where there is none
     )
-    return outputs.log_probs.sum(dim=1), learnt_NT[:, 1:].sum(dim=1)
+    return log_probs_NT.sum(dim=1), learnt_NT[:, 1:].sum(dim=1)
 
 
 class ResponseTrainer(_OwnTokens, KTOTrainer):  # type: ignore[misc]
@@ -242,7 +237,7 @@ def fit_pairs(
         held_out = Dataset.from_dict(kind.columns(pairs.validation)) if validates else None
         return kind.trainer(
             model=lm.model,
-            args=one_gpu(arguments),
+            args=use_one_gpu(arguments),
             processing_class=lm.tokenizer,
             train_dataset=Dataset.from_dict(columns),
             eval_dataset=held_out,

@@ -12,10 +12,11 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import TrainerCallback
 from trl import SFTConfig as TrlConfig
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from detoxlab import processes
 from detoxlab.errors import ConfigError, TrainingError
+from detoxlab.internals.transformers import use_one_gpu
+from detoxlab.internals.trl import DataCollatorForLanguageModeling
 from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.imitation.train import Rows, Trainer, dialogue_rows, text_rows
 from detoxlab.methods.loop.adapters import (
@@ -32,7 +33,6 @@ from detoxlab.methods.loop.run import Training, train_adapter
 from detoxlab.methods.loop.trainer import (
     Interruption,
     LogCallback,
-    one_gpu,
     trainer_arguments,
     validating,
 )
@@ -92,7 +92,7 @@ def fit_regularised(
         )
         trainer = RegularisedTrainer(
             model=lm.model,
-            args=one_gpu(arguments),
+            args=use_one_gpu(arguments),
             processing_class=lm.tokenizer,
             data_collator=NumberedCollator(pad_token_id=lm.pad_id),
             train_dataset=Dataset.from_dict(row_columns(rows.train)),
@@ -242,9 +242,9 @@ class RegularisedTrainer(Trainer):
             self.regulariser.penalty.terms = Terms()
         super().log(logs, *args, **kwargs)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        super()._save(output_dir, state_dict)
-        self.regulariser.save(Path(str(output_dir)) / FOLDER)
+    def write_weights(self, folder: str, state_dict: Any = None) -> None:
+        super().write_weights(folder, state_dict)
+        self.regulariser.save(Path(folder) / FOLDER)
 
 
 class RegularisedLog(LogCallback):

@@ -1,0 +1,37 @@
+"""What we use of torch beyond its documented interface. Imports torch.
+
+`torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
+computes the same from ordinary layers, only slower: `has_packing` tells.
+"""
+
+import torch
+
+from detoxlab.internals.versions import check_version
+
+check_version("torch")
+
+
+def has_packing() -> bool:
+    """Whether this build of torch has oneDNN and both operators."""
+    return (
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def packed_weight(weight_OI: torch.Tensor, rows: int) -> torch.Tensor:
+    """A copy of a linear layer's float32 weight, laid out for inputs of about so many rows.
+
+    Only `packed_linear` can read it.
+    """
+    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach(), rows)
+    return packed
+
+
+def packed_linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The linear layer's output, from its packed weight: x Wᵀ + b."""
+    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+        x.contiguous(), packed, bias, "none", [], ""
+    )
+    return result

@@ -1,0 +1,105 @@
+"""What we use of transformers beyond its documented interface. Imports torch.
+
+Parts that take long to import are imported when they are used.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from detoxlab.internals.versions import check_version
+
+check_version("transformers")
+
+from transformers.cache_utils import Cache, DynamicLayer  # noqa: E402 (after the check)
+
+__all__ = ["Cache", "DynamicLayer"]
+# DynamicLayer: one layer of a cache, made by models that give none of their own. `keys` and
+# `values` are (B, heads, T, width), `is_initialized` says that they are there, `dtype` and
+# `device` are theirs. `update(keys, values, ...)` appends along T and returns all of them;
+# `reorder_cache(indices)` selects rows; all else that a model asks follows from `keys`.
+
+
+class CheckpointHooks:
+    """Mixed in before a trainer of transformers: what it writes when it saves a checkpoint.
+
+    `_save_checkpoint(model, trial)` writes weights, by `_save(folder, state_dict)`, and the
+    states of optimizer, schedule, generators and trainer. Nothing else calls `_save` with a
+    folder, and `_save_checkpoint` is called when a checkpoint is due and not otherwise.
+    """
+
+    args: Any
+
+    def write_weights(self, folder: str, state_dict: Any = None) -> None:
+        """Write what is trained into the folder of a checkpoint."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def writing_checkpoint(self) -> Iterator[None]:
+        """Around the writing of a whole checkpoint."""
+        yield
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        self.write_weights(output_dir or self.args.output_dir, state_dict)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with self.writing_checkpoint():
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+
+
+def use_one_gpu(arguments: Any) -> Any:
+    """The arguments, told to use one of several visible GPUs rather than DataParallel.
+
+    `n_gpu` has no setter: it reads `_n_gpu`.
+    """
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def checkpointing_layers(model: Any) -> list[Any]:
+    """The layers whose activations gradient checkpointing forgets, and computes again."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [one for one in model.modules() if isinstance(one, GradientCheckpointingLayer)]
+
+
+def checkpointed(layer: Any, compute: Any, *inputs: Any, **named: Any) -> Any:
+    """`compute(layer, …)` with its activations forgotten, as the layer does it in training mode.
+
+    The layer's `_gradient_checkpointing_func(function, *inputs)` is set while its
+    `gradient_checkpointing` is; its own forward pass asks for training mode besides.
+    """
+    return layer._gradient_checkpointing_func(partial(compute, layer, **named), *inputs)
+
+
+def compiled_template(jinja: str) -> Any:
+    """A chat template as transformers compiles it; `render(messages=…, …)` gives the text.
+
+    The public `apply_chat_template` gives a template no other day than today.
+    """
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    return _compile_jinja_template(jinja)
+
+
+def causal_architectures() -> Mapping[str, str]:
+    """By model type, the name of the class that speaks."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    names: Mapping[str, str] = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return names
+
+
+def layers_kept_whole(model: Any) -> list[str]:
+    """The layers that transformers does not quantise, the head among them."""
+    from transformers.quantizers.base import get_keys_to_not_convert
+
+    return list(get_keys_to_not_convert(model))
+
+
+def dequantised(layer: Any) -> Any:
+    """The values of an 8- or 4-bit layer's weight, (out, in)."""
+    from transformers.integrations.bitsandbytes import dequantize_bnb_weight
+
+    return dequantize_bnb_weight(layer.weight, getattr(layer, "state", None))

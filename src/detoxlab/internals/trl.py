@@ -1,0 +1,89 @@
+"""What we use of TRL beyond its documented interface. Imports trl, seconds."""
+
+from typing import Any
+
+from detoxlab.internals.versions import check_version
+
+check_version("trl")
+
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling  # noqa: E402 (after the check)
+
+__all__ = ["DataCollatorForLanguageModeling"]
+# DataCollatorForLanguageModeling: pads rows of `input_ids` and `labels` on the right; a subclass
+# may add to what its `torch_call(examples)` gives.
+
+
+class WithoutTelemetry:
+    """Mixed in before any trainer of TRL, whose constructor calls `_send_telemetry`."""
+
+    def _send_telemetry(self) -> None:
+        pass
+
+
+class OwnRows:
+    """Mixed in before DPOTrainer and KTOTrainer: their rows are token ids already.
+
+    Their constructors pass each data set through `_prepare_dataset`, which tokenises, and their
+    collators read the columns that it makes: `prompt_ids` with `chosen_ids` and `rejected_ids`,
+    or with `completion_ids`, `KL_completion_ids` and `label`.
+    """
+
+    def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
+        return dataset
+
+
+class OwnResponses:
+    """Mixed in before GRPOTrainer and RLOOTrainer: responses from an engine of ours.
+
+    Each step they call `_tokenize_prompts(prompts)` for (ids, images, other fields) and then
+    `_generate_single_turn(ids, …)`; everything after that is computed from the ids.
+    """
+
+    def prompt_ids(self, prompts: list[str]) -> list[list[int]]:
+        """Token ids of the prompts of a step, which are what the data's column `prompt` has."""
+        raise NotImplementedError
+
+    def response_ids(self) -> list[list[int]]:
+        """Token ids of a response to each of them."""
+        raise NotImplementedError
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return self.prompt_ids(prompts), None, {}
+
+
+class GroupResponses(OwnResponses):
+    """For GRPOTrainer, which expects (responses, log-probabilities under a server's model)."""
+
+    def _generate_single_turn(self, *_args: Any, **_kwargs: Any) -> tuple[list[list[int]], None]:
+        return self.response_ids(), None
+
+
+class PlainResponses(OwnResponses):
+    """For RLOOTrainer, which expects responses alone."""
+
+    def _generate_single_turn(self, *_args: Any, **_kwargs: Any) -> list[list[int]]:
+        return self.response_ids()
+
+
+def noted(trainer: Any, mode: str) -> dict[str, list[float]]:
+    """What a trainer has noted since it last logged, in `mode` "train" or "eval", by name.
+
+    `log` writes the mean of each list, in evaluation under `eval_` and the name, and begins anew.
+    """
+    metrics: dict[str, list[float]] = trainer._metrics[mode]
+    return metrics
+
+
+def count_tokens(trainer: Any, tokens: int) -> int:
+    """Add to the tokens that a DPOTrainer has read while it trained; all of them so far."""
+    trainer._total_train_tokens += tokens
+    return int(trainer._total_train_tokens)
+
+
+def token_log_probs(model: Any, **inputs: Any) -> Any:
+    """(B, T − 1) log-probabilities of the next tokens in `labels`; 0 where the label is -100.
+
+    The model is one that a trainer of TRL holds: its forward pass understands `fused_lm_head`,
+    and gives `log_probs` without logits.
+    """
+    return model(**inputs, use_cache=False, fused_lm_head=True).log_probs
