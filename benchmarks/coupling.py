@@ -24,6 +24,7 @@ from detoxlab.measures.statistics import bootstrap
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.scorers import Scorer, load_scorer
+from detoxlab.subject import Subject
 
 FloatArray = NDArray[np.float64]
 THRESHOLD = 0.5
@@ -35,7 +36,7 @@ def generations(
     lm: LanguageModel, prompts: Sequence[Prompt], sampling: Sampling, *, chat: bool
 ) -> list[Generation]:
     """All samples, in the order of the prompts."""
-    engine = LocalEngine(lm, chat=chat)
+    engine = LocalEngine(Subject(lm), chat=chat)
     rows = [row for b in engine.batches(prompts, sampling) for row in engine.generate(b, sampling)]
     place = {prompt.id: i for i, prompt in enumerate(prompts)}
     return sorted(rows, key=lambda row: (place[row.prompt_id], row.sample))
@@ -53,7 +54,7 @@ class Divergence:
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Prompt], chat: bool) -> None:
         texts = {prompt.id: prompt.text for prompt in prompts}
-        with lm.without_adapter():
+        with lm.as_base():
             rows = generations(lm, prompts, CHECK, chat=chat)
             self.asked = [lm.prompt_ids(texts[row.prompt_id], chat) for row in rows]
             self.answers = [row.token_ids for row in rows]
@@ -169,7 +170,7 @@ def main() -> None:
     else:
         lm = with_adapter(options.model)
     divergence = Divergence(lm, prompts, chat)
-    with lm.without_adapter():
+    with lm.as_base():
         base_PK = bench.toxic(lm)
     print(f"{lm.id}, {len(prompts)} prompts, {bench.scorer.id}, {'chat' if chat else 'plain'}")
     print("nats/token   base  tuned   k  independent  coupled  ratio   (widths, 95 % BCa)")

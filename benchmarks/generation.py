@@ -26,6 +26,7 @@ from transformers.utils import logging
 from detoxlab.generate import LocalEngine
 from detoxlab.models import LanguageModel
 from detoxlab.records import Prompt, Sampling
+from detoxlab.subject import Subject
 
 PROMPT_TOKENS, NEW_TOKENS, K = 24, 20, 25
 PADDED_TOKENS, LOOP_BATCH = 150, 16
@@ -69,7 +70,7 @@ def random_prompts(count: int, vocabulary: int) -> list[Prompt]:
 
 
 def engine(lm: LanguageModel, prompts: Sequence[Prompt]) -> int:
-    drawing = LocalEngine(lm, chat=False)
+    drawing = LocalEngine(Subject(lm), chat=False)
     rows = [
         row for b in drawing.batches(prompts, SAMPLING) for row in drawing.generate(b, SAMPLING)
     ]

@@ -52,6 +52,7 @@ from detoxlab.records import Prompt, Sampling, Text
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
 from detoxlab.steering.nado import Nado
+from detoxlab.subject import Subject
 
 SHAPES: dict[str, Any] = {
     "small": lambda: LlamaConfig(
@@ -106,7 +107,9 @@ def texts(options: argparse.Namespace) -> TextSplit:
 def median_score(lm: LanguageModel, options: argparse.Namespace) -> float:
     """A threshold under which about half of what the random model draws is."""
     prompts = [Prompt(f"p{i}", WORDS[i], "random") for i in range(16)]
-    drawn = LocalEngine(lm, chat=False).generate(prompts, Sampling(1, options.tokens - OPENING))
+    drawn = LocalEngine(Subject(lm), chat=False).generate(
+        prompts, Sampling(1, options.tokens - OPENING)
+    )
     scorer = load_scorer("rtp-linear")
     scores_N = scorer([one.text for one in drawn])[:, scorer.attributes.index("toxicity")]
     return float(np.nanmedian(scores_N))
@@ -286,8 +289,8 @@ def nado_cost(lm: LanguageModel, options: argparse.Namespace) -> dict[str, float
     sampling = Sampling(1, 20, top_k=50)  # random weights would have top-p keep most tokens
     clock = clock_of(options.device)
 
-    def seconds(steering: Nado | None) -> float:
-        engine, start = LocalEngine(lm, chat=False, steering=steering), clock()
+    def seconds(*steerings: Nado) -> float:
+        engine, start = LocalEngine(Subject(lm, steerings), chat=False), clock()
         rows = engine.generate(prompts, sampling)
         return (clock() - start) / sum(len(row.token_ids) for row in rows)
 
@@ -295,8 +298,8 @@ def nado_cost(lm: LanguageModel, options: argparse.Namespace) -> dict[str, float
         head = AuxiliaryHead(HeadShape(table.shape[1], table.shape[0], 1), table)
         save_head(head, Path(place))
         nado = Nado.load(place)
-        seconds(None), seconds(nado)
-        turns = [(seconds(None), seconds(nado)) for _ in range(5)]
+        seconds(), seconds(nado)
+        turns = [(seconds(), seconds(nado)) for _ in range(5)]
     plain, steered = (statistics.median(column) for column in zip(*turns, strict=True))
     ratios = [mine / theirs for theirs, mine in turns]
     return {

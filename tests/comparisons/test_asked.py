@@ -26,6 +26,7 @@ from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.records import Asked, Prompt, Sampling, from_json, to_json
 from detoxlab.runs import Run
 from detoxlab.settings import parse
+from detoxlab.subject import Subject
 from tests.support.chat_templates import DATED, THINKING, each, saved
 from tests.support.measured_runs import measured
 from tests.support.paired import BASE_PK, LOWER_PK, held, run
@@ -60,7 +61,7 @@ def test_the_hash_of_the_prompts_is_over_all_their_ids_in_any_order() -> None:
     sampling = Sampling(max_new_tokens=4)
 
     def sha256(asked: list[Prompt], lm: Any = None, chat: bool = True) -> str | None:
-        engine = LocalEngine(lm or tiny_lm(), chat=chat)
+        engine = LocalEngine(Subject(lm or tiny_lm()), chat=chat)
         engine.batches(asked, sampling)
         return engine.prompts_sha256
 
@@ -216,7 +217,9 @@ def test_a_run_of_old_goes_on(tmp_path: Path) -> None:
     run.write_once("prompts.jsonl", prompts)
     run.update(engine={"engine": "local", "batch_size": 1})
     assert run.responses().asked is None
-    generate_into(run, LocalEngine(tiny_lm(), chat=True), prompts, Sampling(max_new_tokens=2))
+    generate_into(
+        run, LocalEngine(Subject(tiny_lm()), chat=True), prompts, Sampling(max_new_tokens=2)
+    )
     assert run.responses().asked is not None
 
 

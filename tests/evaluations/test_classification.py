@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.evaluations import Classification, Subject, load_evaluation
+from detoxlab.evaluations import Classification, load_evaluation
 from detoxlab.records import ItemResult
+from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 
 WORDS = {"toxic": " yes", "harmless": " no"}

@@ -9,11 +9,12 @@ import torch
 
 from detoxlab.data.documents import load_documents
 from detoxlab.errors import ConfigError, DataError, RunMismatchError
-from detoxlab.evaluations import Perplexity, Subject, evaluate_into, load_evaluation, read_evaluated
+from detoxlab.evaluations import Perplexity, evaluate_into, load_evaluation, read_evaluated
 from detoxlab.evaluations.perplexity import windows
 from detoxlab.models import load_model, token_log_probs
 from detoxlab.records import ItemResult
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 from tests.support.tabular import LENGTH, VOCABULARY, Tabular
 from tests.support.tiny import tiny_lm
 
@@ -70,7 +71,7 @@ class Table:
             self.input_ids = ids
 
     def token_log_probs(
-        self, prompts: list[list[int]], responses: list[list[int]]
+        self, prompts: list[list[int]], responses: list[list[int]], **_: list[int]
     ) -> list[np.ndarray]:
         found = []
         for prompt, response in zip(prompts, responses, strict=True):

@@ -10,7 +10,8 @@ import torch
 from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.cli import main
 from detoxlab.errors import ConfigError, MissingFileError, RunLockedError, RunMismatchError
-from detoxlab.evaluations import Perplexity, Subject, read_evaluated
+from detoxlab.evaluations import Perplexity, read_evaluated
+from detoxlab.models import Tokens
 from detoxlab.models.hidden import output_layer
 from detoxlab.pipeline import evaluate_model, evaluate_run, run_recipe
 from detoxlab.pipeline.experiment import Experiment, plan
@@ -19,6 +20,7 @@ from detoxlab.recipe.measuring import SubjectSettings
 from detoxlab.runs import Run
 from detoxlab.settings import parse
 from detoxlab.steering.nado import Nado
+from detoxlab.subject import Subject
 from tests.support.report_page import read_page
 from tests.support.report_study import measured_run
 from tests.support.shouting import prompts, shouting
@@ -98,7 +100,7 @@ def test_every_model_is_evaluated_and_compared(content: dict[str, Any], tmp_path
 
     head = Nado.load(tmp_path / "out" / "trained" / "nado")
     settings = Perplexity(**found["nado"].settings)
-    by_hand = settings.results(Subject(tiny_lm(), head), settings.items(0))
+    by_hand = settings.results(Subject(tiny_lm(), (head,)), settings.items(0))
     assert by_hand == list(found["nado"].results)
 
 
@@ -241,7 +243,8 @@ def test_strength_0_is_the_model_itself(head: Path) -> None:
     lm = tiny_lm()
     prompts_ids, responses_ids = [[5, 6, 7], [8]], [[9, 10], [11, 12, 13, 14]]
     plain = Subject(lm).token_log_probs(prompts_ids, responses_ids)
-    zero = Subject(lm, Nado.load(head, strength=0.0)).token_log_probs(prompts_ids, responses_ids)
+    steered = Subject(lm, (Nado.load(head, strength=0.0),))
+    zero = steered.token_log_probs(prompts_ids, responses_ids)
     assert [list(one) for one in zero] == [list(one) for one in plain]
 
 
@@ -249,12 +252,13 @@ def test_steered_log_probabilities_are_those_that_are_decoded_from(head: Path) -
     """Token by token against what one step of decoding draws from, prefix by prefix."""
     lm, nado = tiny_lm(), Nado.load(head, strength=2.0)
     prompts_ids, responses_ids = [[5, 6, 7], [8]], [[9, 10], [11, 12, 13, 14]]
-    found = Subject(lm, nado).token_log_probs(prompts_ids, responses_ids)
-    with torch.no_grad(), nado.steering(lm) as reweighted:
+    found = Subject(lm, (nado,)).token_log_probs(prompts_ids, responses_ids)
+    with torch.no_grad(), nado.on(lm) as session:
         for prompt, response, values in zip(prompts_ids, responses_ids, found, strict=True):
             for at, token in enumerate(response):
-                read = torch.tensor([prompt + response[:at]])
-                logits = reweighted(lm.model(read).logits[:, -1])
+                inputs = {"input_ids": torch.tensor([prompt + response[:at]])}
+                logits = lm.model(**inputs).logits[:, -1]
+                logits = session.logits(Tokens.of_texts(inputs, [at]), logits)
                 expected = float(torch.log_softmax(logits, -1)[0, token])
                 assert float(values[at]) == pytest.approx(expected, abs=1e-4)
 

@@ -12,6 +12,7 @@ from detoxlab.generate import LocalEngine, PromptTruncatedWarning
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.cache import compacted
 from detoxlab.records import Generation, Prompt, Sampling
+from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 
 TEXTS = ("Good morning", "you fool", "Who", "", "They said that the weather would", "No. Then", "I")
@@ -55,10 +56,10 @@ def parting(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def check_batch_invariance(lm: LanguageModel, asked: Sequence[Prompt], sampling: Sampling) -> None:
-    alone = LocalEngine(lm, chat=False, batch_size=1)
+    alone = LocalEngine(Subject(lm), chat=False, batch_size=1)
     expected = generated(alone, asked, sampling)
     for size in (7, 64):
-        engine = LocalEngine(lm, chat=False, batch_size=size)
+        engine = LocalEngine(Subject(lm), chat=False, batch_size=size)
         rows = generated(engine, asked, sampling)
         ties = {*engine.near_ties, *alone.near_ties}
         differing, without_tie = unexplained(rows, expected, ties)
@@ -78,25 +79,27 @@ def test_batch_size_does_not_change_a_record_of_a_real_model(data_dir: Path) -> 
 
 def test_order_of_prompts_does_not_change_a_record() -> None:
     lm, asked = sharpened(tiny_lm()), prompts(20)
-    forward = generated(LocalEngine(lm, chat=True), asked)
-    backward = generated(LocalEngine(lm, chat=True), asked[::-1])
+    forward = generated(LocalEngine(Subject(lm), chat=True), asked)
+    backward = generated(LocalEngine(Subject(lm), chat=True), asked[::-1])
     assert forward == backward
 
 
 def test_two_models_with_the_same_weights_draw_the_same() -> None:
-    one = generated(LocalEngine(tiny_lm(1), chat=False), prompts(10))
-    other = generated(LocalEngine(tiny_lm(1), chat=False), prompts(10))
+    one = generated(LocalEngine(Subject(tiny_lm(1)), chat=False), prompts(10))
+    other = generated(LocalEngine(Subject(tiny_lm(1)), chat=False), prompts(10))
     assert one == other
-    assert one != generated(LocalEngine(tiny_lm(2), chat=False), prompts(10))
+    assert one != generated(LocalEngine(Subject(tiny_lm(2)), chat=False), prompts(10))
 
 
 def test_seed_sample_and_iteration_change_what_is_drawn() -> None:
     lm, asked = tiny_lm(), prompts(5)
-    base = generated(LocalEngine(lm, chat=False), asked)
+    base = generated(LocalEngine(Subject(lm), chat=False), asked)
     seeded = generated(
-        LocalEngine(lm, chat=False), asked, Sampling(k=4, max_new_tokens=12, top_p=0.9, seed=4)
+        LocalEngine(Subject(lm), chat=False),
+        asked,
+        Sampling(k=4, max_new_tokens=12, top_p=0.9, seed=4),
     )
-    later = generated(LocalEngine(lm, chat=False, iteration=1), asked)
+    later = generated(LocalEngine(Subject(lm), chat=False, iteration=1), asked)
     assert not {base[key].token_ids for key in base} & {seeded[key].token_ids for key in base}
     assert not {base[key].token_ids for key in base} & {later[key].token_ids for key in base}
     assert len({row.token_ids for row in base.values()}) == len(base)
@@ -104,9 +107,11 @@ def test_seed_sample_and_iteration_change_what_is_drawn() -> None:
 
 def test_more_samples_leave_the_first_ones_as_they_are() -> None:
     lm, asked = sharpened(tiny_lm()), prompts(6)
-    few = generated(LocalEngine(lm, chat=False), asked, SAMPLING)
+    few = generated(LocalEngine(Subject(lm), chat=False), asked, SAMPLING)
     many = generated(
-        LocalEngine(lm, chat=False), asked, Sampling(k=9, max_new_tokens=12, top_p=0.9, seed=3)
+        LocalEngine(Subject(lm), chat=False),
+        asked,
+        Sampling(k=9, max_new_tokens=12, top_p=0.9, seed=3),
     )
     assert all(many[key] == row for key, row in few.items())
 
@@ -114,7 +119,9 @@ def test_more_samples_leave_the_first_ones_as_they_are() -> None:
 def test_greedy_equals_transformers_generate() -> None:
     lm = sharpened(tiny_lm())
     rows = generated(
-        LocalEngine(lm, chat=False), prompts(8), Sampling(max_new_tokens=15, temperature=0.0)
+        LocalEngine(Subject(lm), chat=False),
+        prompts(8),
+        Sampling(max_new_tokens=15, temperature=0.0),
     )
     for prompt in prompts(8):
         ids = torch.tensor([lm.prompt_ids(prompt.text, chat=False)])
@@ -126,7 +133,9 @@ def test_greedy_equals_transformers_generate() -> None:
 
 def test_a_response_ends_at_eos_which_its_ids_hold_and_its_text_does_not() -> None:
     lm = tiny_lm()
-    rows = generated(LocalEngine(lm, chat=False), prompts(40), Sampling(k=5, max_new_tokens=40))
+    rows = generated(
+        LocalEngine(Subject(lm), chat=False), prompts(40), Sampling(k=5, max_new_tokens=40)
+    )
     ended = [row for row in rows.values() if row.finish_reason == "eos"]
     assert ended
     for row in ended:
@@ -143,8 +152,8 @@ def test_rows_that_finish_leave_the_others_as_they_are() -> None:
     with torch.no_grad():  # EOS about one time in eight
         lm.model.model.embed_tokens.weight[0] *= 1.5
     sampling = Sampling(k=5, max_new_tokens=30, top_p=0.98)
-    together = generated(LocalEngine(lm, chat=False, batch_size=64), prompts(30), sampling)
-    alone = generated(LocalEngine(lm, chat=False, batch_size=1), prompts(30), sampling)
+    together = generated(LocalEngine(Subject(lm), chat=False, batch_size=64), prompts(30), sampling)
+    alone = generated(LocalEngine(Subject(lm), chat=False, batch_size=1), prompts(30), sampling)
     lengths = {len(row.token_ids) for row in together.values()}
     assert len(lengths) > 5
     assert sum(together[key] != row for key, row in alone.items()) <= 1
@@ -161,10 +170,10 @@ def test_compacted_keeps_all_active_rows_once() -> None:
 
 def test_stop_strings_cut_the_text_but_not_the_ids() -> None:
     lm = sharpened(tiny_lm(), 2.0)
-    free = generated(LocalEngine(lm, chat=False), prompts(20))
+    free = generated(LocalEngine(Subject(lm), chat=False), prompts(20))
     marker = next(row.text[3:5] for row in free.values() if row.text[3:5].isprintable())
     stopping = Sampling(k=4, max_new_tokens=12, top_p=0.9, seed=3, stop=(marker,))
-    stopped = generated(LocalEngine(lm, chat=False), prompts(20), stopping)
+    stopped = generated(LocalEngine(Subject(lm), chat=False), prompts(20), stopping)
     hit = [key for key, row in free.items() if marker in row.text]
     assert hit
     for key, row in free.items():
@@ -175,9 +184,9 @@ def test_stop_strings_cut_the_text_but_not_the_ids() -> None:
 
 def test_next_turn_markers_are_stop_strings() -> None:
     lm = sharpened(tiny_lm(), 2.0)
-    free = generated(LocalEngine(lm, chat=False), prompts(20))
+    free = generated(LocalEngine(Subject(lm), chat=False), prompts(20))
     marker = next(row.text[2] for row in free.values() if row.text[2:3].isprintable())
-    engine = LocalEngine(lm, chat=False, next_turn_markers=[marker])
+    engine = LocalEngine(Subject(lm), chat=False, next_turn_markers=[marker])
     assert not any(marker in row.text for row in generated(engine, prompts(20)).values())
 
 
@@ -185,17 +194,19 @@ def test_a_role_token_ends_a_chat_response() -> None:
     lm = tiny_lm()
     role = lm.tokenizer.convert_tokens_to_ids("<|user|>")
     sampling = Sampling(k=5, max_new_tokens=60)
-    rows = generated(LocalEngine(lm, chat=True), prompts(20), sampling).values()
+    rows = generated(LocalEngine(Subject(lm), chat=True), prompts(20), sampling).values()
     stopped = [row for row in rows if row.finish_reason == "stop"]
     assert any(row.token_ids[-1] == role for row in stopped)
     assert not any(role in row.token_ids[:-1] for row in rows)
-    plain = generated(LocalEngine(lm, chat=False), prompts(20), sampling).values()
+    plain = generated(LocalEngine(Subject(lm), chat=False), prompts(20), sampling).values()
     assert any(role in row.token_ids[:-1] for row in plain)
 
 
 def test_leading_spaces_are_kept(data_dir: Path) -> None:
     lm = load_model(data_dir / "models" / "tinystories-656k")
-    rows = generated(LocalEngine(lm, chat=False), [Prompt("p", "Once upon a time there", "t")])
+    rows = generated(
+        LocalEngine(Subject(lm), chat=False), [Prompt("p", "Once upon a time there", "t")]
+    )
     asked = lm.prompt_ids("Once upon a time there", chat=False)
     for row in rows.values():
         whole = lm.tokenizer.decode([*asked, *row.token_ids], skip_special_tokens=True)
@@ -224,40 +235,44 @@ def limited(most: int, message: str = "[enforce fail] can't allocate memory") ->
 
 @pytest.mark.parametrize("most", [1, 3, 10])
 def test_rows_are_halved_when_memory_runs_out(most: int) -> None:
-    engine = LocalEngine(limited(most), chat=False, batch_size=8)
+    engine = LocalEngine(Subject(limited(most)), chat=False, batch_size=8)
     rows = generated(engine, prompts(16))
     assert engine.facts()["row_limit"] <= most
     assert engine.facts()["batch_size"] == 8
-    expected = generated(LocalEngine(limited(1000), chat=False), prompts(16))
+    expected = generated(LocalEngine(Subject(limited(1000)), chat=False), prompts(16))
     assert rows == expected
 
 
 def test_no_memory_for_one_row_is_an_error_and_other_errors_pass() -> None:
     with pytest.raises(ModelError, match="memory is too small for one response"):
-        generated(LocalEngine(limited(0), chat=False), prompts(2))
+        generated(LocalEngine(Subject(limited(0)), chat=False), prompts(2))
     with pytest.raises(RuntimeError, match="shapes cannot be"):
-        generated(LocalEngine(limited(0, "shapes cannot be multiplied"), chat=False), prompts(2))
+        generated(
+            LocalEngine(Subject(limited(0, "shapes cannot be multiplied")), chat=False), prompts(2)
+        )
 
 
 def test_a_prompt_longer_than_the_context_loses_its_beginning() -> None:
     lm = tiny_lm()
     asked = [Prompt("long", "x" * 300 + "tail", "t"), Prompt("short", "tail", "t")]
-    engine = LocalEngine(lm, chat=False)
+    engine = LocalEngine(Subject(lm), chat=False)
     with pytest.warns(PromptTruncatedWarning, match="1 of 2 prompts"):
         rows = generated(engine, asked)
     assert engine.facts()["prompts_truncated"] == 1
     kept = Prompt("long", ("x" * 300 + "tail")[-(256 - 12) :], "t")
-    assert generated(LocalEngine(lm, chat=False), [kept])["long", 0] == rows["long", 0]
+    assert generated(LocalEngine(Subject(lm), chat=False), [kept])["long", 0] == rows["long", 0]
 
 
 def test_more_new_tokens_than_the_context_is_an_error() -> None:
     with pytest.raises(ConfigError, match="max_new_tokens=256 leaves no room"):
-        LocalEngine(tiny_lm(), chat=False).batches(prompts(1), Sampling(max_new_tokens=256))
+        LocalEngine(Subject(tiny_lm()), chat=False).batches(
+            prompts(1), Sampling(max_new_tokens=256)
+        )
 
 
 def test_automatic_batches_are_the_same_twice_and_sorted_by_length() -> None:
     lm = tiny_lm()
-    first, again = (LocalEngine(lm, chat=False) for _ in range(2))
+    first, again = (LocalEngine(Subject(lm), chat=False) for _ in range(2))
     assert first.batches(prompts(300), SAMPLING) == again.batches(prompts(300), SAMPLING)
     batches = first.batches(prompts(300), SAMPLING)
     lengths = [len(lm.prompt_ids(p.text, chat=False)) for batch in batches for p in batch]
@@ -269,6 +284,6 @@ def test_the_model_is_left_in_its_mode() -> None:
     lm = tiny_lm()
     lm.model.train()
     lm.model.model.layers[0].eval()
-    generated(LocalEngine(lm, chat=False), prompts(2))
+    generated(LocalEngine(Subject(lm), chat=False), prompts(2))
     assert lm.model.training
     assert not lm.model.model.layers[0].training

@@ -8,6 +8,7 @@ import pytest
 from detoxlab.generate import LocalEngine, generate_into
 from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.runs import Run, TornLineWarning
+from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 
 SAMPLING = Sampling(k=3, max_new_tokens=8, top_p=0.9)
@@ -21,7 +22,9 @@ def new_run(path: Path, *, resume: bool = False) -> Run:
 
 def filled(path: Path, *, batch_size: int | None = 4, resume: bool = False) -> bytes:
     run = new_run(path, resume=resume)
-    generate_into(run, LocalEngine(tiny_lm(), chat=False, batch_size=batch_size), PROMPTS, SAMPLING)
+    generate_into(
+        run, LocalEngine(Subject(tiny_lm()), chat=False, batch_size=batch_size), PROMPTS, SAMPLING
+    )
     return (path / FILE).read_bytes()
 
 

@@ -14,6 +14,7 @@ from detoxlab.generate import LocalEngine, PromptTruncatedWarning
 from detoxlab.models import LanguageModel, load_model, log_probs_that_fit
 from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 from tests.support.measured_runs import measured
 from tests.support.tiny import ASSISTANT, tiny_model, tiny_tokenizer
 
@@ -96,7 +97,7 @@ def test_a_reference_of_the_same_tokens_reads_the_same_cut(tmp_path: Path) -> No
     lm, found = load_model(other), nats(run)
     prompt = longest(run)
     row = next(row for row in run.responses().generations if row.prompt_id == prompt.id)
-    engine = LocalEngine(load_model(folder), chat=False)
+    engine = LocalEngine(Subject(load_model(folder)), chat=False)
     given = list(engine.context_ids(prompt, Sampling(max_new_tokens=NEW)))
     assert len(given) == 18
     answer = lm.tokenizer(row.text, add_special_tokens=False).input_ids

@@ -69,7 +69,7 @@ def test_policy_is_reference_at_first_and_what_is_saved_is_what_was_trained(
     save_adapter(policy, tmp_path / "adapter")
     loaded = load_model(base, adapter=tmp_path / "adapter")
     assert torch.equal(logits(loaded.model), trained)
-    with loaded.without_adapter():
+    with loaded.as_base():
         assert torch.allclose(logits(loaded.model), untouched, atol=1e-5)
     merged = load_model(base, adapter=tmp_path / "adapter", merge_adapter=True)
     merged.model.save_pretrained(tmp_path / "merged")

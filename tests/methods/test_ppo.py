@@ -248,7 +248,7 @@ def test_no_step_leaves_a_model_that_is_the_base(tmp_path: Path) -> None:
     lm = load_model(run.path)
     answer = lm.tokenizer("say").input_ids
     tuned = token_log_probs(lm, [[9, 8]], [answer])[0]
-    with lm.without_adapter():
+    with lm.as_base():
         assert np.array_equal(tuned, token_log_probs(lm, [[9, 8]], [answer])[0])
 
 

@@ -35,7 +35,7 @@ def log_ratios(lm: LanguageModel, rows: list[PairRow], which: str) -> NDArray[np
     """How much likelier the adapter makes the responses, in nats."""
     prompts, responses = [row.prompt_ids for row in rows], [getattr(row, which) for row in rows]
     policy = log_probs(lm, prompts, responses)
-    with lm.without_adapter():
+    with lm.as_base():
         return policy - log_probs(lm, prompts, responses)
 
 
@@ -142,7 +142,7 @@ def test_the_kto_loss_is_that_of_equations_7_and_8(tmp_path: Path) -> None:
     def ratios(name: str) -> NDArray[np.float64]:
         responses = [tuple(ids) for ids in columns[name]]
         policy = log_probs(lm, prompts, responses)
-        with lm.without_adapter():
+        with lm.as_base():
             return policy - log_probs(lm, prompts, responses)
 
     z = max(ratios("KL_completion_ids").mean(), 0.0)

@@ -23,6 +23,7 @@ from detoxlab.methods.regularised.forward import Joined
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 from tests.support.shouting import shouting, texts
 from tests.support.tiny import dialogue, dialogues, save_tiny, tiny_lm
 
@@ -150,7 +151,7 @@ def test_beginnings_that_no_head_is_fitted_on_tell_how_good_it_is(tmp_path: Path
 
 def acceptance(lm: LanguageModel) -> float:
     beginnings = [Prompt(f"p{i}", "you fo", "test") for i in range(40)]
-    drawn = LocalEngine(lm, chat=False).generate(beginnings, Sampling(4, 8))
+    drawn = LocalEngine(Subject(lm), chat=False).generate(beginnings, Sampling(4, 8))
     return sum(not any("A" <= c <= "Z" for c in one.text) for one in drawn) / len(drawn)
 
 

@@ -18,11 +18,12 @@ from peft import PeftModel
 
 from detoxlab.methods import TextSplit
 from detoxlab.methods.regularised import train as regularised_training
-from detoxlab.models import LanguageModel, token_log_probs
+from detoxlab.models import LanguageModel
 from detoxlab.records import Text
 from detoxlab.runs import Run
 from detoxlab.scorers import loading
 from detoxlab.steering.nado import Nado
+from detoxlab.subject import Subject
 from tests.support.enumerated import (
     LENGTH,
     LETTERS,
@@ -100,8 +101,8 @@ def target(run: Run) -> Probabilities:
     lm = base_lm()
     context = lm.prompt_ids(PROMPT.text, chat=False)
     every = responses()
-    with Nado.load(run.path).steering(lm) as reweight:
-        log_probs = token_log_probs(lm, [context] * len(every), every, reweight=reweight)
+    subject = Subject(lm, (Nado.load(run.path),))
+    log_probs = subject.token_log_probs([context] * len(every), every)
     return np.exp([one.astype(np.float64).sum() for one in log_probs])
 
 

@@ -23,6 +23,7 @@ from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.methods.rows.pair import RejectedPair
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 from tests.support.training_runs import fitted, logged
 
@@ -99,7 +100,7 @@ def test_responses_are_in_order_with_the_ids_that_were_read_and_drawn(tmp_path: 
 def test_training_draws_other_noise_than_measuring(tmp_path: Path) -> None:
     found = drawn(tmp_path / "run")
     sampling = DrawSettings(**DRAWS).sampling(5)
-    measured = LocalEngine(tiny_lm(), chat=True).generate(PROMPTS[:4], sampling)
+    measured = LocalEngine(Subject(tiny_lm()), chat=True).generate(PROMPTS[:4], sampling)
     assert [one.token_ids for one in measured] != [
         one.ids for prompt in PROMPTS[:4] for one in found[prompt.id]
     ]

@@ -97,7 +97,7 @@ def test_a_train_run_loads_as_a_model_and_its_base_is_untouched(tmp_path: Path) 
     lm = load_model(run.path)
     prompt, answer = lm.prompt_ids("you fool 7", chat=True), lm.tokenizer("say").input_ids
     tuned = token_log_probs(lm, [prompt], [answer])[0]
-    with lm.without_adapter():
+    with lm.as_base():
         untuned = token_log_probs(lm, [prompt], [answer])[0]
     assert tuned.sum() > untuned.sum() + 1
 

@@ -88,7 +88,7 @@ def test_training_raises_the_margin_on_pairs_it_has_not_seen(
 ) -> None:
     lm, _ = tuned
     after = rewards(lm, "chosen_ids") - rewards(lm, "rejected_ids")
-    with lm.without_adapter():
+    with lm.as_base():
         before = rewards(lm, "chosen_ids") - rewards(lm, "rejected_ids")
     assert (after > before + 0.5).all()
 

@@ -91,7 +91,7 @@ def test_an_adapter_of_any_kind_says_what_peft_says(kind: str, base: Path, tmp_p
     untouched = logits(tiny_model())
     assert torch.equal(logits(lm.model), logits(own))
     assert not torch.allclose(logits(lm.model), untouched, atol=1e-2)
-    with lm.without_adapter():
+    with lm.as_base():
         assert torch.allclose(logits(lm.model), untouched, atol=1e-5)
     if kind in UNMERGED:
         with pytest.raises(ModelError, match=f"{kind} cannot be merged"):
@@ -197,6 +197,6 @@ def test_added_tokens_without_embeddings_are_refused(base: Path, tmp_path: Path)
 def test_the_base_of_a_grown_adapter_still_says_what_it_said(base: Path, tmp_path: Path) -> None:
     folder, _ = grown(tmp_path / "adapter", saves=True)
     lm = load_model(base, adapter=folder)
-    with lm.without_adapter():
+    with lm.as_base():
         assert torch.allclose(logits(lm.model)[..., :260], logits(tiny_model()), atol=1e-5)
     assert json.loads((base / "config.json").read_text())["vocab_size"] == 260

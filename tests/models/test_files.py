@@ -16,6 +16,7 @@ from detoxlab.methods import DialogueSplit
 from detoxlab.models import LanguageModel, load_model, next_token_log_probs, token_log_probs
 from detoxlab.models.templates import Rendering
 from detoxlab.records import Prompt, Sampling
+from detoxlab.subject import Subject
 from tests.support.tiny import dialogues, save_tiny, tiny_lm, tiny_tokenizer
 from tests.support.training_runs import fitted
 
@@ -184,6 +185,6 @@ def test_it_is_named_where_the_chat_template_writes_it(tmp_path: Path) -> None:
     lm = with_more_tokens()
     lm.tokenizer.chat_template = "{% for m in messages %}<|fool|>{{ m['content'] }}{% endfor %}"
     with pytest.raises(ModelError, match=ERROR):
-        LocalEngine(lm, chat=True).batches([Prompt("p", "hello", "t")], Sampling())
+        LocalEngine(Subject(lm), chat=True).batches([Prompt("p", "hello", "t")], Sampling())
     with pytest.raises(ModelError, match=ERROR):
         fitted("sft", tmp_path / "run", DialogueSplit(dialogues(4)), lm)

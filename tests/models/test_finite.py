@@ -8,7 +8,6 @@ import torch
 
 from detoxlab.errors import ModelError, TrainingError
 from detoxlab.evaluations import Perplexity
-from detoxlab.evaluations.base import Subject
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import DialogueSplit, PairSplit
 from detoxlab.methods.ppo.config import PPOConfig
@@ -16,6 +15,7 @@ from detoxlab.methods.ppo.policy import Policy, Response
 from detoxlab.models import LanguageModel, next_token_log_probs, token_log_probs
 from detoxlab.models.finite import check_logits
 from detoxlab.records import Preference, Prompt, Sampling, Turn
+from detoxlab.subject import Subject
 from tests.support.tiny import dialogues, tiny_lm, tiny_tokenizer
 from tests.support.training_runs import FAST, fitted
 
@@ -84,7 +84,7 @@ def test_ruled_out_tokens_are_fine_unless_they_are_all() -> None:
 @pytest.mark.parametrize("sampling", [Sampling(k=2), Sampling(top_p=0.9), Sampling(temperature=0)])
 def test_nothing_is_drawn_from_logits_that_are_no_numbers(value: float, sampling: Sampling) -> None:
     lm = spoilt(value)
-    engine = LocalEngine(lm, chat=False)
+    engine = LocalEngine(Subject(lm), chat=False)
     prompts = [Prompt("good", "so", "t"), Prompt("bad", f"so {letter(lm)}", "t")]
     with pytest.raises(ModelError, match=r"at token 1 of a response to prompt 'bad'") as caught:
         engine.generate(prompts, sampling)
@@ -95,22 +95,24 @@ def test_a_bad_token_is_noticed_once_it_was_drawn() -> None:
     """The first token is drawn from good logits, and is the one after which all are bad."""
     lm = tiny_lm()
     prompt = Prompt("p", "so", "t")
-    (row,) = LocalEngine(lm, chat=False).generate([prompt], Sampling(max_new_tokens=4, seed=1))
+    (row,) = LocalEngine(Subject(lm), chat=False).generate(
+        [prompt], Sampling(max_new_tokens=4, seed=1)
+    )
     lm = spoilt(NAN, row.token_ids[0])
     with pytest.raises(ModelError, match="at token 2 of a response to prompt 'p'"):
-        LocalEngine(lm, chat=False).generate([prompt], Sampling(max_new_tokens=4, seed=1))
+        LocalEngine(Subject(lm), chat=False).generate([prompt], Sampling(max_new_tokens=4, seed=1))
 
 
 def test_an_overflow_of_float16_says_which_type_to_take() -> None:
     lm = overflowing()
     with pytest.raises(ModelError) as caught:
-        LocalEngine(lm, chat=False).generate([Prompt("p", "so", "t")], Sampling())
+        LocalEngine(Subject(lm), chat=False).generate([Prompt("p", "so", "t")], Sampling())
     assert "bfloat16 or float32" in str(caught.value.remedy)
 
 
 def test_ruled_out_tokens_are_never_drawn() -> None:
     out = range(4, 200)
-    engine = LocalEngine(ruling_out(*out), chat=False)
+    engine = LocalEngine(Subject(ruling_out(*out)), chat=False)
     rows = engine.generate([Prompt("p", "so", "t")], Sampling(k=20, max_new_tokens=10))
     assert not {token for row in rows for token in row.token_ids} & set(out)
 

@@ -15,6 +15,7 @@ from detoxlab.errors import ModelError
 from detoxlab.generate import LocalEngine
 from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.records import Generation, Prompt, Sampling
+from detoxlab.subject import Subject
 from tests.support.layouts import REFUSED, SUPPORTED, layout_lm, save_layout
 
 PROMPTS = [
@@ -33,7 +34,7 @@ def plain(lm: LanguageModel, ids: Sequence[int]) -> torch.Tensor:
 
 
 def drawn(lm: LanguageModel, sampling: Sampling, batch_size: int) -> list[Generation]:
-    engine = LocalEngine(lm, chat=False, batch_size=batch_size)
+    engine = LocalEngine(Subject(lm), chat=False, batch_size=batch_size)
     batches = engine.batches(PROMPTS, sampling)
     rows = [row for batch in batches for row in engine.generate(batch, sampling)]
     return sorted(rows, key=lambda row: (row.prompt_id, row.sample))
@@ -73,7 +74,7 @@ def test_samples_share_a_prompt_and_end_without_a_trace_in_the_others(kind: str)
 def test_it_is_loaded_and_its_memory_estimated(kind: str, tmp_path: Path) -> None:
     lm = load_model(save_layout(tmp_path / kind, kind))
     assert lm.model.config.model_type == kind
-    (batch,) = LocalEngine(lm, chat=True).batches(PROMPTS, SAMPLING)
+    (batch,) = LocalEngine(Subject(lm), chat=True).batches(PROMPTS, SAMPLING)
     assert len(batch) == len(PROMPTS)
 
 

@@ -137,7 +137,7 @@ def test_adapter_folder_run_folder_and_explicit_base_give_the_same_model(folder:
 def test_without_its_adapter_the_model_is_the_untouched_base(folder: Path) -> None:
     lm = load_model(save_run(folder.parent / "ft", folder))
     base = load_model(folder)
-    with lm.without_adapter():
+    with lm.as_base():
         assert torch.equal(logits(lm), logits(base))
     assert not torch.allclose(logits(lm), logits(base))
     assert lm.base_id == base.id == base.base_id
@@ -148,7 +148,7 @@ def test_a_merged_adapter_gives_the_same_logits(folder: Path) -> None:
     merged = load_model(run, merge_adapter=True)
     assert torch.allclose(logits(merged), logits(load_model(run)), atol=1e-4)
     assert not merged.has_adapter
-    with pytest.raises(ModelError, match="merged"), merged.without_adapter():
+    with pytest.raises(ModelError, match="merged"), merged.as_base():
         pass
 
 

@@ -12,6 +12,7 @@ from detoxlab.generate import LocalEngine
 from detoxlab.methods.rows.dialogue import IGNORED, row_builder
 from detoxlab.methods.rows.pair import pair_builder
 from detoxlab.models import LanguageModel, Rendering, load_model
+from detoxlab.subject import Subject
 from tests.support.chat_templates import ASKS, DATED, THINKING, each, saved
 from tests.support.tiny import (
     CHAT_TEMPLATE,
@@ -150,7 +151,7 @@ def test_a_template_that_raises_is_one_line_that_names_it(
     assert "\n" not in str(caught.value)
     assert caught.value.remedy
     with pytest.raises(ModelError, match="its chat template fails"):
-        LocalEngine(lm, chat=True)
+        LocalEngine(Subject(lm), chat=True)
 
 
 def test_several_templates_without_a_default_are_one_line() -> None:

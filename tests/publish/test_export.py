@@ -36,7 +36,7 @@ def test_the_merged_model_is_the_adapter_model(run: Run, tmp_path: Path) -> None
     merged = AutoModelForCausalLM.from_pretrained(out)
     tuned = load_model(run.path)
     assert (logits(merged) - logits(tuned.model)).abs().max() < 1e-4
-    with tuned.without_adapter():
+    with tuned.as_base():
         assert (logits(merged) - logits(tuned.model)).abs().max() > 1e-2
     assert not hasattr(merged, "peft_config")
     assert load_model(out).id.startswith("model@")

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from detoxlab.comparisons import Limits
-from detoxlab.evaluations import Perplexity, Subject, evaluate_into, read_evaluated
+from detoxlab.evaluations import Perplexity, evaluate_into, read_evaluated
 from detoxlab.records import Difference
 from detoxlab.reports import build_report
 from detoxlab.reports.read import read_study
 from detoxlab.reports.sections.bench import bench_tables
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 from tests.support.report_page import read_page
 from tests.support.report_study import JUDGE, comparison, measured_run, study
 from tests.support.tiny import tiny_lm

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,8 @@ from detoxlab.methods.auxiliary.config import AuxiliaryConfig
 from detoxlab.methods.feedback.conditions import Condition, Oracle
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.loop.trackers import TRACKERS
-from detoxlab.models import LanguageModel, load_model, token_log_probs
+from detoxlab.models import LanguageModel, Session, Tokens, load_model, token_log_probs
 from detoxlab.models.hidden import output_layer
-from detoxlab.models.likelihood import Reweight
 from detoxlab.pipeline import measure_model
 from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.recipe.sources import PromptSettings
@@ -36,6 +36,7 @@ from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
 from detoxlab.steering import load_steering
 from detoxlab.steering.nado import Nado
+from detoxlab.subject import Subject
 from tests.support.shouting import prompts, register, shouting
 from tests.support.tiny import save_tiny, tiny_lm, tiny_model, tiny_tokenizer
 
@@ -73,7 +74,7 @@ def unlike(count: int) -> list[Prompt]:
 
 
 def quiet_share(lm: LanguageModel, steering: Nado | None = None) -> float:
-    engine = LocalEngine(lm, chat=False, steering=steering)
+    engine = LocalEngine(Subject(lm, (steering,) if steering else ()), chat=False)
     drawn = engine.generate(prompts(60), Sampling(4, 6))
     return sum(not any("A" <= c <= "Z" for c in one.text) for one in drawn) / len(drawn)
 
@@ -182,24 +183,29 @@ def test_decoding_follows_the_head_and_strength_0_changes_nothing(run: Run) -> N
     assert pushed >= steered > plain + 0.1
 
 
+@dataclass
 class Watched:
-    """A steering that keeps the logits (B, V) which it makes of each forward pass."""
+    """A steering that keeps the logits (B, V) which another makes of each forward pass."""
 
+    inner: Nado
+    steps: list[Tensor] = field(default_factory=list)
     id = "watched"
     training_scorers = ()
 
-    def __init__(self, steering: Nado) -> None:
-        self.inner, self.steps = steering, list[Tensor]()
-
     @contextlib.contextmanager
-    def steering(self, lm: LanguageModel) -> Iterator[Reweight]:
-        with self.inner.steering(lm) as reweight:
+    def on(self, lm: LanguageModel) -> Iterator[Session]:
+        with self.inner.on(lm) as session:
+            yield Keeping(session, self.steps)
 
-            def kept(logits: Tensor) -> Tensor:
-                self.steps.append(reweight(logits))
-                return self.steps[-1]
 
-            yield kept
+@dataclass
+class Keeping(Session):
+    inner: Session
+    steps: list[Tensor]
+
+    def logits(self, tokens: Tokens, logits: Tensor) -> Tensor:
+        self.steps.append(self.inner.logits(tokens, logits))
+        return self.steps[-1]
 
 
 def random_head(folder: Path, lm: LanguageModel) -> AuxiliaryHead:
@@ -226,7 +232,7 @@ def test_a_step_is_the_formula(tmp_path: Path) -> None:
     lm, asked = tiny_lm(), unlike(5)
     head = random_head(tmp_path, lm)
     watched = Watched(Nado.load(tmp_path, strength=2.0))
-    drawn = LocalEngine(lm, chat=False, steering=watched).generate(asked, Sampling(3, STEPS))
+    drawn = LocalEngine(Subject(lm, (watched,)), chat=False).generate(asked, Sampling(3, STEPS))
     assert {one.finish_reason for one in drawn} == {"length"}  # so that no row leaves the batch
     assert len(watched.steps) == STEPS
     prompts_ids = {p.id: lm.prompt_ids(p.text, chat=False) for p in asked}
@@ -246,8 +252,8 @@ def test_a_drawn_response_scores_by_the_formula(tmp_path: Path) -> None:
     head = random_head(tmp_path, lm)
     prompts_ids = [lm.prompt_ids(p.text, chat=False) for p in unlike(5)]
     responses_ids = [[9, 8, 7, 6, 5][: 1 + i] for i in range(5)]
-    with Nado.load(tmp_path, strength=2.0).steering(lm) as reweight:
-        scored = token_log_probs(lm, prompts_ids, responses_ids, reweight=reweight)
+    subject = Subject(lm, (Nado.load(tmp_path, strength=2.0),))
+    scored = subject.token_log_probs(prompts_ids, responses_ids)
     for prompt, response, found in zip(prompts_ids, responses_ids, scored, strict=True):
         log_q_TV = alone(lm, head, [*prompt, *response], 2.0).log_softmax(dim=-1)
         expected = log_q_TV[len(prompt) - 1 : -1].gather(1, torch.tensor(response)[:, None])[:, 0]
@@ -257,7 +263,7 @@ def test_a_drawn_response_scores_by_the_formula(tmp_path: Path) -> None:
 def test_batches_do_not_change_what_is_drawn(run: Run) -> None:
     """Prompts of unlike length, in one padded batch and each by itself."""
     lm, steering = load_model(run.path.parent / "base"), Nado.load(run.path)
-    engine, asked = LocalEngine(lm, chat=False, steering=steering), unlike(6)
+    engine, asked = LocalEngine(Subject(lm, (steering,)), chat=False), unlike(6)
     whole = engine.generate(asked, Sampling(3, STEPS))
     parts = [engine.generate([prompt], Sampling(3, STEPS)) for prompt in asked]
     assert [one for part in parts for one in part] == whole

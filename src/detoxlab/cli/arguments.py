@@ -21,11 +21,14 @@ Base = Annotated[
     str | None,
     typer.Option(help="Where the base of an adapter or trained run is now, if it has moved."),
 ]
-Strength = Annotated[float, typer.Option(help="Of the steering; 0 changes nothing.")]
+Strength = Annotated[float, typer.Option(help="Of steerings without one; 0 changes nothing.")]
 Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
 
 Steer = Annotated[
-    str | None, typer.Option(help="Change decoding: nado:RUN, with a run of auxiliary.")
+    list[str],
+    typer.Option(
+        help="KIND:WHERE, or KIND:WHERE@STRENGTH: nado:RUN, with a run of auxiliary. Several stack."
+    ),
 ]
 TrustRemoteCode = Annotated[
     bool, typer.Option(help="Run code that comes with the model. Know what you do.")

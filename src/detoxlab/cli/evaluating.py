@@ -55,7 +55,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A run folder to make, for a model.")
     ] = None,
-    steer: arg.Steer = None,
+    steer: arg.Steer = [],
     strength: arg.Strength = 1.0,
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
@@ -111,7 +111,7 @@ def evaluate(
     else:
         asked_of = {
             "model": model,
-            "steer": steer,
+            "steer": tuple(steer) or None,
             "strength": strength,
             "dtype": dtype,
             "quantisation": arg.quantisation(quantisation),

@@ -89,7 +89,7 @@ def measure(
     ] = None,
     dtype: arg.DType = "auto",
     quantisation: arg.Quantisation = None,
-    steer: arg.Steer = None,
+    steer: arg.Steer = [],
     strength: arg.Strength = 1.0,
     device: arg.Device = "auto",
     batch_size: Annotated[
@@ -143,7 +143,7 @@ def measure(
             "api_key_env": api_key_env,
             "dtype": dtype,
             "quantisation": arg.quantisation(quantisation),
-            "steer": steer,
+            "steer": tuple(steer) or None,
             "strength": strength,
             "device": device,
             "base": base,

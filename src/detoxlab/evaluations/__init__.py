@@ -9,7 +9,7 @@ Other packages add a kind by the entry point group `detoxlab.evaluations`: a cla
 `Perplexity`, an `Evaluation` whose field `kind` has the registered name as its default.
 """
 
-from detoxlab.evaluations.base import Evaluation, Subject
+from detoxlab.evaluations.base import Evaluation
 from detoxlab.evaluations.classification import Classification
 from detoxlab.evaluations.into import Evaluated, evaluate_into, is_evaluated, read_evaluated
 from detoxlab.evaluations.perplexity import Perplexity
@@ -22,7 +22,6 @@ __all__ = [
     "Evaluated",
     "Evaluation",
     "Perplexity",
-    "Subject",
     "evaluate_into",
     "is_evaluated",
     "load_evaluation",

@@ -7,58 +7,14 @@ ids, so that two models are compared item by item.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from detoxlab.errors import ConfigError
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
 from detoxlab.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from detoxlab.generate import Steering
-    from detoxlab.models import LanguageModel
+from detoxlab.subject import Subject
 
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The model that is evaluated, with the change of decoding that it was measured with."""
-
-    lm: "LanguageModel"
-    steering: "Steering | None" = None
-
-    @property
-    def id(self) -> str:
-        """The model's id, and that of what steers it."""
-        return f"{self.lm.id}+{self.steering.id}" if self.steering else self.lm.id
-
-    def token_log_probs(
-        self, prompts_ids: Sequence[Sequence[int]], responses_ids: Sequence[Sequence[int]]
-    ) -> "list[NDArray[np.float32]]":
-        """As `detoxlab.models.token_log_probs`, under the distribution that is decoded from."""
-        from detoxlab.generate.steering import steered
-        from detoxlab.models import token_log_probs
-
-        if self.steering is None:
-            return token_log_probs(self.lm, prompts_ids, responses_ids)
-        with steered(self.steering, self.lm) as reweight:
-            return token_log_probs(self.lm, prompts_ids, responses_ids, reweight=reweight)
-
-    def next_token_log_probs(
-        self, prompts_ids: Sequence[Sequence[int]], tokens: Sequence[int]
-    ) -> "NDArray[np.float32]":
-        """As `detoxlab.models.next_token_log_probs`, under the distribution decoded from."""
-        from detoxlab.generate.steering import steered
-        from detoxlab.models import next_token_log_probs
-
-        if self.steering is None:
-            return next_token_log_probs(self.lm, prompts_ids, tokens)
-        with steered(self.steering, self.lm) as reweight:
-            return next_token_log_probs(self.lm, prompts_ids, tokens, reweight=reweight)
 
 
 def window_of(subject: Subject, max_length: int | None) -> int:

@@ -15,13 +15,14 @@ from detoxlab.data.settings import DataSettings
 from detoxlab.data.verbaliser import Verbaliser, label_text
 from detoxlab.data.where import Conditions
 from detoxlab.errors import DataError
-from detoxlab.evaluations.base import Evaluation, Subject, window_of
+from detoxlab.evaluations.base import Evaluation, window_of
 from detoxlab.evaluations.sums import paired
 from detoxlab.measures.agreement import roc_auc
 from detoxlab.measures.catalogue import MEASURES
 from detoxlab.measures.ranking import roc_auc_difference, roc_auc_interval
 from detoxlab.measures.statistics import BoolArray, FloatArray, Interval
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement, Prompt
+from detoxlab.subject import Subject
 
 MEASURE = MEASURES["roc_auc"]
 LOG_ODDS, POSITIVE = "log_odds", "positive"

@@ -12,10 +12,11 @@ from typing import Any
 from detoxlab.config_changes import changes, listed
 from detoxlab.data.settings import portable
 from detoxlab.errors import ConfigError, RunMismatchError
-from detoxlab.evaluations.base import Evaluation, Subject
+from detoxlab.evaluations.base import Evaluation
 from detoxlab.progress import progress
 from detoxlab.records import RESAMPLES, ItemResult, Measurement, from_json, to_json
 from detoxlab.runs import Run, read_json
+from detoxlab.subject import Subject
 
 FOLDER = "evaluation"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

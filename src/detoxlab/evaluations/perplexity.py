@@ -17,10 +17,11 @@ from detoxlab.data import describe_source
 from detoxlab.data.documents import Division, load_documents
 from detoxlab.data.settings import DataSettings
 from detoxlab.evaluations import sums
-from detoxlab.evaluations.base import Evaluation, Subject, window_of
+from detoxlab.evaluations.base import Evaluation, window_of
 from detoxlab.measures.catalogue import MEASURES
 from detoxlab.measures.guards import perplexity_of_sums
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement, Prompt
+from detoxlab.subject import Subject
 
 SUMS = tuple(
     sums.SumMeasure(
@@ -45,7 +46,8 @@ class Perplexity(DataSettings, Evaluation):
     Each document begins with the token that opens a text and is read through a window of
     `max_length` tokens that moves by `stride`: every token is predicted once, and sees at least
     the `max_length - stride` tokens before it, or all there are. Words are what white space
-    separates, bytes those of UTF-8. What ends a text is not predicted.
+    separates, bytes those of UTF-8. What ends a text is not predicted. A steering sees all of a
+    document as a response.
 
     Departure from lm-evaluation-harness, whose windows do not overlap: the first tokens of a
     window see hardly anything there. With `stride` close to `max_length` both agree.
@@ -99,7 +101,7 @@ class Perplexity(DataSettings, Evaluation):
         """Nats, tokens, words and bytes of each document."""
         assert self.max_length is not None
         assert self.stride is not None
-        contexts, targets, owners = [], [], []
+        contexts, targets, owners, continued = [], [], [], []
         opening = subject.lm.prompt_ids("", chat=False)[-1:]
         tokens = [
             list(subject.lm.tokenizer(item.text, add_special_tokens=False).input_ids)
@@ -110,8 +112,9 @@ class Perplexity(DataSettings, Evaluation):
             for window in windows(len(opened), self.max_length, self.stride):
                 contexts.append(opened[window.context : window.start])
                 targets.append(opened[window.start : window.stop])
+                continued.append(window.start - max(window.context, len(opening)))
                 owners.append(at)
-        log_probs = subject.token_log_probs(contexts, targets)
+        log_probs = subject.token_log_probs(contexts, targets, continued=continued)
         nats = np.bincount(
             owners, [-float(one.sum(dtype=np.float64)) for one in log_probs], len(items)
         )

@@ -6,7 +6,6 @@ Importing this package imports torch.
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
 from detoxlab.generate.http import HttpEngine, Retries
 from detoxlab.generate.into import WithheldWarning, generate_into
-from detoxlab.generate.steering import Steering
 
 __all__ = [
     "Engine",
@@ -14,7 +13,6 @@ __all__ = [
     "LocalEngine",
     "PromptTruncatedWarning",
     "Retries",
-    "Steering",
     "WithheldWarning",
     "generate_into",
 ]

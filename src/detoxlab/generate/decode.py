@@ -9,8 +9,7 @@ from torch import Tensor
 
 from detoxlab.generate.choice import draw, kept_tokens
 from detoxlab.generate.noise import noise_key
-from detoxlab.generate.steering import Steering, steered
-from detoxlab.models import LanguageModel, evaluating
+from detoxlab.models import LanguageModel, Session, Tokens, evaluating
 from detoxlab.models.cache import (
     compacted,
     forward_last,
@@ -21,6 +20,7 @@ from detoxlab.models.cache import (
 from detoxlab.models.finite import check_logits
 from detoxlab.models.likelihood import left_padded
 from detoxlab.records import FinishReason, Sampling
+from detoxlab.subject import Subject
 
 NEAR_TIE = 1e-4
 
@@ -87,21 +87,22 @@ class Rows:
 
 
 def draw_samples(
-    lm: LanguageModel,
+    subject: Subject,
     jobs: Sequence[Job],
     sampling: Sampling,
     ending: Ending,
     iteration: int = 0,
-    steering: Steering | None = None,
 ) -> list[Draft]:
     """One finished draft per job and sample, in that order."""
+    lm = subject.lm
     index_R = _rows_of(jobs).to(lm.device)
-    with evaluating(lm), steered(steering, lm) as reweighted:
+    with evaluating(lm), subject.session() as session:
         inputs = left_padded(lm, [job.ids for job in jobs])
-        logits_BV, cache = forward_last(lm, inputs)
+        read = Tokens.of_texts(inputs, [0] * len(jobs))
+        logits_BV, cache = _forward(lm, session, read, inputs)
         rows = _first_rows(jobs, inputs, index_R, sampling, iteration)
         drafts = list(rows.drafts)
-        logits_BV = _checked(reweighted(logits_BV), lm, [job.prompt_id for job in jobs], 0)
+        _check(logits_BV, lm, [job.prompt_id for job in jobs], 0)
         kept = kept_tokens(logits_BV, sampling).rows(index_R)
         for step in range(sampling.max_new_tokens):
             tokens_R, margins_R = draw(kept, rows.keys_R, rows.samples_R, step)
@@ -111,13 +112,16 @@ def draw_samples(
             if step == 0:
                 going = active_R.nonzero()[:, 0]
                 cache = shared_among_samples(cache, index_R[going], sampling.max_new_tokens - 1)
+                session.select(index_R[going])
             elif len(going := compacted(active_R)) < len(active_R):
                 select_rows(cache, going)
+                session.select(going)
             rows.select(going)
-            inputs = step_inputs(lm, tokens_R[going], rows.lengths_R + step, rows.mask(step))
-            logits_RV, cache = forward_last(lm, inputs, cache)
-            asked = [draft.prompt_id for draft in rows.drafts]
-            logits_RV = _checked(reweighted(logits_RV), lm, asked, step + 1)
+            lengths_R = rows.lengths_R + step
+            read = Tokens.of_step(tokens_R[going], lengths_R)
+            inputs = step_inputs(lm, tokens_R[going], lengths_R, rows.mask(step))
+            logits_RV, cache = _forward(lm, session, read, inputs, cache)
+            _check(logits_RV, lm, [draft.prompt_id for draft in rows.drafts], step + 1)
             kept = kept_tokens(logits_RV, sampling)
     return drafts
 
@@ -157,12 +161,20 @@ def _first_rows(
     )
 
 
-def _checked(logits_NV: Tensor, lm: LanguageModel, asked: Sequence[str], step: int) -> Tensor:
-    """The logits, which must be numbers; row n is a response to the prompt `asked[n]`."""
+def _forward(
+    lm: LanguageModel, session: Session, read: Tokens, inputs: dict[str, Any], cache: Any = None
+) -> tuple[Tensor, Any]:
+    """The logits (B, V) to draw from after the last token, and the cache to go on with."""
+    session.reading(read)
+    logits_BV, cache = forward_last(lm, inputs, cache)
+    return session.logits(read, logits_BV), cache
+
+
+def _check(logits_NV: Tensor, lm: LanguageModel, asked: Sequence[str], step: int) -> None:
+    """Raises unless the logits are numbers; row n is a response to the prompt `asked[n]`."""
     check_logits(
         logits_NV, lm, lambda n: f"at token {step + 1} of a response to prompt {asked[n]!r}"
     )
-    return logits_NV
 
 
 def _record(

@@ -11,10 +11,9 @@ import torch
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.generate.decode import Draft, Ending, Job, draw_samples
 from detoxlab.generate.memory import is_out_of_memory, rows_that_fit
-from detoxlab.generate.steering import Steering
 from detoxlab.generate.text import response_texts, stop_check
-from detoxlab.models import LanguageModel
 from detoxlab.records import Generation, Prompt, Sampling, to_json
+from detoxlab.subject import Subject
 
 
 class PromptTruncatedWarning(UserWarning):
@@ -42,7 +41,7 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Coupled sampling from a model in this process.
+    """Coupled sampling from a model in this process, with all that changes it.
 
     The noise depends on (seed, prompt id, iteration, sample, step, token) alone: batch size
     and order do not change a generation (float32 on CPU, but for near-ties), and two models
@@ -53,8 +52,7 @@ class LocalEngine:
     takes what fits (`rows_that_fit`). `iteration` is the training step when samples train
     the model. `next_turn_markers` are further stop strings, such as the model's own
     `next_turn_markers`; a special token by which the template begins another turn always
-    ends a chat response, with finish reason "stop". `steering` changes the next-token
-    distribution before it is warped.
+    ends a chat response, with finish reason "stop".
 
     Token ids are those drawn, up to and including the one that ended the response (EOS) or
     completed a stop string; the text is cut where the stop string begins.
@@ -65,24 +63,22 @@ class LocalEngine:
 
     def __init__(
         self,
-        lm: LanguageModel,
+        subject: Subject,
         *,
         chat: bool,
         batch_size: int | None = None,
         iteration: int = 0,
         next_turn_markers: Sequence[str] = (),
-        steering: Steering | None = None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}", remedy="It must be at least 1.")
         if chat:
-            lm.chat.check_user()
-        self.lm = lm
+            subject.lm.chat.check_user()
+        self.subject, self.lm = subject, subject.lm
         self.chat = chat
         self.batch_size = batch_size
         self.iteration = iteration
         self.next_turn_markers = tuple(next_turn_markers)
-        self.steering = steering
         self.row_limit: int | None = None
         self.prompts_truncated = 0
         self.prompts_sha256: str | None = None
@@ -91,7 +87,7 @@ class LocalEngine:
     @property
     def id(self) -> str:
         """The engine's name in results."""
-        return f"local:{self.lm.id}" + (f"+{self.steering.id}" if self.steering else "")
+        return f"local:{self.subject.id}"
 
     def facts(self) -> dict[str, Any]:
         """What a run records: batch and row limits, truncated prompts, what was asked."""
@@ -102,7 +98,7 @@ class LocalEngine:
             "chat_template": self.lm.template_name if self.chat else None,
             "next_turn_markers": list(self.next_turn_markers),
             "iteration": self.iteration,
-            "steering": self.steering.id if self.steering else None,
+            "steering": self.subject.steering_id,
             "batch_size": self.batch_size,
             "row_limit": self.row_limit,
             "prompts_truncated": self.prompts_truncated,
@@ -134,7 +130,8 @@ class LocalEngine:
         ordered = sorted(prompts, key=lambda prompt: -lengths[prompt.id])
         longest = min(max(lengths.values(), default=1), room)
         if self.batch_size is None:
-            rows = rows_that_fit(self.lm, longest + sampling.max_new_tokens)
+            length = longest + sampling.max_new_tokens
+            rows = rows_that_fit(self.lm, length, self.subject.passes_per_token)
             self.batch_size = max(1, rows // sampling.k)
         size = self.batch_size
         return [ordered[start : start + size] for start in range(0, len(ordered), size)]
@@ -183,9 +180,7 @@ class LocalEngine:
         while waiting:
             now, later = first_rows(waiting, self.row_limit)
             try:
-                drafts += draw_samples(
-                    self.lm, now, sampling, ending, self.iteration, self.steering
-                )
+                drafts += draw_samples(self.subject, now, sampling, ending, self.iteration)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise

@@ -15,15 +15,17 @@ GPU_SHARE = 0.6
 LOGITS_COPIES = 6
 
 
-def rows_that_fit(lm: LanguageModel, length: int) -> int:
+def rows_that_fit(lm: LanguageModel, length: int, passes: int = 1) -> int:
     """How many rows of `length` tokens to draw at once, at least 1.
+
+    `passes` forward passes are made for each token, each with a memory of its own.
 
     Depends on the model and the machine's total memory, never on what is free just now, so
     that it is the same again on the same machine. More rows than 256 (GPU: 2048) gain
     nothing.
     """
     most = CPU_ROWS if lm.device.type == "cpu" else GPU_ROWS
-    return int(max(1, min(most, _budget(lm) // row_bytes(lm, length))))
+    return int(max(1, min(most, _budget(lm) // (passes * row_bytes(lm, length)))))
 
 
 def row_bytes(lm: LanguageModel, length: int) -> int:

@@ -86,8 +86,10 @@ class Method:
 
         The base model is left as it was found, on disk and in memory. Called again on a run
         that was cut off, it goes on from the last complete checkpoint; on a run that is
-        done, it returns at once. Raises `TrainingError` when it cannot start or go on.
+        done, it returns at once. `run.json` says what it `makes`, which is how the run is loaded.
+        Raises `TrainingError` when it cannot start or go on.
         """
+        run.update(makes=self.spec.makes)
         return _resolved(self.spec.fit)(self.config, lm, data, run)
 
 

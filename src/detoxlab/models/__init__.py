@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from detoxlab.models.load import load_model
     from detoxlab.models.quantisation import Quantisation
+    from detoxlab.models.session import Session, Tokens
     from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "likelihood": ("log_probs_that_fit", "next_token_log_probs", "token_log_probs"),
     "load": ("load_model",),
     "quantisation": ("Quantisation",),
+    "session": ("Session", "Tokens"),
     "templates": ("FALLBACK_TEMPLATE", "ChatTemplate", "Rendering"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -33,6 +35,8 @@ __all__ = [
     "LanguageModel",
     "Quantisation",
     "Rendering",
+    "Session",
+    "Tokens",
     "evaluating",
     "load_model",
     "log_probs_that_fit",

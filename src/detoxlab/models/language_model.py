@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from detoxlab.errors import ModelError
+from detoxlab.models.adapters.edits import Edit
 from detoxlab.models.quantisation import parameter_count
 from detoxlab.models.templates import FALLBACK_TEMPLATE, Chat, Rendering
 from detoxlab.records import Asked
@@ -24,8 +25,8 @@ class LanguageModel:
     """A model and its tokenizer, as `load_model` gives them.
 
     `ref` is what the user named, `id` what a result names: NAME@HASH, with "+ADAPTER@HASH"
-    when an adapter is on. `template_name` is "own" or the name of the fallback template;
-    `rendering` is what is told to it.
+    when an adapter is on or the weights are edited. `template_name` is "own" or the name of the
+    fallback template; `rendering` is what is told to it. `edit` is the change of its weights.
     """
 
     ref: str
@@ -35,6 +36,7 @@ class LanguageModel:
     template_name: str = "own"
     facts: Mapping[str, Any] = field(default_factory=dict)
     rendering: Rendering = field(default_factory=Rendering)
+    edit: Edit | None = None
 
     @property
     def device(self) -> torch.device:
@@ -49,12 +51,12 @@ class LanguageModel:
 
     @property
     def base_id(self) -> str:
-        """The id of the untouched base: what stands before an adapter's name."""
+        """The id of the untouched base: what stands before the name of an adapter or edit."""
         return self.id.partition("+")[0]
 
     @contextlib.contextmanager
-    def without_adapter(self) -> Iterator[None]:
-        """The untouched base model while the block lasts; a model without adapter is it already.
+    def as_base(self) -> Iterator[None]:
+        """The untouched base while the block lasts: its adapter is off, its edit undone.
 
         Raises `ModelError` when the adapter was merged into the weights.
         """
@@ -64,7 +66,8 @@ class LanguageModel:
                 remedy="Load it without merge_adapter.",
             )
         off = self.model.disable_adapter() if self.has_adapter else contextlib.nullcontext()
-        with off:
+        undone = self.edit.undone() if self.edit else contextlib.nullcontext()
+        with off, undone:
             yield
 
     @property

@@ -7,28 +7,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from detoxlab.errors import DataError
 from detoxlab.models.finite import check_finite, check_logits
 from detoxlab.models.language_model import LanguageModel, evaluating
+from detoxlab.models.session import OpenSession, Tokens, unsteered
 from detoxlab.models.vocabulary import check_held
 
 Ids = Sequence[int]
-Reweight = Callable[[Tensor], Tensor]
-"""Logits of the forward pass just made to those of another distribution, before any warping.
-
-Logits (B, V) are those after the last token; (B, T, V) those after each of the last T tokens.
-"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt and response, and where its result goes."""
+    """One prompt and response, and where its result goes.
+
+    `continued` is how many tokens at the end of the prompt belong to a response already.
+    """
 
     index: int
     prompt: tuple[int, ...]
     response: tuple[int, ...]
+    continued: int = 0
 
     @property
     def length(self) -> int:
@@ -41,15 +40,18 @@ def token_log_probs(
     responses_ids: Sequence[Ids],
     *,
     batch_tokens: int = 4096,
-    reweight: Reweight | None = None,
+    session: OpenSession = unsteered,
+    continued: Sequence[int] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Log-probability of each response token given what stands before it, in nats, <= 0.
 
     One float32 array (T,) per response, in the order given; an empty response gives an
     empty array. Rows are batched by length, at most `batch_tokens` tokens with padding. A
     prompt too long for the model's context loses its beginning (`LanguageModel.shortened`).
-    With `reweight` they are those of the distribution that it makes of the logits. A token
-    that the model rules out has -inf.
+    A token that the model rules out has -inf.
+
+    With `session` they are those of the distribution that each batch's session makes; the
+    responses are what it sees as such, and of each prompt the last `continued` tokens.
 
     Raises `DataError` when the lists differ in length, a prompt has no token, or a response
     alone fills the context; `ModelError` where logits are NaN or infinite (`check_logits`).
@@ -57,14 +59,17 @@ def token_log_probs(
     if len(prompts_ids) != len(responses_ids):
         raise DataError(f"{len(prompts_ids)} prompts but {len(responses_ids)} responses")
     results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(prompts_ids)
+    counts = continued or [0] * len(prompts_ids)
     rows = [
-        _fitted(lm, index, prompt, response)
-        for index, (prompt, response) in enumerate(zip(prompts_ids, responses_ids, strict=True))
+        _fitted(lm, index, prompt, response, count)
+        for index, (prompt, response, count) in enumerate(
+            zip(prompts_ids, responses_ids, counts, strict=True)
+        )
         if len(response)
     ]
     with evaluating(lm):
         for batch in _batches(rows, batch_tokens):
-            for row, values in zip(batch, _batch_log_probs(lm, batch, reweight), strict=True):
+            for row, values in zip(batch, _batch_log_probs(lm, batch, session), strict=True):
                 results[row.index] = values
     return results
 
@@ -75,7 +80,7 @@ def next_token_log_probs(
     tokens: Ids,
     *,
     batch_tokens: int = 4096,
-    reweight: Reweight | None = None,
+    session: OpenSession = unsteered,
 ) -> NDArray[np.float32]:
     """Log-probability of each of C tokens right after each of N prompts, in nats, (N, C).
 
@@ -87,9 +92,11 @@ def next_token_log_probs(
     with evaluating(lm):
         for batch in _batches(rows, batch_tokens):
             inputs = left_padded(lm, [row.prompt for row in batch])
-            logits_BV = lm.model(**inputs, **last, use_cache=False).logits[:, -1].float()
-            if reweight is not None:
-                logits_BV = reweight(logits_BV)
+            read = Tokens.of_texts(inputs, [0] * len(batch))
+            with session() as steered:
+                steered.reading(read)
+                logits_BV = lm.model(**inputs, **last, use_cache=False).logits[:, -1].float()
+                logits_BV = steered.logits(read, logits_BV)
             check_logits(logits_BV, lm, _place("after text", batch))
             chosen_BC = logits_BV.log_softmax(dim=-1)[:, list(tokens)]
             log_probs_NC[[row.index for row in batch]] = chosen_BC.cpu().numpy()
@@ -100,8 +107,6 @@ def log_probs_that_fit(
     lm: LanguageModel,
     prompts_ids: Sequence[Ids],
     responses_ids: Sequence[Ids],
-    *,
-    reweight: Reweight | None = None,
 ) -> list[NDArray[np.float32] | None]:
     """As `token_log_probs`, but no prompt is cut: None where it does not fit beside its response.
 
@@ -113,13 +118,13 @@ def log_probs_that_fit(
         if len(prompt) + len(response) <= lm.context_length
     ]
     values = token_log_probs(
-        lm, [prompts_ids[at] for at in fits], [responses_ids[at] for at in fits], reweight=reweight
+        lm, [prompts_ids[at] for at in fits], [responses_ids[at] for at in fits]
     )
     known = dict(zip(fits, values, strict=True))
     return [known.get(at) for at in range(len(responses_ids))]
 
 
-def _fitted(lm: LanguageModel, index: int, prompt: Ids, response: Ids) -> Row:
+def _fitted(lm: LanguageModel, index: int, prompt: Ids, response: Ids, continued: int = 0) -> Row:
     if not len(prompt):
         raise DataError(
             f"prompt {index} has no token", remedy="Take ids from LanguageModel.prompt_ids."
@@ -130,7 +135,7 @@ def _fitted(lm: LanguageModel, index: int, prompt: Ids, response: Ids) -> Row:
             f"response {index} has {len(response)} tokens; the model's context is "
             f"{lm.context_length}"
         )
-    return Row(index, lm.shortened(prompt, room), tuple(response))
+    return Row(index, lm.shortened(prompt, room), tuple(response), continued)
 
 
 def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
@@ -146,16 +151,17 @@ def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
 
 
 def _batch_log_probs(
-    lm: LanguageModel, batch: Sequence[Row], reweight: Reweight | None
+    lm: LanguageModel, batch: Sequence[Row], session: OpenSession
 ) -> list[NDArray[np.float32]]:
     """Left-padded, so that all responses end at the last position and early logits are left out."""
     inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
+    read = Tokens.of_texts(inputs, [row.continued + len(row.response) for row in batch])
     if lm.takes_logits_to_keep:
         inputs["logits_to_keep"] = kept
-    logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:].float()
-    if reweight is not None:
-        logits_BTV = reweight(logits_BTV)
-    logits_BTV = logits_BTV[:, :-1]
+    with session() as steered:
+        steered.reading(read)
+        logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:].float()
+        logits_BTV = steered.logits(read, logits_BTV)[:, :-1]
     targets_BT = inputs["input_ids"][:, -kept + 1 :]
     log_norm_BT = logits_BTV.logsumexp(dim=-1)
     extreme_B = torch.stack(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from detoxlab.errors import ConfigError
-from detoxlab.evaluations import Evaluation, Subject, evaluate_into, is_evaluated
+from detoxlab.evaluations import Evaluation, evaluate_into, is_evaluated
 from detoxlab.pipeline.preflight import check_evaluate, check_in_place
 from detoxlab.pipeline.subjects import DATE, date_in, date_record, dated, load_subject
 from detoxlab.recipe.measuring import SubjectSettings
@@ -68,12 +68,9 @@ def subject_of(run: Run) -> SubjectSettings:
             remedy="Give a run of measure without endpoint, or a model and --out.",
         )
     known = {name: config[name] for name in SubjectSettings.model_fields if name in config}
-    known["model"] = run.located(config["model"])
-    if steer := known.get("steer"):
-        kind, _, where = steer.partition(":")
-        known["steer"] = f"{kind}:{run.located(where)}"
-    known |= {DATE: date_in(run.info)}
-    return parse(SubjectSettings, known, place=str(run.path / "config.yaml"))
+    known |= {"model": run.located(config["model"]), DATE: date_in(run.info)}
+    settings = parse(SubjectSettings, known, place=str(run.path / "config.yaml"))
+    return settings.with_steerings_at(run.located)
 
 
 # --- inside ---
@@ -91,6 +88,6 @@ def _evaluate(
     }
     if not pending:
         return
-    subject = Subject(*load_subject(settings))
+    subject = load_subject(settings)
     for name, evaluation in pending.items():
         evaluate_into(run, name, evaluation, subject, seed=seed, resamples=resamples)

@@ -21,6 +21,7 @@ from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
+from detoxlab.subject import Subject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,14 +51,14 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     prompts = read_prompts(settings.prompts, settings.seed)
     described = describe_prompts(settings.prompts)
     scorers = load_scorers(settings.judge, settings.second, settings.scorers)
-    engine, lm = _engine(settings, protocol)
+    engine, subject = _engine(settings, protocol)
     run = Run.start(out, kind="measure", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         run.write_once("prompts.jsonl", prompts)
         run.update(
-            **(date_record(settings) if lm else {}),
-            model=_fingerprint(engine, lm),
-            train_scorers=_train_scorers(engine, lm),
+            **(date_record(settings) if subject else {}),
+            model=subject.fingerprint() if subject else {"id": engine.id},
+            train_scorers=list(subject.training_scorers) if subject else [],
             prompts=described,
             departures=list(departures(settings, described, len(prompts))),
             **scorer_roles(scorers, settings.second),
@@ -66,7 +67,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
         if day is None:
             _offer_day(run)
         score_run(run, prompts, scorers, encoder=settings.encoder)
-        _likelihood(run, settings, engine, protocol)
+        _likelihood(run, settings, engine, subject, protocol)
         run.write_measurements(
             measure(
                 run.responses(),
@@ -135,7 +136,7 @@ def score_run(
         _similarity(run, encoder, prompts, generations)
 
 
-def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, LanguageModel | None]":
+def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Subject | None]":
     from detoxlab.generate import HttpEngine, LocalEngine
 
     if settings.endpoint:
@@ -147,32 +148,15 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Lan
             template_options=settings.template_options,
         )
         return server, None
-    lm, steering = load_subject(settings.subject())
-    markers = lm.next_turn_markers if protocol.chat else ()
+    subject = load_subject(settings.subject())
+    markers = subject.lm.next_turn_markers if protocol.chat else ()
     engine = LocalEngine(
-        lm,
+        subject,
         chat=protocol.chat,
         batch_size=settings.batch_size,
         next_turn_markers=markers,
-        steering=steering,
     )
-    return engine, lm
-
-
-def _fingerprint(engine: "Engine", lm: "LanguageModel | None") -> dict[str, Any]:
-    """What the run records of the model; a steered one has the steering in its id."""
-    if lm is None:
-        return {"id": engine.id}
-    steering = engine.facts().get("steering")
-    facts = lm.fingerprint()
-    return facts | {"id": f"{lm.id}+{steering}", "steering": steering} if steering else facts
-
-
-def _train_scorers(engine: "Engine", lm: "LanguageModel | None") -> list[str]:
-    """Names of the scorers that made the model or its steering; they must not judge it."""
-    steering = getattr(engine, "steering", None)
-    own = lm.facts.get("train_scorers", []) if lm else []
-    return list(dict.fromkeys([*own, *(steering.training_scorers if steering else ())]))
+    return engine, subject
 
 
 def _similarity(
@@ -193,42 +177,45 @@ def _similarity(
     _fill(run, f"similarity:{encoder.id}", "similarity to the prompt", generations, compute, 1)
 
 
-def _likelihood(run: Run, settings: MeasureSettings, engine: "Engine", protocol: Protocol) -> None:
+def _likelihood(
+    run: Run,
+    settings: MeasureSettings,
+    engine: "Engine",
+    subject: Subject | None,
+    protocol: Protocol,
+) -> None:
     """Log-likelihood of every response under the untouched base model, or the reference.
 
     It is unknown where prompt and response do not fit into the reference's context.
     """
     from detoxlab.models import log_probs_that_fit
 
-    lm: LanguageModel | None = getattr(engine, "lm", None)
-    judged_by: LanguageModel
-    untouched: AbstractContextManager[Any]
     if settings.reference is not None:
-        judged_by = load_other(settings.reference, settings.device, settings)
-        untouched, name, own_ids = nullcontext(), judged_by.id, False
-    elif lm is not None:
-        judged_by, untouched = lm, lm.without_adapter()
-        name, own_ids = lm.base_id, True
+        other = load_other(settings.reference, settings.device, settings)
+        reference: AbstractContextManager[LanguageModel] = nullcontext(other)
+    elif subject is not None:
+        reference = subject.base()
     else:
         return
-    scorer_id = f"likelihood:{name}"
-    given = _given_ids(run, settings, engine, judged_by, protocol)
+    own_ids = settings.reference is None
+    with reference as judged_by:
+        scorer_id = f"likelihood:{judged_by.id}"
+        given = _given_ids(run, settings, engine, judged_by, protocol)
 
-    def ids(row: Generation) -> list[int]:
-        if own_ids and row.token_ids:
-            return list(row.token_ids)
-        return judged_by.piece_ids(row.text)
+        def ids(row: Generation) -> list[int]:
+            if own_ids and row.token_ids:
+                return list(row.token_ids)
+            return judged_by.piece_ids(row.text)
 
-    def compute(batch: Sequence[Generation]) -> list[Score]:
-        answers = [ids(row) for row in batch]
-        found = log_probs_that_fit(judged_by, [given[row.prompt_id] for row in batch], answers)
-        return [
-            score
-            for row, log_probs in zip(batch, found, strict=True)
-            for score in _likelihood_scores(row, scorer_id, log_probs, judged_by)
-        ]
+        def compute(batch: Sequence[Generation]) -> list[Score]:
+            answers = [ids(row) for row in batch]
+            found = log_probs_that_fit(judged_by, [given[row.prompt_id] for row in batch], answers)
+            return [
+                score
+                for row, log_probs in zip(batch, found, strict=True)
+                for score in _likelihood_scores(row, scorer_id, log_probs, judged_by)
+            ]
 
-    with untouched:
         generations = run.read_all("generations", Generation)
         _fill(run, scorer_id, "fluency under the base model", generations, compute, 2)
     run.update(base_likelihood_id=scorer_id)
@@ -250,7 +237,7 @@ def _given_ids(
     def ids(prompt: Prompt) -> tuple[int, ...]:
         whole = judged_by.prompt_ids(prompt.text, protocol.chat)
         if isinstance(engine, LocalEngine) and (
-            engine.lm is judged_by or engine.lm.prompt_ids(prompt.text, protocol.chat) == whole
+            settings.reference is None or engine.lm.prompt_ids(prompt.text, protocol.chat) == whole
         ):
             return engine.context_ids(prompt, settings.resolved_sampling())
         return tuple(whole)

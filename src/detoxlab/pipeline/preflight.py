@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from detoxlab.auxiliary.config import AUXILIARY, find_head
 from detoxlab.contest import WinRate
 from detoxlab.data import check_source
 from detoxlab.data.settings import DataSettings
@@ -22,7 +21,7 @@ from detoxlab.methods import Method, load_method
 from detoxlab.models.adapters.load import base_named_by, find_adapter
 from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import source_kind, training_scorers
-from detoxlab.pipeline.subjects import base_of_run, check_has_base
+from detoxlab.pipeline.subjects import base_of_run, check_has_base, steered_run
 from detoxlab.publish.export import check_free
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.recipe.learning import Learning, TrainSettings
@@ -30,6 +29,7 @@ from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSetting
 from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings, TextSettings
 from detoxlab.runs import Run
 from detoxlab.scorers import check_scorer, single_scorers
+from detoxlab.steering import check_steering
 
 Unchecked = list[str]
 
@@ -147,10 +147,8 @@ def check_scorers(names: Iterable[str]) -> Unchecked:
 
 def check_subject(settings: SubjectSettings) -> Unchecked:
     """A model and what steers it."""
-    if settings.steer:
-        kind, _, where = settings.steer.partition(":")
-        if kind == "nado" and where:
-            find_head(Path(where))
+    for name in settings.steerings:
+        check_steering(name)
     return check_model(settings)
 
 
@@ -190,10 +188,10 @@ def _check_plain(folder: Path) -> Unchecked:
 
 
 def _base_of(folder: Path) -> str:
-    """What an adapter, a run of `train` or one of `auxiliary` works on; `ModelError` for others."""
-    if (folder / "run.json").is_file() and Run(folder).info.get("method") == AUXILIARY:
-        find_head(folder)
-        return base_of_run(Run(folder))
+    """What an adapter or a run of `train` works on; `ModelError` for others."""
+    if steered := steered_run(folder):
+        check_steering(steered.steering)
+        return base_of_run(steered.run)
     if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
         raise ModelError(f"{folder}: not a model (no config.json in it)", remedy=REMEDY)
     return base_named_by(find_adapter(folder))

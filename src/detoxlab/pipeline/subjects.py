@@ -4,21 +4,24 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.loading import Asking, ModelSettings, OtherModel, is_unusual
 from detoxlab.locations import EMBEDDED, located
+from detoxlab.methods.base import Product
 from detoxlab.models.adapters.load import BASE_REMEDY, check_base
+from detoxlab.models.sources import read_config
 from detoxlab.recipe.measuring import SubjectSettings
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 
 if TYPE_CHECKING:
-    from detoxlab.generate import Steering
     from detoxlab.models import LanguageModel, Rendering
 
 S = TypeVar("S", bound=Asking)
 DATE = "template_date"  # in run.json
+STEERING = "steering"  # folder and file of a run that made one; the file says of which kind
 
 
 def load_named(settings: ModelSettings) -> "LanguageModel":
@@ -92,23 +95,61 @@ def load_other(other: OtherModel, device: str, asking: Asking) -> "LanguageModel
     return dataclasses.replace(lm, rendering=dataclasses.replace(lm.rendering, options=read))
 
 
-def load_subject(settings: SubjectSettings) -> "tuple[LanguageModel, Steering | None]":
-    """The model, and its steering if there is one.
+def load_subject(settings: SubjectSettings) -> Subject:
+    """The model that the settings name, with the steerings that they name on top.
 
-    A run of `auxiliary` holds no adapter: it is its base with NADO decoding.
+    A run that made a steering or a head is its base with that. Raises `ModelError` for a run that
+    made no model.
     """
     from detoxlab.steering import load_steering
 
-    if settings.steer:
-        return load_named(settings), load_steering(settings.steer, strength=settings.strength)
-    if run := _auxiliary_run(settings.model):
-        steering = load_steering(f"nado:{settings.model}", strength=settings.strength)
-        return _load_base(run, settings), steering
-    return load_named(settings), None
+    own = steered_run(settings.model)
+    lm = _load_base(own.run, settings) if own else load_named(settings)
+    names = [own.steering] if own else []
+    steerings = [
+        load_steering(name, strength=settings.strength) for name in (*names, *settings.steerings)
+    ]
+    return Subject(lm, tuple(steerings))
+
+
+class SteeredRun(NamedTuple):
+    """A training run whose product steers its base, and the name of that steering."""
+
+    run: Run
+    steering: str
+
+
+def steered_run(model: Path | str) -> SteeredRun | None:
+    """The run at `model` if what it made steers; None for what is no run and for other runs.
+
+    Raises `ModelError` for a run that made no model at all.
+    """
+    run = Run(Path(model))
+    product = product_of(run)
+    if product == "scorer":
+        raise ModelError(f"{run.path}: made a scorer, not a model", remedy="Give a model.")
+    if product == "head":
+        return SteeredRun(run, f"nado:{model}")
+    if product == "steering":
+        kind = read_config(run.path / STEERING, f"{STEERING}.json")["kind"]
+        return SteeredRun(run, f"{kind}:{model}")
+    return None
+
+
+def product_of(run: Run) -> Product | None:
+    """What a training made; None where there is no run.
+
+    Runs of old do not say: those of `auxiliary` made a head, all others an adapter.
+    """
+    if not (run.path / "run.json").is_file():
+        return None
+    was: Product = "head" if run.info.get("method") == "auxiliary" else "adapter"
+    product: Product = run.info.get("makes", was)
+    return product
 
 
 def base_of_run(run: Run) -> str:
-    """What the model is called from here that the head of an `auxiliary` run was fitted on.
+    """What the model is called from here that the steering of a run was fitted on.
 
     Raises `ModelError` when it was a folder that is not there.
     """
@@ -133,19 +174,13 @@ def check_has_base(model: str, base: str) -> None:
 # --- inside ---
 
 
-def _auxiliary_run(model: str) -> Run | None:
-    run = Run(Path(model))
-    found = (run.path / "run.json").is_file() and run.info.get("method") == "auxiliary"
-    return run if found else None
-
-
 def _revision_of(run: Run) -> str | None:
     revision: str | None = run.info.get("model", {}).get("revision")
     return revision
 
 
 def _load_base(run: Run, settings: SubjectSettings) -> "LanguageModel":
-    """The model that the head of an `auxiliary` run was fitted on, at the revision it had then."""
+    """The model that the steering of a run was fitted on, at the revision it had then."""
     named = settings.base or base_of_run(run)
     changes = {"model": named, "base": None, "revision": settings.revision or _revision_of(run)}
     lm = load_named(settings.model_copy(update=changes))

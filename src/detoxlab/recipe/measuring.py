@@ -1,10 +1,10 @@
 """Settings of a model that is measured, and of how it is measured."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from detoxlab.data.settings import portable, relative
 from detoxlab.loading import Loading, ModelSettings, OtherModel, is_unusual, without_usual_asking
@@ -12,6 +12,7 @@ from detoxlab.protocols import get_protocol
 from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import RESAMPLES, Sampling
 from detoxlab.settings import Settings
+from detoxlab.steering import with_place
 
 PROTOCOL = "rtp"  # where none is named
 
@@ -28,19 +29,37 @@ class SamplingSettings(Settings):
 
 
 class SubjectSettings(ModelSettings):
-    """A model that is measured or evaluated, and what changes its decoding."""
+    """A model that is measured or evaluated, and what steers it."""
 
-    steer: str | None = Field(None, description="a change of decoding, such as nado:RUN")
-    strength: float = Field(1.0, ge=0, description="of the steering; 0 changes nothing")
+    steer: str | tuple[str, ...] | None = Field(
+        None, description="a steering such as nado:RUN or nado:RUN@0.5, or a list of them in order"
+    )
+    strength: float = Field(
+        1.0, ge=0, description="of steerings whose name has none; 0 changes nothing"
+    )
+
+    @property
+    def steerings(self) -> tuple[str, ...]:
+        """The names of all steerings, in order."""
+        return (self.steer,) if isinstance(self.steer, str) else self.steer or ()
+
+    @field_validator("steer")
+    @classmethod
+    def _one_by_itself(cls, steer: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if steer is None or isinstance(steer, str):
+            return steer
+        return steer[0] if len(steer) == 1 else steer or None
+
+    def with_steerings_at(self, place: Callable[[str], str]) -> Self:
+        """These settings with other paths to the data of the steerings."""
+        names = tuple(with_place(name, place) for name in self.steerings)
+        return self.model_copy(update={"steer": self._one_by_itself(names)})
 
     def run_config(self) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative."""
-        rest = self.model_dump(mode="json", exclude={"model", "base"})
-        plain = without_usual_asking({"model": relative(self.model), **rest})
-        if self.steer:
-            kind, _, where = self.steer.partition(":")
-            plain["steer"] = f"{kind}:{relative(where)}"
-        return plain
+        portable_names = self.with_steerings_at(relative)
+        rest = portable_names.model_dump(mode="json", exclude={"model", "base"})
+        return without_usual_asking({"model": relative(self.model), **rest})
 
 
 class Measuring(Loading):

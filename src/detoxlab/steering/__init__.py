@@ -1,14 +1,20 @@
-"""Methods that change decoding rather than weights.
+"""Methods that change decoding or activations rather than weights.
 
-A name is KIND:WHAT, as `detoxlab measure MODEL --steer nado:RUN` takes it.
+`STEERINGS` holds all kinds: name → loader, a function of the place of the data and the strength.
+Packages add theirs by the entry point group `detoxlab.steerings` (docs/steering.md). A name is
+KIND:WHERE, as `detoxlab measure MODEL --steer nado:RUN` takes it.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from detoxlab.errors import ConfigError
-from detoxlab.generate import Steering
+from detoxlab.auxiliary.config import find_head
 from detoxlab.registry import look_up, with_entry_points
+from detoxlab.steering.base import Steering
+from detoxlab.steering.names import SteeringName, with_place
+
+Loader = Callable[[str, float], Steering]
 
 
 def _nado(where: str, strength: float) -> Steering:
@@ -17,19 +23,27 @@ def _nado(where: str, strength: float) -> Steering:
     return Nado.load(where, strength=strength)
 
 
-STEERINGS: dict[str, Callable[..., Any]] = with_entry_points("detoxlab.steering", {"nado": _nado})
+STEERINGS: dict[str, Loader] = with_entry_points("detoxlab.steerings", {"nado": _nado})
+CHECKS: dict[str, Callable[[Path], Any]] = {"nado": find_head}
+"""By kind: raises what can be known to be wrong with a place without loading torch."""
 
-__all__ = ["STEERINGS", "load_steering"]
+__all__ = ["STEERINGS", "Steering", "check_steering", "load_steering", "with_place"]
 
 
 def load_steering(name: str, *, strength: float = 1.0) -> Steering:
-    """The steering that `name` (KIND:WHAT) means, at a strength; 0 changes nothing.
+    """The steering that `name` means, at its own strength or else this one; 0 changes nothing.
 
-    Raises `ConfigError` for a name without kind, `UnknownNameError` for an unknown kind, and
-    the kind's own errors.
+    Raises `ConfigError` for a name without kind or place, `UnknownNameError` for an unknown kind,
+    and the kind's own errors.
     """
-    kind, colon, where = name.partition(":")
-    if not (colon and where):
-        raise ConfigError(f"steer {name!r}: not of the form KIND:WHAT", remedy="E.g. nado:RUN.")
-    steering: Steering = look_up("steering", kind, STEERINGS)(where, strength)
-    return steering
+    named = SteeringName.parse(name)
+    loader = look_up("steering", named.kind, STEERINGS)
+    return loader(named.where, strength if named.strength is None else named.strength)
+
+
+def check_steering(name: str) -> None:
+    """Raises what `load_steering` would, as far as it can be known without loading torch."""
+    named = SteeringName.parse(name)
+    look_up("steering", named.kind, STEERINGS)
+    if check := CHECKS.get(named.kind):
+        check(Path(named.where))

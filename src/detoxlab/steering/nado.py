@@ -22,9 +22,8 @@ from torch.nn.functional import logsigmoid
 from detoxlab.auxiliary.config import SHAPE, WEIGHTS, find_head
 from detoxlab.auxiliary.head import AuxiliaryHead, load_head
 from detoxlab.errors import ConfigError
-from detoxlab.models import LanguageModel
-from detoxlab.models.hidden import output_layer, watching_hidden_states
-from detoxlab.models.likelihood import Reweight
+from detoxlab.models import LanguageModel, Session, Tokens
+from detoxlab.models.hidden import Watched, output_layer, watching_hidden_states
 from detoxlab.provenance import file_sha256
 
 
@@ -62,20 +61,30 @@ class Nado:
         return tuple(dict.fromkeys(condition["scorer"] for condition in conditions))
 
     @contextlib.contextmanager
-    def steering(self, lm: LanguageModel) -> Iterator[Reweight]:
+    def on(self, lm: LanguageModel) -> Iterator[Session]:
         """Adds strength * log R to the logits. Raises `ModelError` for a model of other shape."""
         head = self._head(lm)
         with watching_hidden_states(lm) as watched:
-
-            def reweighted(logits: Tensor) -> Tensor:
-                hidden_BTD = watched.take()
-                last = hidden_BTD[:, -1] if logits.ndim == 2 else hidden_BTD[:, -logits.shape[1] :]
-                return logits + self.strength * logsigmoid(head(last))
-
-            yield reweighted
+            yield NadoSession(head, watched, self.strength)
 
     def _head(self, lm: LanguageModel) -> AuxiliaryHead:
         """The head tied to the model's embeddings, read once per model."""
         if lm.model not in self._heads:
             self._heads[lm.model] = load_head(self.folder, output_layer(lm).weight_VD)
         return self._heads[lm.model]
+
+
+@dataclass(frozen=True)
+class NadoSession(Session):
+    """Reads the hidden states of each forward pass just made."""
+
+    head: AuxiliaryHead
+    watched: Watched
+    strength: float
+
+    def logits(self, tokens: Tokens, logits: Tensor) -> Tensor:
+        """log p + strength * log R, not normalised."""
+        del tokens
+        hidden_BTD = self.watched.take()
+        last = hidden_BTD[:, -1] if logits.ndim == 2 else hidden_BTD[:, -logits.shape[1] :]
+        return logits + self.strength * logsigmoid(self.head(last))

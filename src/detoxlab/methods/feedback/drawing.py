@@ -18,6 +18,7 @@ from detoxlab.methods.rows.pair import PairRow, RejectedPair
 from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
+from detoxlab.subject import Subject
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
@@ -104,7 +105,7 @@ def draw_generations(
 
     sampling = draws.sampling(seed)
     engine = LocalEngine(
-        lm,
+        Subject(lm),
         chat=chat,
         batch_size=draws.batch_size,
         iteration=TRAINING,

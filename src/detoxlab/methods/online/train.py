@@ -44,6 +44,7 @@ from detoxlab.methods.online.config import OnlineConfig
 from detoxlab.models import LanguageModel
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
+from detoxlab.subject import Subject
 
 RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
 OURS = "detoxlab/"  # keeps our metrics apart from those of TRL that have the same name
@@ -64,7 +65,7 @@ class Exchange:
         samples: SampleLog,
     ) -> None:
         markers = lm.next_turn_markers if config.chat else ()
-        self.engine = LocalEngine(lm, chat=config.chat, next_turn_markers=markers)
+        self.engine = LocalEngine(Subject(lm), chat=config.chat, next_turn_markers=markers)
         self.sampling = config.rollout.sampling(config.seed)
         self.engine.batches(prompts, self.sampling)  # warns of prompts that are too long
         self.prompt_of = {prompt.id: prompt for prompt in prompts}

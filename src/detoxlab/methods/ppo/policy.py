@@ -100,7 +100,7 @@ class Policy:
 
     def reference_logits(self, batch: ResponseBatch) -> Tensor:
         """Logits of the untouched base model (B, T, V), in float32."""
-        with self.lm.without_adapter():
+        with self.lm.as_base():
             return self._logits(batch)
 
     def _logits(self, batch: ResponseBatch) -> Tensor:

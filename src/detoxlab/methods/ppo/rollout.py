@@ -29,6 +29,7 @@ from detoxlab.methods.ppo.losses import (
 )
 from detoxlab.methods.ppo.policy import Policy, Response
 from detoxlab.records import Generation, Prompt
+from detoxlab.subject import Subject
 
 Item = TypeVar("Item")
 RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
@@ -65,7 +66,7 @@ class Sampler:
     def __init__(self, policy: Policy, config: PPOConfig, prompts: Sequence[Prompt]) -> None:
         lm = policy.lm
         markers = lm.next_turn_markers if config.chat else ()
-        self.engine = LocalEngine(lm, chat=config.chat, next_turn_markers=markers)
+        self.engine = LocalEngine(Subject(lm), chat=config.chat, next_turn_markers=markers)
         self.sampling = config.rollout.sampling(config.seed)
         self.prompts = prompts
         self.count = config.rollout.prompts

@@ -38,6 +38,7 @@ from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer
 from detoxlab.progress import say
 from detoxlab.records import Generation, Prompt, Sampling
+from detoxlab.subject import Subject
 
 STATE = "state.json"
 HEAD = "head"
@@ -62,7 +63,7 @@ class OpeningEngine(LocalEngine):
     """Draws responses to beginnings that are token ids already; a prompt only names its own."""
 
     def __init__(self, lm: LanguageModel, openings: dict[str, tuple[int, ...]], **options: Any):
-        super().__init__(lm, **options)
+        super().__init__(Subject(lm), **options)
         self.openings = openings
 
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
-"""Adapters in PEFT's layout: found in folders and train runs, put on their base model.
+"""Adapters in PEFT's layout, and edits: found in folders and train runs, put on their base model.
 
 Finding one imports neither torch nor PEFT.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from detoxlab.models.language_model import LanguageModel
 
 QUANTISATION = "quantisation.json"
+EDIT, DELTA = "edit", "delta.safetensors"  # of a run that edited: added to parameters, by name
 ORIGIN = "origin.json"  # of an exported adapter: its base's id, the scorers it was trained on
 BASE_REMEDY = "Say where its base is now: --base PATH."
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A PEFT adapter folder and what is known of its base model.
+    """A PEFT adapter folder, or that of an edit, and what is known of its base model.
 
     `base_ref` is its path from here, or its id on the hub at `base_revision`; `base_id` names
     its weights. `quantisation` is the record of that of the base while the adapter was
@@ -47,6 +49,11 @@ class Adapter:
     base_revision: str | None = None
 
     @property
+    def is_edit(self) -> bool:
+        """Whether the folder holds a change of weights, not an adapter beside them."""
+        return (self.folder / DELTA).is_file()
+
+    @property
     def base_is_local(self) -> bool:
         """Whether the base was a folder, not a model of the hub, by what a run or a path says."""
         if self.base_revision or self.base_ref in (None, EMBEDDED):
@@ -55,13 +62,13 @@ class Adapter:
 
 
 def find_adapter(path: str | Path) -> Adapter:
-    """The adapter in a PEFT folder or in a train run."""
+    """The adapter in a PEFT folder or in a train run, or the edit of a run."""
     folder = Path(path)
     if (folder / "run.json").is_file():
         return _adapter_of_run(folder)
     config = read_config(folder, "adapter_config.json")
     name = folder.resolve().name
-    if name == "adapter" and (folder.parent / "run.json").is_file():
+    if name in ("adapter", EDIT) and (folder.parent / "run.json").is_file():
         return _adapter_of_run(folder.parent)
     recorded = (folder / QUANTISATION).is_file()
     quantisation = read_config(folder, QUANTISATION) if recorded else None
@@ -104,7 +111,7 @@ def base_named_by(adapter: Adapter) -> str:
 
 
 def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "LanguageModel":
-    """The model with the adapter on, or merged into its weights.
+    """The model with the adapter on, or merged into its weights; or with its weights edited.
 
     Raises `ModelError` for an adapter that is not of this base, of a kind that cannot be used, or
     that leaves no way back to the base.
@@ -114,6 +121,8 @@ def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "Lan
     from detoxlab.models.soundness import check_reading
 
     check_base(lm.id, adapter.folder, adapter.base_id)
+    if adapter.is_edit:
+        return _edited(lm, adapter, ref)
     check_kind(adapter.folder, adapter.config)
     base_V = next_token_logits(lm)
     model = _read_adapter(lm, adapter)
@@ -141,12 +150,17 @@ def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "Lan
 
 def _adapter_of_run(run: Path) -> Adapter:
     info, folder = read_config(run, "run.json"), run / "adapter"
-    if not (folder / "adapter_config.json").is_file():
+    config: dict[str, Any] = {}
+    if (run / EDIT / DELTA).is_file():
+        folder = run / EDIT
+    elif (folder / "adapter_config.json").is_file():
+        config = read_config(folder, "adapter_config.json")
+    else:
         raise ModelError(
             f"{run}: this run has no adapter (status: {info.get('status', 'unknown')})",
             remedy="Give a finished train run, or finish this one with --resume.",
         )
-    config, base = read_config(folder, "adapter_config.json"), info.get("model", {})
+    base = info.get("model", {})
     learnt = tuple(info.get("train_scorers") or ())
     return Adapter(
         folder,
@@ -158,6 +172,25 @@ def _adapter_of_run(run: Path) -> Adapter:
         base.get("quantisation"),
         base.get("revision"),
     )
+
+
+def _edited(lm: "LanguageModel", edit: Adapter, ref: str) -> "LanguageModel":
+    from detoxlab.models.adapters.edits import apply_edit
+    from detoxlab.models.soundness import check_reading
+
+    sha256 = weights_sha256(edit.folder)
+    facts = {
+        **lm.facts,
+        "base_id": lm.id,
+        "edit": edit.name,
+        "edit_sha256": sha256,
+        "train_scorers": list(edit.train_scorers),
+    }
+    made = apply_edit(lm.model, edit.folder / DELTA)
+    identifier = f"{lm.id}+{edit.name}@{sha256[:8]}"
+    edited = dataclasses.replace(lm, ref=ref, id=identifier, facts=facts, edit=made)
+    check_reading(edited)
+    return edited
 
 
 def _base_ref(run: Path, *named: str | None) -> str | None:

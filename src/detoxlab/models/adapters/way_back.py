@@ -20,7 +20,7 @@ def check_way_back(tuned: LanguageModel, base_V: Tensor, place: str) -> None:
 
     `base_V` is what `next_token_logits` gave before the adapter was there.
     """
-    with tuned.without_adapter():
+    with tuned.as_base():
         left_V = next_token_logits(tuned)[: len(base_V)]
     if not torch.allclose(left_V, base_V, rtol=1e-3, atol=1e-3):
         raise ModelError(

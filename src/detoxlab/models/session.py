@@ -1,0 +1,85 @@
+"""The seam for changes of how a model decodes: a session sees each forward pass of one batch.
+
+`detoxlab.generate` and `detoxlab.models.likelihood` make the passes and call the session;
+`detoxlab.steering` says which session a model gets.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens that one forward pass reads: B rows, T tokens each.
+
+    `positions_BT` count the tokens of a row from 0, padding left out. `is_text_BT` is False at
+    padding. `is_response_BT` is True at tokens of a response, False at the prompt and at padding.
+    """
+
+    ids_BT: Tensor
+    positions_BT: Tensor
+    is_text_BT: Tensor
+    is_response_BT: Tensor
+
+    @classmethod
+    def of_texts(cls, inputs: Mapping[str, Any], response_lengths: Sequence[int]) -> "Tokens":
+        """The tokens of whole texts, padded on the left (`left_padded`).
+
+        The last `response_lengths[b]` tokens of row b are its response.
+        """
+        ids_BT = inputs["input_ids"]
+        mask_BT = inputs.get("attention_mask")
+        is_text_BT = torch.ones_like(ids_BT).bool() if mask_BT is None else mask_BT.bool()
+        from_end_T = torch.arange(ids_BT.shape[1], 0, -1, device=ids_BT.device)
+        lengths_B = torch.tensor(response_lengths, device=ids_BT.device)
+        positions_BT = (is_text_BT.cumsum(-1) - 1).clamp(min=0)
+        is_response_BT = is_text_BT & (from_end_T <= lengths_B[:, None])
+        return cls(ids_BT, positions_BT, is_text_BT, is_response_BT)
+
+    @classmethod
+    def of_step(cls, tokens_R: Tensor, lengths_R: Tensor) -> "Tokens":
+        """The newest token of each response, behind the `lengths_R` tokens before it."""
+        every_R1 = torch.ones_like(tokens_R[:, None]).bool()
+        return cls(tokens_R[:, None], lengths_R[:, None], every_R1, every_R1)
+
+
+class Session:
+    """What happens around the forward passes of one batch, from its first to its last.
+
+    Each method does nothing unless it is overridden. A result may depend on the rows of the
+    batch one by one, never on which rows stand beside each other: batches of any size give the
+    same responses, and a killed run resumes to the same bytes.
+    """
+
+    def reading(self, tokens: Tokens) -> None:
+        """Called before each forward pass with the tokens that it reads."""
+
+    def logits(self, tokens: Tokens, logits: Tensor) -> Tensor:
+        """The logits to draw from, before temperature, top-k and top-p.
+
+        Logits (B, V) are those after the last of the tokens; logits (B, L, V) those after each
+        of the last L tokens.
+        """
+        del tokens
+        return logits
+
+    def select(self, rows_R: Tensor) -> None:
+        """Called when the batch changes: row r goes on where row `rows_R[r]` was.
+
+        A prompt becomes its samples, rows that have ended leave, others move into their place.
+        """
+
+
+OpenSession = Callable[[], AbstractContextManager[Session]]
+"""Opens a session for one batch; it lasts as long as the context."""
+
+
+def unsteered() -> AbstractContextManager[Session]:
+    """A session that changes nothing."""
+    return contextlib.nullcontext(Session())

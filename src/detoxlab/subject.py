@@ -1,0 +1,113 @@
+"""The model that is measured or evaluated, with all that changes it.
+
+Whoever asks such a model, generation and evaluations, takes a `Subject`. It alone says what the
+whole is called in results, which scorers it learnt from, and how its untouched base answers.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from detoxlab.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from detoxlab.models import LanguageModel, Session
+    from detoxlab.steering import Steering
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, with its adapter or edit if it has one, and a stack of steerings, in order.
+
+    Each steering is opened once alone: what does not fit the model is known at once, and what a
+    steering computes of the model beforehand is of the model without the others.
+    """
+
+    lm: "LanguageModel"
+    steerings: "tuple[Steering, ...]" = ()
+    _open: "list[Session]" = field(default_factory=list, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for steering in self.steerings:
+            with steering.on(self.lm):
+                pass
+
+    @property
+    def id(self) -> str:
+        """The name in results: BASE@HASH, +ADAPTER@HASH, and +STEERING for each."""
+        return "+".join([self.lm.id, *(steering.id for steering in self.steerings)])
+
+    @property
+    def steering_id(self) -> str | None:
+        """What of the name stands for the steerings; None without any."""
+        return "+".join(steering.id for steering in self.steerings) or None
+
+    @property
+    def training_scorers(self) -> tuple[str, ...]:
+        """Names of the scorers that the adapter, edit or steerings were made by."""
+        own = self.lm.facts.get("train_scorers", ())
+        steered = (name for steering in self.steerings for name in steering.training_scorers)
+        return tuple(dict.fromkeys([*own, *steered]))
+
+    @property
+    def passes_per_token(self) -> int:
+        """How many forward passes a token takes: one, and what the steerings add."""
+        return 1 + sum(getattr(one, "passes_per_token", 1) - 1 for one in self.steerings)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a run records of the model; a steered one has the steerings in its id."""
+        named = self.steering_id
+        return self.lm.fingerprint() | ({"id": self.id, "steering": named} if named else {})
+
+    @contextlib.contextmanager
+    def session(self) -> "Iterator[Session]":
+        """What happens around the forward passes of one batch; hooks stand while it lasts."""
+        from detoxlab.steering.stack import stacked
+
+        with stacked(self.steerings, self.lm) as session:
+            self._open.append(session)
+            try:
+                yield session
+            finally:
+                self._open.remove(session)
+
+    @contextlib.contextmanager
+    def base(self) -> "Iterator[LanguageModel]":
+        """The untouched base while the block lasts: no adapter, no edit, no steering.
+
+        Raises `ModelError` while a session is open: the base would be steered.
+        """
+        if self._open:
+            raise ModelError(
+                f"{self.id}: its base was asked while it is steered",
+                remedy="End the session first.",
+            )
+        with self.lm.as_base():
+            yield dataclasses.replace(self.lm, id=self.lm.base_id)
+
+    def token_log_probs(
+        self,
+        prompts_ids: Sequence[Sequence[int]],
+        responses_ids: Sequence[Sequence[int]],
+        *,
+        continued: Sequence[int] | None = None,
+    ) -> "list[NDArray[np.float32]]":
+        """As `detoxlab.models.token_log_probs`, under the distribution that is decoded from."""
+        from detoxlab.models import token_log_probs
+
+        return token_log_probs(
+            self.lm, prompts_ids, responses_ids, session=self.session, continued=continued
+        )
+
+    def next_token_log_probs(
+        self, prompts_ids: Sequence[Sequence[int]], tokens: Sequence[int]
+    ) -> "NDArray[np.float32]":
+        """As `detoxlab.models.next_token_log_probs`, under the distribution decoded from."""
+        from detoxlab.models import next_token_log_probs
+
+        return next_token_log_probs(self.lm, prompts_ids, tokens, session=self.session)
