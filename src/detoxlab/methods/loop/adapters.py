@@ -42,13 +42,13 @@ def finished_adapter(run: Run) -> Path | None:
 
 
 def check_can_train(config: TrainingConfig, lm: LanguageModel) -> None:
-    """Raises `TrainingError` when the model has an adapter or cannot be given this one.
+    """Raises `TrainingError` when the model is changed already or cannot be given this adapter.
 
     `DependencyError` for a tracker that is not installed.
     """
-    if hasattr(lm.model, "peft_config"):
+    if lm.has_adapter or lm.edit:
         raise TrainingError(
-            f"{lm.ref}: the model already carries an adapter",
+            f"{lm.ref}: the model already carries an {'edit' if lm.edit else 'adapter'}",
             remedy="Merge it first: detoxlab export RUN --merged -o MODEL.",
         )
     check_installed(config.report_to)

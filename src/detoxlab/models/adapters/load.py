@@ -66,10 +66,10 @@ def find_adapter(path: str | Path) -> Adapter:
     folder = Path(path)
     if (folder / "run.json").is_file():
         return _adapter_of_run(folder)
-    config = read_config(folder, "adapter_config.json")
     name = folder.resolve().name
     if name in ("adapter", EDIT) and (folder.parent / "run.json").is_file():
         return _adapter_of_run(folder.parent)
+    config = read_config(folder, "adapter_config.json")
     recorded = (folder / QUANTISATION).is_file()
     quantisation = read_config(folder, QUANTISATION) if recorded else None
     origin = read_config(folder, ORIGIN) if (folder / ORIGIN).is_file() else {}
