@@ -1,7 +1,7 @@
 """Check the Markdown pages; exit code 1 where one is wrong.
 
-Relative links and commands must exist, no path of a machine may stand there, and the tables of
-measures must be those of the catalogue.
+Relative links and commands must exist, no path of a machine may stand there, the tables of measures
+must be those of the catalogue, and the page on adding a method must show the commit that added one.
 """
 
 import re
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import method_page
 from measure_tables import stale_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,8 @@ def main() -> int:
         problem for page in pages() for problem in problems_of(page, page.read_text(), known)
     ]
     problems += [f"docs/{page}: run scripts/measure_tables.py" for page in stale_pages()]
+    if not method_page.is_current():
+        problems.append("docs/add-a-method.md: run scripts/method_page.py")
     print("\n".join(problems) or f"{len(list(pages()))} pages, no broken link or unknown command")
     return 1 if problems else 0
 

@@ -1,6 +1,7 @@
 """The contract of methods, over everything registered; their registry, configs and log."""
 
 import importlib.metadata
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.methods import METHODS, DialogueSplit, load_method
+from detoxlab.methods import BUILT_IN, METHODS, DialogueSplit, load_method
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import (
     TrainLog,
@@ -23,6 +24,8 @@ from detoxlab.runs import Run, TornLineWarning
 from detoxlab.settings import parse
 from tests.support.tiny import dialogues, tiny_lm
 
+SOURCE = Path(__file__).parents[2] / "src" / "detoxlab"
+ALONE = [name for name, place in BUILT_IN.items() if ".config:" not in place]
 SMALL: dict[str, Any] = {"batch_size": 4, "lora_r": 4}
 DIALOGUES = DialogueSplit(dialogues(8), dialogues(2, start=100))
 PROMPTS = [Prompt(f"q{i}", f"well {i}", "test") for i in range(14)]
@@ -96,6 +99,14 @@ class TestContract:
 
 
 # --- registry and configs ---
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_registry_alone_knows_a_method_of_one_file_by_one_line(name: str) -> None:
+    module = BUILT_IN[name].partition(":")[0]
+    lines = [line for path in SOURCE.rglob("*.py") for line in path.read_text().splitlines()]
+    named = [line.strip() for line in lines if re.search(rf"{re.escape(module)}\b", line)]
+    assert named == [f'"{name}": "{module}:METHOD",']
 
 
 def test_an_unknown_method_suggests_the_nearest() -> None:

@@ -20,9 +20,9 @@ Keys shared by all methods; a row holds those that apply to it:
     policy_loss, value_loss  the parts of PPO's loss, per token; clipped: share of tokens whose
                       ratio of policies left the clip range. Means over the step's updates, of
                       which PPO makes several
-    margin            reward of the chosen minus the rejected response, preference methods; these
-                      rewards are beta times the log-ratio to the reference, SimPO's beta times
-                      the nats per token: chosen_reward, rejected_reward
+    margin            reward of the chosen minus the rejected response, preference methods:
+                      chosen_reward, rejected_reward; docs/preferences.md says what each
+                      method's reward is
     preference_accuracy  share of pairs whose chosen response has the higher one
     kl_per_response   KTO's estimate of the divergence from the reference, nats per response
     iteration         refreshes of a regulariser's anchor and head so far; in it the mean KL per
