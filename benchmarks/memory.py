@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from detoxlab.methods import DialogueSplit
+from detoxlab.data.split import DialogueSplit
 from detoxlab.methods.feedback.reward import Reward
 from detoxlab.methods.imitation.sft import SFTConfig, fit_sft
 from detoxlab.methods.ppo import train as ppo_train

@@ -39,8 +39,9 @@ import transformers.trainer
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, TrainerCallback
 
 from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
+from detoxlab.data.split import TextSplit
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import TextSplit, method_of
+from detoxlab.methods import method_of
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.domain import ConstrainedDomain

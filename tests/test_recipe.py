@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from detoxlab.data.reading import read_prompts
+from detoxlab.data.settings import PromptSettings
 from detoxlab.data.split import words_of
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.evaluations import EVALUATIONS, Perplexity
 from detoxlab.pipeline.experiment import recipe_config
-from detoxlab.pipeline.reading import read_prompts
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.load import expanded, load_recipe
 from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.recipe.overrides import with_overrides
-from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Sampling
 from detoxlab.settings import parse
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         load_prompts,
         load_responses_file,
     )
+    from detoxlab.data.settings import DialogueSettings, PairSettings, PromptSettings
     from detoxlab.encoders import load_encoder
     from detoxlab.errors import DetoxlabError
     from detoxlab.evaluations import EVALUATIONS, Classification, Perplexity, load_evaluation
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from detoxlab.recipe.learning import TrainSettings
     from detoxlab.recipe.load import load_recipe
     from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
-    from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings
     from detoxlab.records import (
         Comparison,
         Dialogue,
@@ -91,7 +91,7 @@ _HOMES = {
     "detoxlab.recipe.learning": ("TrainSettings",),
     "detoxlab.recipe.load": ("load_recipe",),
     "detoxlab.recipe.measuring": ("MeasureSettings", "SubjectSettings"),
-    "detoxlab.recipe.sources": ("DialogueSettings", "PairSettings", "PromptSettings"),
+    "detoxlab.data.settings": ("DialogueSettings", "PairSettings", "PromptSettings"),
     "detoxlab.records": (
         "Comparison",
         "Dialogue",

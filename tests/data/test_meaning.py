@@ -14,9 +14,9 @@ import pytest
 from detoxlab import load_dialogues, load_prompts, load_responses_file
 from detoxlab.cli.arguments import conditions
 from detoxlab.data.documents import load_documents
+from detoxlab.data.settings import PromptSettings
 from detoxlab.data.tabular import read_rows
 from detoxlab.errors import DataError
-from detoxlab.recipe.sources import PromptSettings
 from detoxlab.settings import parse
 
 # What str.splitlines takes for the end of a line, and what stands inside of texts.

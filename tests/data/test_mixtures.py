@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from detoxlab.data import Part, load_prompts, mix, not_beginning_with, split_texts
+from detoxlab.data.split import TextSplit
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.methods import TextSplit
 from detoxlab.methods.rows.text import build_text_rows, text_row
 from detoxlab.pipeline.learning import describe_data, read_data, source_kind
 from detoxlab.recipe.experiment import Recipe

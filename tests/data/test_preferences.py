@@ -10,7 +10,7 @@ import pytest
 
 from detoxlab.data import (
     PreferenceSet,
-    describe_preferences,
+    describe_source,
     load_preferences,
     split_pairs,
     split_prompts,
@@ -182,7 +182,7 @@ def test_what_was_read_is_described_by_name_and_sum(tmp_path: Path) -> None:
     file = tmp_path / "hh_rlhf_small.jsonl.gz"
     with gzip.open(file, "wt") as handle:
         handle.write(json.dumps(LAYOUTS["hh-rlhf"]) + "\n")
-    described = describe_preferences("hh-rlhf", path=tmp_path)
+    described = describe_source("hh-rlhf", kind="pairs", path=tmp_path)
     assert described["source"] == "hh-rlhf"
     assert [(entry["name"], len(entry["sha256"])) for entry in described["files"]] == [
         (file.name, 64)

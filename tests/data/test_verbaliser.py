@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from detoxlab.data import Part, Verbaliser, mix
+from detoxlab.data.split import TextSplit
 from detoxlab.errors import ConfigError, DataError
-from detoxlab.methods import TextSplit, method_of
+from detoxlab.methods import method_of
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.targets import Stretch
 from detoxlab.methods.rows.dialogue import IGNORED, Row

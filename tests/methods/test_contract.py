@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from detoxlab.data.split import DialogueSplit
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.methods import BUILT_IN, METHODS, DialogueSplit, load_method
+from detoxlab.methods import BUILT_IN, METHODS, load_method
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import (
     TrainLog,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.methods import DialogueSplit, TextSplit, method_of
+from detoxlab.methods import method_of
 from detoxlab.methods.imitation.filter import FilterConfig, filtered
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import TrainLog

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from detoxlab.methods import DialogueSplit
+from detoxlab.data.split import DialogueSplit
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.runs import Run
 from tests.support.killable import CASES

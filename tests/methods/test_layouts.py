@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from detoxlab.data.split import DialogueSplit, PairSplit
 from detoxlab.errors import TrainingError
-from detoxlab.methods import DialogueSplit, PairSplit
 from detoxlab.methods.loop.quiet import train_without_noise
 from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.methods.ppo.policy import Policy, Response

@@ -12,8 +12,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from detoxlab.data.settings import DialogueSettings, PairSettings, PromptSettings
+from detoxlab.data.split import PairSplit
 from detoxlab.errors import ConfigError, RunMismatchError, TrainingError
-from detoxlab.methods import PairSplit, load_method
+from detoxlab.methods import load_method
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.rows.pair import PairRow, RejectedPair, pair_builder
 from detoxlab.models import LanguageModel, load_model
@@ -21,7 +23,6 @@ from detoxlab.pipeline import train_model
 from detoxlab.pipeline.learning import training_scorers
 from detoxlab.pipeline.training import plan
 from detoxlab.recipe.learning import Learning, TrainSettings
-from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings
 from detoxlab.records import Preference
 from detoxlab.runs import Run
 from tests.support.preferences import DATA, log_probs, pair, rows_of, trained

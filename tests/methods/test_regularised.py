@@ -10,10 +10,11 @@ import torch
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from trl.trainer.utils import add_fused_lm_head
 
+from detoxlab.data.split import DialogueSplit
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.generate.engine import PromptTruncatedWarning
-from detoxlab.methods import DialogueSplit, load_method, method_of
+from detoxlab.methods import load_method, method_of
 from detoxlab.methods.base import MethodConfig
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.loop.log import TrainLog

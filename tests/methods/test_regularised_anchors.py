@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from peft import PeftModel
 
-from detoxlab.methods import TextSplit
+from detoxlab.data.split import TextSplit
 from detoxlab.methods.regularised import train as regularised_training
 from detoxlab.models import LanguageModel
 from detoxlab.records import Text

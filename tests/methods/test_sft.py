@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from detoxlab.data.split import DialogueSplit
 from detoxlab.errors import RunMismatchError, TrainingError
-from detoxlab.methods import DialogueSplit
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.rows.dialogue import IGNORED, row_builder
 from detoxlab.models import LanguageModel, load_model, token_log_probs

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
+from detoxlab.data.settings import PairSettings
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.preference.simpo import simpo_losses, simpo_rewards
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.pipeline import train_model
 from detoxlab.recipe.learning import TrainSettings
-from detoxlab.recipe.sources import PairSettings
 from detoxlab.runs import Run
 from tests.support.preferences import DATA, log_probs, rows_of, trained
 from tests.support.tiny import save_tiny

@@ -11,8 +11,8 @@ from trl import unpair_preference_dataset
 
 from detoxlab.data import hub, load_dialogues, load_preferences, load_prompts, split_pairs
 from detoxlab.data.settings import DataSettings
+from detoxlab.data.split import PairSplit
 from detoxlab.errors import ConfigError, DataError, TrainingError
-from detoxlab.methods import PairSplit
 from detoxlab.methods.preference.train import response_columns
 from detoxlab.methods.rows.pair import build_pairs, pair_builder
 from detoxlab.records import Preference, Turn

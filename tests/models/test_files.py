@@ -10,9 +10,9 @@ import pytest
 from tokenizers import AddedToken
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece
 
+from detoxlab.data.split import DialogueSplit
 from detoxlab.errors import DependencyError, DetoxlabError, ModelError
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import DialogueSplit
 from detoxlab.models import LanguageModel, load_model, next_token_log_probs, token_log_probs
 from detoxlab.models.templates import Rendering
 from detoxlab.records import Prompt, Sampling

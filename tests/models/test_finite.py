@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from detoxlab.data.split import DialogueSplit, PairSplit
 from detoxlab.errors import ModelError, TrainingError
 from detoxlab.evaluations import Perplexity
 from detoxlab.generate import LocalEngine
-from detoxlab.methods import DialogueSplit, PairSplit
 from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.methods.ppo.policy import Policy, Response
 from detoxlab.models import LanguageModel, next_token_log_probs, token_log_probs

@@ -20,6 +20,7 @@ from detoxlab.auxiliary.features import (
 )
 from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.auxiliary.losses import importance_weights
+from detoxlab.data.settings import PromptSettings
 from detoxlab.errors import ConfigError, ModelError, TrainingError, UnknownNameError
 from detoxlab.generate import LocalEngine
 from detoxlab.methods import load_method, method_of
@@ -31,7 +32,6 @@ from detoxlab.models import LanguageModel, Session, Tokens, load_model, token_lo
 from detoxlab.models.hidden import output_layer
 from detoxlab.pipeline import measure_model
 from detoxlab.recipe.measuring import MeasureSettings
-from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Prompt, Sampling
 from detoxlab.runs import Run
 from detoxlab.steering import load_steering

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from detoxlab.methods import DialogueSplit, method_of
+from detoxlab.data.split import DialogueSplit
+from detoxlab.methods import method_of
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.models import LanguageModel
 from detoxlab.runs import Run

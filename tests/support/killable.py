@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detoxlab.methods import DialogueSplit
+from detoxlab.data.split import DialogueSplit
 from detoxlab.methods.loop.log import TRAIN_LOG
 from detoxlab.records import Prompt
 from tests.support.tiny import dialogues

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detoxlab.methods import PairSplit
+from detoxlab.data.split import PairSplit
 from detoxlab.methods.rows.pair import PairRow, pair_builder
 from detoxlab.models import LanguageModel, token_log_probs
 from detoxlab.records import Preference, Turn

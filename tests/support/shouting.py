@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detoxlab.methods import TextSplit
+from detoxlab.data.split import TextSplit
 from detoxlab.records import Prompt, Text
 from detoxlab.scorers import loading
 

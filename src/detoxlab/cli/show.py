@@ -32,9 +32,9 @@ def console() -> Console:
 
 def show_plan(settings: "MeasureSettings", out: Path) -> None:
     """Print what `measure` would do."""
+    from detoxlab.data.reading import read_prompts
     from detoxlab.measures.paired import power_of_bench
     from detoxlab.pipeline.measuring import protocol_label
-    from detoxlab.pipeline.reading import read_prompts
 
     prompts = read_prompts(settings.prompts, settings.seed)
     label = protocol_label(settings, len(prompts))

@@ -6,33 +6,29 @@ entry points `detoxlab.prompts`, `detoxlab.dialogues` and `detoxlab.pairs`; each
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from detoxlab.data import (
-    bold,
-    conan,
-    dialogues,
-    embedded,
-    files,
-    hub,
-    jigsaw,
-    mapped,
-    preferences,
-    rtp,
-    toxigen,
-    xstest,
-)
+from detoxlab.data import hub, rtp
 from detoxlab.data.imported import load_responses_file
+from detoxlab.data.known import (
+    DIALOGUE_SOURCES,
+    DIALOGUES,
+    FAMILIES,
+    PAIRS,
+    PREFERENCE_SOURCES,
+    PROMPT_SOURCES,
+    PROMPTS,
+    label_of,
+    unnamed,
+)
 from detoxlab.data.mixtures import Part, mix
 from detoxlab.data.openings import not_beginning_with, with_openings
 from detoxlab.data.source import (
     DialogueSet,
-    DialogueSource,
     LeftOutWarning,
     PreferenceSet,
-    PreferenceSource,
     PromptSource,
     Source,
     check_ids,
@@ -44,13 +40,9 @@ from detoxlab.data.split import split_dialogues, split_pairs, split_prompts, spl
 from detoxlab.data.tabular import Row
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.data.where import Condition, choose
-from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.errors import ConfigError
 from detoxlab.provenance import file_sha256
 from detoxlab.records import Prompt
-from detoxlab.registry import with_entry_points
-
-T = TypeVar("T")
-Kind = Literal["prompts", "dialogues", "pairs"]
 
 __all__ = [
     "DIALOGUE_SOURCES",
@@ -63,8 +55,6 @@ __all__ = [
     "Source",
     "Verbaliser",
     "check_source",
-    "describe_dialogues",
-    "describe_preferences",
     "describe_source",
     "load_dialogues",
     "load_preferences",
@@ -77,27 +67,6 @@ __all__ = [
     "split_prompts",
     "split_texts",
 ]
-
-PROMPT_SOURCES: dict[str, PromptSource] = {
-    "embedded": embedded.PROMPTS,
-    "rtp": rtp.SOURCE,
-    "toxigen": toxigen.SOURCE,
-    "toxigen-annotated": toxigen.ANNOTATED,
-    "bold": bold.SOURCE,
-    "xstest": xstest.SOURCE,
-    "jigsaw": jigsaw.SOURCE,
-}
-
-DIALOGUE_SOURCES: dict[str, DialogueSource] = {
-    "embedded": embedded.DIALOGUES,
-    "dialoconan": conan.DIALOCONAN,
-    "multitarget-conan": conan.MULTITARGET,
-}
-
-PREFERENCE_SOURCES: dict[str, PreferenceSource] = {
-    "hh-rlhf": preferences.HH_RLHF,
-    "paradetox": preferences.PARADETOX,
-}
 
 
 def load_prompts(
@@ -159,7 +128,7 @@ def load_dialogues(
     []
     """
     check_limit(limit)
-    found = _dialogue_source(source, columns)
+    found = DIALOGUES.find(source, columns)
     loaded = found.parse(_rows(found, source, path, revision))
     return DialogueSet(sample(loaded.dialogues, limit, seed), loaded.rejected)
 
@@ -181,13 +150,13 @@ def load_preferences(
     Raises as `load_prompts` does.
     """
     check_limit(limit)
-    found = _preference_source(source, columns)
+    found = PAIRS.find(source, columns)
     loaded = found.parse(_rows(found, source, path, revision))
     return PreferenceSet(sample(loaded.pairs, limit, seed), loaded.rejected)
 
 
 def check_source(
-    kind: Kind,
+    kind: str,
     source: str,
     *,
     path: str | Path | None = None,
@@ -196,51 +165,42 @@ def check_source(
 ) -> bool:
     """Whether the source is on the hub, which only loading can check; no row is read.
 
-    Raises what loading raises when the source is unknown or its files are not there.
+    `kind` is prompts, dialogues or pairs. Raises what loading raises when the source is unknown
+    or its files are not there.
 
     >>> check_source("prompts", "embedded"), check_source("pairs", "org/pairs")
     (False, True)
     """
-    found: Source[Any]
-    if kind == "dialogues":
-        found = _dialogue_source(source, columns)
-    elif kind == "pairs":
-        found = _preference_source(source, columns)
-    else:
-        found = _prompt_source(source, columns, join_continuation)
+    found = (
+        _prompt_source(source, columns, join_continuation)
+        if kind == "prompts"
+        else FAMILIES[kind].find(source, columns)
+    )
     return not found.files(source, None if path is None else Path(path))
 
 
 def describe_source(
-    source: str, *, path: str | Path | None = None, revision: str | None = None
+    source: str,
+    *,
+    kind: str | None = None,
+    path: str | Path | None = None,
+    revision: str | None = None,
 ) -> dict[str, Any]:
     """What is read, for provenance: files by name and sha256, or hub id and commit. No paths.
 
+    `kind` is prompts, dialogues or pairs; without it a name is that of prompts, or else of
+    dialogues.
+
     >>> describe_source("embedded")["files"][0]["name"]
     'prompts.jsonl'
-    """
-    known: dict[str, Source[Any]] = {**_dialogue_sources(), **_prompt_sources()}
-    return _described(
-        source, known.get(source) or _own("source", source, known, list), path, revision
-    )
-
-
-def describe_dialogues(
-    source: str, *, path: str | Path | None = None, revision: str | None = None
-) -> dict[str, Any]:
-    """What `load_dialogues` reads, as `describe_source` says it of prompts.
-
-    >>> describe_dialogues("embedded")["files"][0]["name"]
+    >>> describe_source("embedded", kind="dialogues")["files"][0]["name"]
     'dialogues.jsonl'
     """
-    return _described(source, _dialogue_source(source, None), path, revision)
-
-
-def describe_preferences(
-    source: str, *, path: str | Path | None = None, revision: str | None = None
-) -> dict[str, Any]:
-    """What `load_preferences` reads, as `describe_source` says it of prompts."""
-    return _described(source, _preference_source(source, None), path, revision)
+    if kind is not None:
+        return _described(source, FAMILIES[kind].find(source), path, revision)
+    known: dict[str, Source[Any]] = {**DIALOGUES.known(), **PROMPTS.known()}
+    found = known.get(source) or unnamed("source", source, known, list)
+    return _described(source, found, path, revision)
 
 
 def _prompt_source(
@@ -251,47 +211,8 @@ def _prompt_source(
             f"join_continuation is for the prompts of 'rtp', not {source!r}",
             remedy="Leave it out, or read the file as source rtp with a path.",
         )
-    known = _prompt_sources()
-    if source in known:
-        _check_no_columns(source, columns)
-        return rtp.JOINED if join_continuation else known[source]
-    label = _label(source)
-    return _own(
-        "prompt source", source, known, lambda rows: mapped.read(rows, columns or {}, label)
-    )
-
-
-def _dialogue_source(source: str, columns: Mapping[str, str] | None) -> DialogueSource:
-    known = _dialogue_sources()
-    if source in known:
-        _check_no_columns(source, columns)
-        return known[source]
-    label = _label(source)
-    return _own(
-        "dialogue source", source, known, lambda rows: dialogues.read(rows, columns or {}, label)
-    )
-
-
-def _preference_source(source: str, columns: Mapping[str, str] | None) -> PreferenceSource:
-    known = with_entry_points("detoxlab.pairs", PREFERENCE_SOURCES)
-    if source in known:
-        _check_no_columns(source, columns)
-        return known[source]
-    label = _label(source)
-    return _own(
-        "pair source", source, known, lambda rows: preferences.read(rows, columns or {}, label)
-    )
-
-
-def _own(
-    kind: str, source: str, known: Mapping[str, Any], parse: Callable[[Sequence[Row]], T]
-) -> Source[T]:
-    """A source that has no name here: a local file, or a data set on the hub."""
-    if files.is_local(source):
-        return Source(parse, location=Path(source))
-    if hub.is_hub_id(source):
-        return Source(parse, hub=source)
-    raise UnknownNameError(kind, source, [*known, "a file", "a hub id (owner/name)"])
+    found = PROMPTS.find(source, columns)
+    return rtp.JOINED if join_continuation else found
 
 
 def _rows(
@@ -311,19 +232,7 @@ def _described(
         commit = hub.resolved_revision(str(found.hub), revision)
         return {"source": source, "hub": found.hub, "revision": commit}
     sums = [{"name": file.name, "sha256": file_sha256(file)} for file in read]
-    return {"source": _label(source), "files": sums}
-
-
-def _label(source: str) -> str:
-    return Path(source).name if files.is_local(source) else source
-
-
-def _check_no_columns(source: str, columns: Mapping[str, str] | None) -> None:
-    if columns:
-        raise ConfigError(
-            f"columns are given for {source!r}, whose columns are known",
-            remedy="Leave them out, or give the file itself as the source.",
-        )
+    return {"source": label_of(source), "files": sums}
 
 
 def _distinct(prompts: list[Prompt]) -> list[Prompt]:
@@ -336,11 +245,3 @@ def _distinct(prompts: list[Prompt]) -> list[Prompt]:
             stacklevel=3,
         )
     return distinct
-
-
-def _prompt_sources() -> dict[str, PromptSource]:
-    return with_entry_points("detoxlab.prompts", PROMPT_SOURCES)
-
-
-def _dialogue_sources() -> dict[str, DialogueSource]:
-    return with_entry_points("detoxlab.dialogues", DIALOGUE_SOURCES)

@@ -2,12 +2,40 @@
 
 import unicodedata
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
 
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Dialogue, Preference, Prompt, Text, Turn
 
 T = TypeVar("T")
+KindName = Literal["dialogues", "pairs", "prompts", "texts"]
+"""The kinds of data that a method can learn from; `detoxlab.data.kinds` holds their table."""
+
+
+@dataclass(frozen=True)
+class Split(Generic[T]):
+    """What a method learns from and what it is validated on; no item stands on both sides.
+
+    `rejected` are the (id, reason) of items that were left out while reading: they go into the
+    run's record.
+    """
+
+    train: Sequence[T]
+    validation: Sequence[T] = ()
+    rejected: Sequence[tuple[str, str]] = ()
+
+
+class DialogueSplit(Split[Dialogue]):
+    """What methods that imitate responses learn from."""
+
+
+class PairSplit(Split[Preference]):
+    """What methods that prefer one response to another learn from."""
+
+
+class TextSplit(Split[Text]):
+    """What methods that imitate whole texts learn from, by domain."""
 
 
 def split_dialogues(

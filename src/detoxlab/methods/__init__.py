@@ -11,15 +11,7 @@ packages add theirs by the entry point group `detoxlab.methods`, whose objects a
 from collections.abc import Mapping
 from typing import Any
 
-from detoxlab.methods.base import (
-    DialogueSplit,
-    Method,
-    MethodConfig,
-    MethodSpec,
-    PairSplit,
-    Split,
-    TextSplit,
-)
+from detoxlab.methods.base import Method, MethodConfig, MethodSpec
 from detoxlab.registry import found_at, look_up, with_entry_points
 from detoxlab.settings import parse
 
@@ -44,13 +36,9 @@ METHODS: dict[str, MethodSpec] = with_entry_points(
 
 __all__ = [
     "METHODS",
-    "DialogueSplit",
     "Method",
     "MethodConfig",
     "MethodSpec",
-    "PairSplit",
-    "Split",
-    "TextSplit",
     "load_method",
     "method_of",
 ]

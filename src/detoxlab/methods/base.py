@@ -1,11 +1,11 @@
 """What every method is: hyperparameters, and a `fit` that leaves its product in a run folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from detoxlab.records import Dialogue, Preference, Text
+from detoxlab.data.split import KindName
 from detoxlab.registry import found_at
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
 
 
-Source = Literal["dialogues", "pairs", "prompts", "texts"]
 Product = Literal["adapter", "edit", "steering", "head", "scorer"]
 Fit = Callable[[Any, "LanguageModel", Any, Run], Path]
-Item = TypeVar("Item")
 
 
 class MethodConfig(Settings):
@@ -27,31 +25,6 @@ class MethodConfig(Settings):
     def training_scorers(self) -> tuple[str, ...]:
         """Names of the scorers whose judgement is trained on; they must not judge the result."""
         return ()
-
-
-@dataclass(frozen=True)
-class Split(Generic[Item]):
-    """What a method learns from and what it is validated on; no item stands on both sides.
-
-    `rejected` are the (id, reason) of items that were left out while reading: they go into the
-    run's record.
-    """
-
-    train: Sequence[Item]
-    validation: Sequence[Item] = ()
-    rejected: Sequence[tuple[str, str]] = ()
-
-
-class DialogueSplit(Split[Dialogue]):
-    """What methods that imitate responses learn from."""
-
-
-class PairSplit(Split[Preference]):
-    """What methods that prefer one response to another learn from."""
-
-
-class TextSplit(Split[Text]):
-    """What methods that imitate whole texts learn from, by domain."""
 
 
 class MethodSpec(NamedTuple):
@@ -66,7 +39,7 @@ class MethodSpec(NamedTuple):
 
     config: type[MethodConfig]
     fit: str | Fit
-    learns_from: tuple[Source, ...] = ("dialogues",)
+    learns_from: tuple[KindName, ...] = ("dialogues",)
     makes: Product = "adapter"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.config_changes import canonical
+from detoxlab.data.reading import read_prompts
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.loading import without_usual_asking
@@ -14,7 +15,6 @@ from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.learning import read_data
 from detoxlab.pipeline.measuring import measure_model, protocol_label
 from detoxlab.pipeline.preflight import check_recipe
-from detoxlab.pipeline.reading import read_prompts
 from detoxlab.pipeline.subjects import DATE, date_record, dated
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates

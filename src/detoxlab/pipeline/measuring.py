@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detoxlab.config_changes import changes
-from detoxlab.data import describe_source
+from detoxlab.data.reading import described, read_prompts
+from detoxlab.data.settings import PromptSettings
 from detoxlab.encoders import cosine_similarity, load_encoder
 from detoxlab.measures import measure
 from detoxlab.pipeline.preflight import check_measure
-from detoxlab.pipeline.reading import read_prompts
 from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
 from detoxlab.progress import progress, say
 from detoxlab.protocols import Protocol, get_protocol
 from detoxlab.recipe.measuring import MeasureSettings, Measuring
-from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name
 from detoxlab.scorers import Scorer, load_scorer, score_into
@@ -98,7 +97,7 @@ def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
 
 def describe_prompts(settings: PromptSettings) -> dict[str, Any]:
     """What is read, for the run's record."""
-    return describe_source(settings.source, path=settings.path, revision=settings.revision)
+    return described(settings)
 
 
 def departures(settings: Measuring, described: Mapping[str, Any], count: int) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.contest import WinRate
-from detoxlab.data import check_source
-from detoxlab.data.settings import DataSettings
+from detoxlab.data.reading import check_prompts
 from detoxlab.encoders import check_encoder
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.evaluations import Evaluation, is_evaluated
@@ -20,13 +19,12 @@ from detoxlab.locations import EMBEDDED
 from detoxlab.methods import Method, load_method
 from detoxlab.models.adapters.load import base_named_by, find_adapter
 from detoxlab.models.sources import REMEDY, check_weights, read_config
-from detoxlab.pipeline.learning import source_kind, training_scorers
+from detoxlab.pipeline.learning import check_learnt, training_scorers
 from detoxlab.pipeline.subjects import base_of_run, check_has_base, steered_run
 from detoxlab.publish.export import check_free
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.recipe.learning import Learning, TrainSettings
 from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSettings
-from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings, TextSettings
 from detoxlab.runs import Run
 from detoxlab.scorers import check_scorer, single_scorers
 from detoxlab.steering import check_steering
@@ -102,7 +100,7 @@ def check_win_rate(
 def check_bench(settings: Measuring) -> Unchecked:
     """What responses are drawn from and judged by."""
     names = (settings.judge, settings.second, *settings.scorers)
-    unchecked = check_data(settings.prompts) + check_scorers(name for name in names if name)
+    unchecked = check_prompts(settings.prompts) + check_scorers(name for name in names if name)
     if settings.encoder and check_encoder(settings.encoder):
         unchecked.append(settings.encoder)
     if settings.reference:
@@ -114,30 +112,8 @@ def check_bench(settings: Measuring) -> Unchecked:
 
 def check_learning(settings: Learning, method: Method, place: str) -> Unchecked:
     """The data that a method learns from, and the scorers."""
-    kind = source_kind(settings, place)
-    scorers = check_scorers(training_scorers(settings, method))
-    return check_data(settings.sources()[kind]) + scorers
-
-
-def check_data(settings: DataSettings | TextSettings | None) -> Unchecked:
-    """Where data are, what is left out of them included."""
-    if settings is None:
-        return []
-    if isinstance(settings, TextSettings):
-        parts = [one for part in settings.parts.values() for one in check_data(part)]
-        return parts + check_data(settings.exclude)
-    options: dict[str, Any] = {"path": settings.path, "columns": settings.columns}
-    excluded: Unchecked = []
-    if isinstance(settings, DialogueSettings):
-        on_hub = check_source("dialogues", settings.source, **options)
-    elif isinstance(settings, PairSettings):
-        on_hub = check_source("pairs", settings.source, **options)
-    else:
-        if isinstance(settings, PromptSettings):
-            options["join_continuation"] = settings.join_continuation
-            excluded = check_data(settings.exclude)
-        on_hub = check_source("prompts", settings.source, **options)
-    return ([settings.source] if on_hub else []) + excluded
+    data = check_learnt(settings, place)
+    return data + check_scorers(training_scorers(settings, method))
 
 
 def check_scorers(names: Iterable[str]) -> Unchecked:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from detoxlab import processes
 from detoxlab.comparisons import Limits
 from detoxlab.config_changes import shortened
+from detoxlab.data.kinds import KINDS, summary
 from detoxlab.methods import Method, load_method
 from detoxlab.pipeline.comparing import compare_variants
 from detoxlab.pipeline.learning import (
     describe_data,
     read_data,
     source_kind,
-    summary,
     training_scorers,
 )
 from detoxlab.pipeline.measuring import finished_run
@@ -80,7 +80,7 @@ def _prompts_asked(run: Run) -> dict[str, Any]:
 
 def _asked(lm: "LanguageModel", settings: TrainSettings, *, chat: bool) -> dict[str, Any]:
     """How dialogues are read, for the run's record; every role that is learnt from is heard."""
-    if chat and source_kind(settings) in ("dialogues", "pairs"):
+    if chat and KINDS[source_kind(settings)].conversations:
         lm.chat.check_exchange()
     return to_json(lm.asked(chat))
 
@@ -88,9 +88,9 @@ def _asked(lm: "LanguageModel", settings: TrainSettings, *, chat: bool) -> dict[
 def plan(settings: TrainSettings) -> str:
     """What `train` would do, in words, after checking method, hyperparameters and data."""
     method = _method(settings)
-    data = read_data(settings, settings.seed)
+    found = summary(source_kind(settings), read_data(settings, settings.seed))
     return (
-        f"would train {settings.method} on {settings.model}: {summary(data)}; "
+        f"would train {settings.method} on {settings.model}: {found}; "
         f"{shortened(method.config.model_dump(mode='json'), 400)}"
     )
 

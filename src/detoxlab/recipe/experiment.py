@@ -106,7 +106,7 @@ class Recipe(Measuring):
         """
         shared = {name: getattr(self, name) for name in (*Loading.model_fields, "model", "seed")}
         own = {name: getattr(variant, name) for name in Learning.model_fields}
-        for kind in ("prompts", "texts"):
-            if own[kind] and own[kind].exclude is None:
-                own[kind] = own[kind].model_copy(update={"exclude": self.prompts})
+        for kind, given in variant.sources().items():
+            if getattr(given, "exclude", self.prompts) is None:
+                own[kind] = given.model_copy(update={"exclude": self.prompts})
         return TrainSettings(**shared, **own)

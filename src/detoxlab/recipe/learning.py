@@ -5,12 +5,18 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from detoxlab.data.settings import portable, relative
+from detoxlab.data.kinds import KINDS
+from detoxlab.data.settings import (
+    DialogueSettings,
+    PairSettings,
+    PromptSettings,
+    TextSettings,
+    portable,
+    relative,
+)
+from detoxlab.data.split import KindName
 from detoxlab.loading import ModelSettings, without_usual_asking
-from detoxlab.recipe.sources import DialogueSettings, PairSettings, PromptSettings, TextSettings
 from detoxlab.settings import Settings
-
-SOURCES = ("dialogues", "pairs", "prompts", "texts")  # fields of Learning
 
 
 class Learning(Settings):
@@ -23,9 +29,9 @@ class Learning(Settings):
     texts: TextSettings | None = Field(None, description="whole texts, mixed from domains")
     config: dict[str, Any] = Field({}, description="hyperparameters of the method")
 
-    def sources(self) -> dict[str, DialogueSettings | PairSettings | PromptSettings | TextSettings]:
+    def sources(self) -> dict[KindName, Settings]:
         """The sources that were given, by the kind of data."""
-        return {kind: given for kind in SOURCES if (given := getattr(self, kind)) is not None}
+        return {kind: given for kind in KINDS if (given := getattr(self, kind)) is not None}
 
 
 class TrainSettings(ModelSettings, Learning):
@@ -40,7 +46,7 @@ class TrainSettings(ModelSettings, Learning):
 
     def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
-        unused = {kind for kind in SOURCES if getattr(self, kind) is None}
+        unused = {kind for kind in KINDS if getattr(self, kind) is None}
         unsaid = {name for name in ("revision", "trust_remote_code") if not getattr(self, name)}
         given = self.model_dump(mode="json", exclude={"seed", "base", *unused, *unsaid})
         plain = without_usual_asking(given)

@@ -6,10 +6,9 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from detoxlab.data.settings import portable, relative
+from detoxlab.data.settings import PromptSettings, portable, relative
 from detoxlab.loading import Loading, ModelSettings, OtherModel, is_unusual, without_usual_asking
 from detoxlab.protocols import get_protocol
-from detoxlab.recipe.sources import PromptSettings
 from detoxlab.records import RESAMPLES, Sampling
 from detoxlab.settings import Settings
 from detoxlab.steering import with_place

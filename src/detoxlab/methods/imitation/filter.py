@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pydantic import Field
 
-from detoxlab.methods.base import DialogueSplit, MethodSpec, TextSplit
+from detoxlab.data.split import DialogueSplit, TextSplit
+from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.feedback.reward import scorer_with
 from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.records import Dialogue, Text

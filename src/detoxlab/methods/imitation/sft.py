@@ -12,7 +12,8 @@ the descriptions below.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detoxlab.methods.base import DialogueSplit, MethodSpec, TextSplit
+from detoxlab.data.split import DialogueSplit, TextSplit
+from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.runs import Run
 

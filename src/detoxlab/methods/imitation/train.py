@@ -15,10 +15,10 @@ from datasets import Dataset
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
+from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.errors import TrainingError
 from detoxlab.internals.transformers import use_one_gpu
 from detoxlab.internals.trl import DataCollatorForLanguageModeling
-from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.methods.loop.adapters import (
     check_can_train,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import Field, model_validator
 
-from detoxlab.methods.base import PairSplit
+from detoxlab.data.split import PairSplit
 from detoxlab.methods.feedback.drawing import DrawSettings
 from detoxlab.methods.feedback.settings import RewardSettings
 from detoxlab.methods.loop.config import PassesConfig

@@ -17,10 +17,10 @@ from torch import Tensor
 from trl import DPOTrainer, KTOTrainer
 
 from detoxlab.data import split_prompts
+from detoxlab.data.split import PairSplit
 from detoxlab.errors import TrainingError
 from detoxlab.internals.transformers import use_one_gpu
 from detoxlab.internals.trl import OwnRows, count_tokens, noted, token_log_probs
-from detoxlab.methods.base import PairSplit
 from detoxlab.methods.feedback.drawing import draw_responses, rank_pairs
 from detoxlab.methods.loop.adapters import (
     check_can_train,

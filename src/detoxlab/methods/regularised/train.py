@@ -14,10 +14,10 @@ from transformers import TrainerCallback
 from trl import SFTConfig as TrlConfig
 
 from detoxlab import processes
+from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.internals.transformers import use_one_gpu
 from detoxlab.internals.trl import DataCollatorForLanguageModeling
-from detoxlab.methods.base import DialogueSplit, TextSplit
 from detoxlab.methods.imitation.train import Rows, Trainer, dialogue_rows, text_rows
 from detoxlab.methods.loop.adapters import (
     ADAPTER,

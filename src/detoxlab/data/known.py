@@ -1,0 +1,128 @@
+"""The sources that have a name here, by kind of record; and how any source is found."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from detoxlab.data import (
+    bold,
+    conan,
+    dialogues,
+    embedded,
+    files,
+    hub,
+    jigsaw,
+    mapped,
+    preferences,
+    rtp,
+    toxigen,
+    xstest,
+)
+from detoxlab.data.source import (
+    DialogueSet,
+    DialogueSource,
+    Located,
+    PreferenceSet,
+    PreferenceSource,
+    PromptSource,
+    Source,
+)
+from detoxlab.data.tabular import Row
+from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.records import Prompt
+from detoxlab.registry import with_entry_points
+
+Items = TypeVar("Items")
+
+PROMPT_SOURCES: dict[str, PromptSource] = {
+    "embedded": embedded.PROMPTS,
+    "rtp": rtp.SOURCE,
+    "toxigen": toxigen.SOURCE,
+    "toxigen-annotated": toxigen.ANNOTATED,
+    "bold": bold.SOURCE,
+    "xstest": xstest.SOURCE,
+    "jigsaw": jigsaw.SOURCE,
+}
+
+DIALOGUE_SOURCES: dict[str, DialogueSource] = {
+    "embedded": embedded.DIALOGUES,
+    "dialoconan": conan.DIALOCONAN,
+    "multitarget-conan": conan.MULTITARGET,
+}
+
+PREFERENCE_SOURCES: dict[str, PreferenceSource] = {
+    "hh-rlhf": preferences.HH_RLHF,
+    "paradetox": preferences.PARADETOX,
+}
+
+
+@dataclass(frozen=True)
+class Family(Generic[Items]):
+    """The sources of one kind of record.
+
+    `named` are those of this package, and other packages add theirs under the group
+    `entry_points`. `read` makes records of the rows of any other source, by the given columns
+    and with the label that they will carry. `noun` is what an error calls such a source.
+    """
+
+    noun: str
+    named: Mapping[str, Source[Items]]
+    entry_points: str
+    read: Callable[[Sequence[Row], Mapping[str, str], str], Items]
+
+    def known(self) -> dict[str, Source[Items]]:
+        """The sources with a name, those of other packages among them."""
+        return with_entry_points(self.entry_points, dict(self.named))
+
+    def find(self, source: str, columns: Mapping[str, str] | None = None) -> Source[Items]:
+        """The source of that name; else a local file, or a data set on the hub.
+
+        Raises `UnknownNameError` when it is none of them, `ConfigError` on columns for a source
+        whose columns are known.
+        """
+        known = self.known()
+        if source in known:
+            _check_no_columns(source, columns)
+            return known[source]
+        label = label_of(source)
+        return unnamed(self.noun, source, known, lambda rows: self.read(rows, columns or {}, label))
+
+
+PROMPTS: Family[Iterable[Located[Prompt]]] = Family(
+    "prompt source", PROMPT_SOURCES, "detoxlab.prompts", mapped.read
+)
+DIALOGUES: Family[DialogueSet] = Family(
+    "dialogue source", DIALOGUE_SOURCES, "detoxlab.dialogues", dialogues.read
+)
+PAIRS: Family[PreferenceSet] = Family(
+    "pair source", PREFERENCE_SOURCES, "detoxlab.pairs", preferences.read
+)
+FAMILIES: dict[str, Family[Any]] = {"prompts": PROMPTS, "dialogues": DIALOGUES, "pairs": PAIRS}
+
+
+def unnamed(
+    noun: str,
+    source: str,
+    known: Mapping[str, Any],
+    parse: Callable[[Sequence[Row]], Items],
+) -> Source[Items]:
+    """A source that has no name here: a local file, or a data set on the hub."""
+    if files.is_local(source):
+        return Source(parse, location=Path(source))
+    if hub.is_hub_id(source):
+        return Source(parse, hub=source)
+    raise UnknownNameError(noun, source, [*known, "a file", "a hub id (owner/name)"])
+
+
+def label_of(source: str) -> str:
+    """The name under which records and run.json hold a source: of a file without its folder."""
+    return Path(source).name if files.is_local(source) else source
+
+
+def _check_no_columns(source: str, columns: Mapping[str, str] | None) -> None:
+    if columns:
+        raise ConfigError(
+            f"columns are given for {source!r}, whose columns are known",
+            remedy="Leave them out, or give the file itself as the source.",
+        )
