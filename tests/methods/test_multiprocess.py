@@ -45,6 +45,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "sft": {"method": "sft", **TALKS, "config": {}},
     "dpo": {"method": "dpo", **PAIRS, "config": {}},
     "kto": {"method": "kto", **PAIRS, "config": {}},
+    "simpo": {"method": "simpo", **PAIRS, "config": {}},
     "ppo": {"method": "ppo", **PROMPTS, "config": GROUPS},
     "grpo": {"method": "grpo", **PROMPTS, "config": GROUPS},
     "rloo": {"method": "rloo", **PROMPTS, "config": GROUPS},

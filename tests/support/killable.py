@@ -35,6 +35,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "dpo": (PROMPTS, SAMPLED | {"margin": 0.0}, DRAWN),
     "kto": (PROMPTS, SAMPLED | {"margin": 0.0}, DRAWN),
+    "simpo": (PROMPTS, SAMPLED | {"margin": 0.0}, DRAWN),
     "rejection": (PROMPTS, SAMPLED, DRAWN),
     "grpo": (PROMPTS, GROUPS, TRAIN_LOG),
     "rloo": (PROMPTS, GROUPS, TRAIN_LOG),
