@@ -3,8 +3,10 @@
 One that fails names the part and, by its place in `detoxlab.internals`, who uses it.
 """
 
+import contextlib
 import inspect
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,18 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, inject_adapter_in_model
-from transformers import BitsAndBytesConfig, MixtralConfig, MixtralForCausalLM, TrainingArguments
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    MixtralConfig,
+    MixtralForCausalLM,
+    TrainingArguments,
+)
 from trl import DPOConfig, DPOTrainer, GRPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer
 
 from detoxlab.internals import accelerate, peft, transformers, trl
 from detoxlab.internals import torch as torch_internals
+from tests.support.gguf_files import save_gguf
 from tests.support.tiny import END, tiny_lm, tiny_model
 
 TRAINERS = (DPOTrainer, GRPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer)
@@ -214,6 +223,23 @@ def test_a_quantised_layer_gives_its_values_back() -> None:
     values = transformers.dequantised(layer.to("cpu").requires_grad_(False))
     assert values.shape == full.weight.shape
     assert float((values - full.weight.data).norm() / full.weight.data.norm()) < 0.15
+
+
+def test_gguf_tokenizers_are_split_by_patterns_of_these_names() -> None:
+    splits = transformers.gguf_splits()
+    assert {"llama-bpe", "qwen2", "tekken"} <= splits.keys()
+    assert re.compile(r"p\{N\}\{1,3\}").search(splits["llama-bpe"])
+    assert not {"smollm", "starcoder", "falcon", "bloom", "stablelm2"} & splits.keys()
+
+
+def test_weights_of_gguf_are_read_under_a_bar_that_goes_away(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = save_gguf(tmp_path / "tiny.gguf")
+    for quiet, seen in ((True, False), (False, True)):
+        with transformers.without_gguf_bars() if quiet else contextlib.nullcontext():
+            AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=file.name)
+        assert ("GGUF tensors" in capfd.readouterr().err) == seen
 
 
 # --- peft ---

@@ -103,3 +103,26 @@ def dequantised(layer: Any) -> Any:
     from transformers.integrations.bitsandbytes import dequantize_bnb_weight
 
     return dequantize_bnb_weight(layer.weight, getattr(layer, "state", None))
+
+
+def gguf_splits() -> Mapping[str, str]:
+    """By a tokenizer's name in GGUF, the pattern by which transformers splits texts.
+
+    It splits as GPT-2 does for all others.
+    """
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+
+    splits: Mapping[str, str] = GGUF_PRE_TOKENIZER_SPLITS
+    return splits
+
+
+@contextlib.contextmanager
+def without_gguf_bars() -> Iterator[None]:
+    """No bar for the weights of a GGUF file, which nothing public switches off."""
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    bar, reader.tqdm = reader.tqdm, lambda weights, **_kwargs: weights
+    try:
+        yield
+    finally:
+        reader.tqdm = bar

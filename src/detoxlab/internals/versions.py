@@ -10,7 +10,7 @@ BOUNDS = {
     "accelerate": ">=1.15,<2",
     "peft": ">=0.21,<0.22",
     "torch": ">=2.6",
-    "transformers": ">=5.20,<5.24",
+    "transformers": ">=5.23,<5.24",
     "trl": ">=1.16,<1.17",
 }
 """By package, the versions with which the canaries pass."""

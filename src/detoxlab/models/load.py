@@ -11,6 +11,8 @@ from huggingface_hub.errors import StrictDataclassError
 from detoxlab.errors import DependencyError, DetoxlabError, ModelError
 from detoxlab.models.adapters.load import attach, base_of, find_adapter
 from detoxlab.models.dtypes import DType, named_dtype
+from detoxlab.models.gguf.files import checked_header, find_gguf
+from detoxlab.models.gguf.reading import read_weights
 from detoxlab.models.language_model import LanguageModel
 from detoxlab.models.quantisation import (
     FULL_PRECISION,
@@ -72,14 +74,14 @@ def load_model(
 ) -> LanguageModel:
     """The language model that `ref` names, in evaluation mode.
 
-    `ref` is "embedded", a hub id, a model folder, a PEFT adapter folder or the run folder of
-    a training; `adapter` puts an adapter (or train run) on the base that `ref` names, which
-    must have the weights it was trained on. `dtype` "auto" is
-    float32 on CPU and the weights' own type elsewhere; `device` "auto" takes a GPU if there
-    is one. `quantisation` holds linear layers in 8 or 4 bits; None is as the adapter was
-    trained, and full precision without one. `merge_adapter` adds the adapter to the weights
-    in memory, quantised ones brought back to full precision first: faster to generate with,
-    equal up to rounding.
+    `ref` is "embedded", a hub id, a model folder, a GGUF file or a folder with one, a PEFT
+    adapter folder or the run folder of a training; `adapter` puts an adapter (or train run) on
+    the base that `ref` names, which must have the weights it was trained on. `dtype` "auto" is
+    float32 on CPU and for GGUF, and the weights' own type elsewhere; `device` "auto" takes a
+    GPU if there is one. `quantisation` holds linear layers in 8 or 4 bits; None is as the
+    adapter was trained, and full precision without one. `merge_adapter` adds the adapter to
+    the weights in memory, quantised ones brought back to full precision first: faster to
+    generate with, equal up to rounding.
 
     A missing pad token is taken from EOS. A tokenizer without chat template gets
     `FALLBACK_TEMPLATE`, and the model's `template_name` says so. `rendering` is what is told to
@@ -90,8 +92,8 @@ def load_model(
     `DependencyError` when bitsandbytes is needed and missing.
     """
     part = find_adapter(adapter) if adapter is not None else None
-    if part is None and (folder := Path(ref)).is_dir() and not (folder / "config.json").exists():
-        part = find_adapter(folder)
+    if part is None and not _is_plain(Path(ref)):
+        part = find_adapter(ref)
         source = base_of(part, revision, trust_remote_code)
         base_ref = str(part.base_ref)
     else:
@@ -125,14 +127,22 @@ def load_model(
 # --- inside ---
 
 
+def _is_plain(path: Path) -> bool:
+    """Whether it is a model by itself: no folder, or one that holds it whole."""
+    return not path.is_dir() or (path / "config.json").exists() or find_gguf(path) is not None
+
+
 def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
     from detoxlab.models.soundness import check_reading
 
-    check_causal(source.folder, options.trust_remote_code)
-    check_weights(source.folder, options.safetensors_only)
-    _check_config(source.folder, options.trust_remote_code)
-    tokenizer, template_name = load_tokenizer(source.folder, options.trust_remote_code)
-    model = _read_weights(source.folder, options)
+    if source.path.is_file():
+        _check_file(source.path, options)
+    else:
+        check_causal(source.path, options.trust_remote_code)
+        check_weights(source.path, options.safetensors_only)
+        _check_config(source.path, options.trust_remote_code)
+    tokenizer, template_name = load_tokenizer(source.path, options.trust_remote_code)
+    model = _read_weights(source.path, options)
     facts: dict[str, Any] = {"ref": Path(ref).name if Path(ref).exists() else ref, **source.facts}
     if chosen := options.quantisation:
         facts["quantisation"] = chosen.record()
@@ -141,6 +151,15 @@ def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
     check_held([tokenizer.eos_token_id], lm.embedding_rows, tokenizer, identifier)
     check_reading(lm)
     return lm
+
+
+def _check_file(path: Path, options: Options) -> None:
+    header = checked_header(path)
+    if options.quantisation:
+        raise ModelError(
+            f"{path}: its weights are quantised already ({header.file_type})",
+            remedy="Load it without quantisation, or make a folder of it first (detoxlab export).",
+        )
 
 
 def _check_config(folder: Path, remote_code: bool) -> None:
@@ -186,67 +205,82 @@ def _quantising(folder: Path, options: Options) -> dict[str, Any]:
     }
 
 
-def _read_weights(folder: Path, options: Options) -> Any:
+def _read_weights(path: Path, options: Options) -> Any:
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    quantising = _quantising(folder, options) if options.quantisation else {}
+    quantising = _quantising(path, options) if options.quantisation else {}
     try:
-        model, loaded = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=options.torch_dtype(),
-            use_safetensors=True if options.safetensors_only else None,
-            trust_remote_code=options.trust_remote_code,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # `_check_complete` names them
-            **quantising,
-        )
+        model, loaded = _from_pretrained(path, options, quantising)
     except LOADING_FAILURES as error:
-        raise _failure(folder, error) from error
+        raise _failure(path, error) from error
     except SafetensorError as error:
-        raise _unreadable(folder, error) from error
-    _check_complete(folder, loaded)
+        raise _unreadable(path, error) from error
+    _check_complete(path, loaded)
     layers = settle(model)
     if quantising and not layers:
         raise ModelError(
-            f"{folder}: has no linear layers to quantise ({type(model).__name__})",
+            f"{path}: has no linear layers to quantise ({type(model).__name__})",
             remedy="Load it without quantisation.",
         )
     return model.eval() if quantising else model.to(options.torch_device()).eval()
 
 
-def _failure(folder: Path, error: Exception) -> DetoxlabError:
+def _from_pretrained(path: Path, options: Options, quantising: Mapping[str, Any]) -> Any:
+    """The model and what transformers says of its loading; `_check_complete` names misfits."""
+    from transformers import AutoModelForCausalLM
+
+    dtype = options.torch_dtype()
+    if path.is_file():
+        return read_weights(path, torch.float32 if dtype == "auto" else dtype)
+    return AutoModelForCausalLM.from_pretrained(
+        path,
+        dtype=dtype,
+        use_safetensors=True if options.safetensors_only else None,
+        trust_remote_code=options.trust_remote_code,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **quantising,
+    )
+
+
+def _failure(path: Path, error: Exception) -> DetoxlabError:
     if isinstance(error, ImportError):
-        problem = f"{folder}: its weights cannot be loaded ({first_line(error)})"
+        problem = f"{path}: its weights cannot be loaded ({first_line(error)})"
         return DependencyError(problem, remedy="Install the package that it names.")
     if isinstance(error, CONFIG_FAILURES):
         said = f"{type(error).__name__}: {first_line(error)}"
+        described = _described_in(path)
         return ModelError(
-            f"{folder}: no model can be made of its config.json ({said})",
-            remedy="Fetch its config.json again; a newer transformers may be needed.",
+            f"{path}: no model can be made of its {described} ({said})",
+            remedy=f"Fetch its {described} again; a newer transformers may be needed.",
         )
-    return _unreadable(folder, error)
+    return _unreadable(path, error)
 
 
-def _unreadable(folder: Path, error: Exception) -> ModelError:
+def _described_in(path: Path) -> str:
+    return "header" if path.is_file() else "config.json"
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{folder}: its weights cannot be loaded ({first_line(error)})",
+        f"{path}: its weights cannot be loaded ({first_line(error)})",
         remedy="Fetch the model again; weights are read from safetensors unless allowed.",
     )
 
 
-def _check_complete(folder: Path, loaded: Mapping[str, Any]) -> None:
-    remedy = "Fetch the model again: its weights do not fit its config.json."
+def _check_complete(path: Path, loaded: Mapping[str, Any]) -> None:
+    described = _described_in(path)
+    remedy = f"Fetch the model again: its weights do not fit its {described}."
     if missing := sorted(loaded["missing_keys"]):
         raise ModelError(
-            f"{folder}: {len(missing)} weights are missing, such as {missing[0]}", remedy=remedy
+            f"{path}: {len(missing)} weights are missing, such as {missing[0]}", remedy=remedy
         )
     if misfits := sorted(loaded["mismatched_keys"]):
         name, stored, expected = misfits[0]
         raise ModelError(
-            f"{folder}: {len(misfits)} weights have another shape than config.json says, such as "
+            f"{path}: {len(misfits)} weights have another shape than its {described} says, such as "
             f"{name} ({tuple(stored)} instead of {tuple(expected)})",
             remedy=remedy,
         )

@@ -1,4 +1,4 @@
-"""Where a language model lies: in the package, a local folder or the hub's cache; what it is."""
+"""Where a language model lies: in the package, a local folder or file, or the hub's cache."""
 
 import functools
 import hashlib
@@ -9,26 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.errors import ModelError
+from detoxlab.models.gguf.files import checked_header, find_gguf
 from detoxlab.provenance import file_sha256
 
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-REMEDY = "Give a hub id, a model folder, an adapter folder, a train run or 'embedded'."
+REMEDY = "Give a hub id, a model folder or GGUF file, an adapter, a train run or 'embedded'."
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder that holds a model, and how results name it."""
+    """A folder or a GGUF file that holds a model, and how results name it."""
 
-    folder: Path
+    path: Path
     name: str
     revision: str | None = None
 
     @functools.cached_property
     def facts(self) -> dict[str, str]:
-        """The revision of a hub model; the weights' sha256 of a local one."""
+        """The revision of a hub model; the sha256 of a local one's weights, or of its GGUF file.
+
+        Of a GGUF file also how its weights are stored, such as Q4_1.
+        """
         if self.revision:
             return {"revision": self.revision}
-        return {"weights_sha256": weights_sha256(self.folder)}
+        if self.path.is_file():
+            file_type = checked_header(self.path).file_type
+            return {"weights_sha256": file_sha256(self.path), "file_type": file_type}
+        return {"weights_sha256": weights_sha256(self.path)}
 
     @property
     def id(self) -> str:
@@ -36,10 +43,12 @@ class Source:
 
 
 def find_source(ref: str, revision: str | None = None, remote_code: bool = False) -> Source:
-    """Where the model is: in the package, in a local folder or in the hub's cache."""
+    """Where the model is: in the package, in a local folder or GGUF file, or in the hub's cache."""
     if ref == "embedded":
         folder = Path(str(files("detoxlab"))) / "assets" / "lm"
         return Source(_checked_folder(folder), "embedded")
+    if file := find_gguf(Path(ref)):
+        return Source(file, file.resolve().stem)
     if Path(ref).exists():
         folder = _checked_folder(Path(ref))
         return Source(folder, folder.resolve().name)

@@ -1,4 +1,4 @@
-"""Reading a tokenizer from a model's folder, and what is wrong where it cannot be read."""
+"""Reading a tokenizer from a model's folder or GGUF file, and what is wrong where it cannot be."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,19 +12,19 @@ FEW = 100
 SENTENCEPIECE_BEGINS = b"\n"  # the tag of its first field; tiktoken's files are lines of base64
 
 
-def load_tokenizer(folder: Path, remote_code: bool) -> tuple[Any, str]:
-    """The folder's tokenizer with an EOS, a pad token and a chat template, and whose that is.
+def load_tokenizer(path: Path, remote_code: bool) -> tuple[Any, str]:
+    """The tokenizer of a folder or GGUF file, with EOS, pad token and chat template; whose that is.
 
     A missing pad token is taken from EOS, a missing template is `FALLBACK_TEMPLATE`.
 
     Raises `ModelError`, or `DependencyError` when a package is needed to read it.
     """
-    check_readable(folder)
-    tokenizer = _read(folder, remote_code)
+    check_readable(path)
+    tokenizer = _read(path, remote_code)
     if tokenizer.eos_token_id is None:
         raise ModelError(
-            f"{folder}: the tokenizer has no end-of-sequence token",
-            remedy='Set "eos_token" in its tokenizer_config.json.',
+            f"{path}: the tokenizer has no end-of-sequence token",
+            remedy=f"Set {_end_named_in(path)}.",
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -53,22 +53,35 @@ def check_readable(folder: Path) -> None:
 # --- inside ---
 
 
+def _end_named_in(path: Path) -> str:
+    if path.is_file():
+        return "tokenizer.ggml.eos_token_id in its header"
+    return '"eos_token" in its tokenizer_config.json'
+
+
 def _package_of(file: Path) -> str:
     with file.open("rb") as opened:
         return "sentencepiece" if opened.read(1) == SENTENCEPIECE_BEGINS else "tiktoken"
 
 
-def _read(folder: Path, remote_code: bool) -> Any:
+def _read(path: Path, remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
+    from detoxlab.models.gguf.reading import read_tokenizer
+
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
+        if path.is_file():
+            tokenizer = read_tokenizer(path)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=remote_code)
+    except DetoxlabError:
+        raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError) as error:
-        raise _failure(folder, error) from error
+        raise _failure(path, error) from error
     if len(tokenizer) < FEW and not _words(tokenizer):
         raise ModelError(
-            f"{folder}: its tokenizer knows no word, only {len(tokenizer)} special tokens",
-            remedy="The folder needs the vocabulary: tokenizer.json, or the files that make one.",
+            f"{path}: its tokenizer knows no word, only {len(tokenizer)} special tokens",
+            remedy="It needs the vocabulary: tokenizer.json, or the files that make one.",
         )
     return tokenizer
 
@@ -78,16 +91,18 @@ def _words(tokenizer: Any) -> set[str]:
     return set(tokenizer.get_vocab()) - added
 
 
-def _failure(folder: Path, error: Exception) -> DetoxlabError:
+def _failure(path: Path, error: Exception) -> DetoxlabError:
     for name in ("tokenizer_config.json", "tokenizer.json"):
-        if (folder / name).is_file():
-            read_config(folder, name)  # names the file that is no JSON object
-    problem = f"{folder}: its tokenizer cannot be loaded ({first_line(error)})"
+        if (path / name).is_file():
+            read_config(path, name)  # names the file that is no JSON object
+    problem = f"{path}: its tokenizer cannot be loaded ({first_line(error)})"
     if isinstance(error, ImportError):
         return DependencyError(problem, remedy="Install the package that it names.")
     if "trust_remote_code" in str(error):
         remedy = "Allow its own code (trust_remote_code), if you trust where it comes from."
-    elif (folder / "tokenizer.json").is_file():
+    elif path.is_file():
+        remedy = "Fetch the file again, or convert the model again."
+    elif (path / "tokenizer.json").is_file():
         remedy = "Fetch its tokenizer.json and tokenizer_config.json again."
     else:
         remedy = "The folder needs tokenizer.json and tokenizer_config.json."

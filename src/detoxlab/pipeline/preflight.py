@@ -18,6 +18,7 @@ from detoxlab.loading import ModelSettings
 from detoxlab.locations import EMBEDDED
 from detoxlab.methods import Method, load_method
 from detoxlab.models.adapters.load import base_named_by, find_adapter
+from detoxlab.models.gguf.files import checked_header, find_gguf
 from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import check_learnt, training_scorers
 from detoxlab.pipeline.subjects import base_of_run, check_has_base, steered_run
@@ -129,7 +130,7 @@ def check_subject(settings: SubjectSettings) -> Unchecked:
 
 
 def check_model(settings: ModelSettings) -> Unchecked:
-    """A model's folder with its config and weights, a run or adapter with its base; or a hub id."""
+    """A model's folder or file, whole; a run or adapter with its base; or a hub id."""
     ref, folder = settings.model, Path(settings.model)
     if ref == EMBEDDED:
         return []
@@ -140,6 +141,9 @@ def check_model(settings: ModelSettings) -> Unchecked:
     if settings.base:
         check_has_base(ref, settings.base)
         return check_model(ModelSettings(model=settings.base))
+    if file := find_gguf(folder):
+        checked_header(file)
+        return []
     if (folder / "config.json").is_file():
         return _check_plain(folder)
     return check_model(ModelSettings(model=_base_of(folder)))

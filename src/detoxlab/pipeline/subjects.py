@@ -151,13 +151,11 @@ def product_of(run: Run) -> Product | None:
 def base_of_run(run: Run) -> str:
     """What the model is called from here that the steering of a run was fitted on.
 
-    Raises `ModelError` when it was a folder that is not there.
+    Raises `ModelError` when it was a folder or file that is not there.
     """
     base = located(str(run.info["base_model"]), run.path)
     if not (_revision_of(run) or base == EMBEDDED or Path(base).exists()):
-        raise ModelError(
-            f"{run.path}: the folder of its base model, {base}, is not there", remedy=BASE_REMEDY
-        )
+        raise ModelError(f"{run.path}: its base model, {base}, is not there", remedy=BASE_REMEDY)
     return base
 
 

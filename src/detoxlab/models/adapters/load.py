@@ -55,7 +55,7 @@ class Adapter:
 
     @property
     def base_is_local(self) -> bool:
-        """Whether the base was a folder, not a model of the hub, by what a run or a path says."""
+        """Whether the base lies on a disk, not on the hub, by what a run or a path says."""
         if self.base_revision or self.base_ref in (None, EMBEDDED):
             return False
         return self.base_id is not None or Path(str(self.base_ref)).is_absolute()
@@ -97,14 +97,14 @@ def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source
 
 
 def base_named_by(adapter: Adapter) -> str:
-    """The folder or hub id of an adapter's base; `ModelError` for none and for one that is gone."""
+    """The path or hub id of an adapter's base; `ModelError` for none and for one that is gone."""
     if not adapter.base_ref:
         raise ModelError(
             f"{adapter.folder}: the adapter does not name its base model", remedy=BASE_REMEDY
         )
     if adapter.base_is_local and not Path(adapter.base_ref).exists():
         raise ModelError(
-            f"{adapter.folder}: the folder of its base model, {adapter.base_ref}, is not there",
+            f"{adapter.folder}: its base model, {adapter.base_ref}, is not there",
             remedy=BASE_REMEDY,
         )
     return adapter.base_ref
@@ -194,9 +194,9 @@ def _edited(lm: "LanguageModel", edit: Adapter, ref: str) -> "LanguageModel":
 
 
 def _base_ref(run: Path, *named: str | None) -> str | None:
-    """The first name that leads to a folder, seen from the run or from here; else the first."""
+    """The first name that leads somewhere, seen from the run or from here; else the first."""
     refs = [located(ref, run) for ref in named if ref]
-    return next((ref for ref in refs if Path(ref).is_dir()), next(iter(refs), None))
+    return next((ref for ref in refs if Path(ref).exists()), next(iter(refs), None))
 
 
 def check_base(lm_id: str, folder: Path, base_id: str | None) -> None:

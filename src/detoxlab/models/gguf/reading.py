@@ -1,0 +1,88 @@
+"""A GGUF file's tokenizer and weights, through transformers, as those of any other model."""
+
+import contextlib
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detoxlab.internals.transformers import without_gguf_bars
+from detoxlab.models.gguf.header import Header, read_header
+from detoxlab.models.gguf.pre_tokenizers import mend_splitting
+
+
+class GgufWarning(UserWarning):
+    """Something in a GGUF file that transformers does not read, so that the model is another."""
+
+
+def read_tokenizer(path: Path) -> Any:
+    """The tokenizer of the file, which splits texts as the one did that the file was made from.
+
+    Warns where that is not known. Raises what transformers does.
+    """
+    from transformers import AutoTokenizer
+
+    header = read_header(path)
+    with _alone(path) as folder:
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=path.name)
+        except Exception as error:
+            if type(error) is Exception:  # as the package tokenizers raises
+                raise ValueError(str(error)) from error
+            raise
+    if unknown := mend_splitting(tokenizer, header.fields):
+        warnings.warn(
+            f"{path.name}: how its tokenizer splits texts is not known here ({unknown}); it may "
+            "read texts in other tokens than those it was trained with",
+            GgufWarning,
+            stacklevel=2,
+        )
+    return tokenizer
+
+
+def read_weights(path: Path, dtype: torch.dtype) -> tuple[Any, Mapping[str, Any]]:
+    """The model with its weights in `dtype`, and what transformers says of their loading.
+
+    Nothing of the file's quantisation stays: the model can be trained and saved. Raises what
+    transformers does.
+    """
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    _warn_of_scaling(read_header(path))
+    with _alone(path) as folder, without_gguf_bars():
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=path.name,
+            dtype=dtype,
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    return model, loaded
+
+
+# --- inside ---
+
+
+def _warn_of_scaling(header: Header) -> None:
+    """transformers 5.23 reads scaled rotary positions of gpt-oss alone."""
+    scaled = any(tensor.name.startswith("rope_") for tensor in header.tensors)
+    scaled |= f"{header.architecture}.rope.scaling.type" in header.fields
+    if scaled and header.architecture != "gpt-oss":
+        warnings.warn(
+            f"{header.path.name}: its scaling of positions is not read from GGUF, the model is not "
+            "quite the original; take it in Hugging Face layout",
+            GgufWarning,
+            stacklevel=3,
+        )
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[Path]:
+    """A folder with nothing but the file: transformers would mix in a tokenizer beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / path.name).symlink_to(path.resolve())
+        yield Path(folder)
