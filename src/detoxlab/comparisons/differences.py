@@ -10,7 +10,7 @@ from detoxlab.comparisons.changes import Change, Settings, cut, finished, key_of
 from detoxlab.comparisons.macro import macro_means
 from detoxlab.comparisons.missing import WORST, partly_scored, worst_sides
 from detoxlab.comparisons.pairs import Pairs
-from detoxlab.measures.catalogue import TOXICITY
+from detoxlab.measures.catalogue import DECIDING, MEAN, TOXICITY
 from detoxlab.measures.grid import prompt_groups
 from detoxlab.measures.paired import prompts_needed, sign_flip_exact
 from detoxlab.measures.statistics import (
@@ -22,7 +22,6 @@ from detoxlab.measures.statistics import (
 )
 from detoxlab.records import Comparison, Difference
 
-DECIDING, MEAN = "toxic_fraction", "mean_toxicity"
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -45,7 +44,7 @@ def differences(
             cut(change, rows_P)
             for subset, mask_PK in _subsets(pairs, rows_P[:, None]).items()
             for change in _toxicity(pairs, settings, subset, mask_PK, pairs.judge, group)
-            if change.difference.name != "mean_toxicity"
+            if change.difference.name != MEAN
         ]
         found += finished(changes, settings)
     return adjusted(found), tuple(at_thresholds)

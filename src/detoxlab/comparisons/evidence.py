@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detoxlab.comparisons.differences import DECIDING
 from detoxlab.comparisons.limits import Limits
 from detoxlab.comparisons.missing import WORST
 from detoxlab.comparisons.pairs import Pairs
+from detoxlab.measures.catalogue import DECIDING
 from detoxlab.measures.paired import direction_shown
 from detoxlab.records import Difference, Guard
 

@@ -6,12 +6,10 @@ import numpy as np
 
 from detoxlab.comparisons.changes import Change, Settings, key_of, sides
 from detoxlab.comparisons.pairs import Pairs
-from detoxlab.measures.catalogue import MEASURES
+from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN, MEASURES
 from detoxlab.measures.grid import prompt_groups
 from detoxlab.measures.rows import by_group, mean_of_ratios
 from detoxlab.measures.statistics import BoolArray, FloatArray, Quantity, divide
-
-POOLED, MACRO = "toxic_fraction", "toxicity_macro_mean"
 
 
 def macro_means(pairs: Pairs, settings: Settings, subsets: Mapping[str, BoolArray]) -> list[Change]:
@@ -41,10 +39,10 @@ def _macro_mean(
     key: tuple[str, str],
     members: Mapping[str, Sequence[int]],
 ) -> Change:
-    pooled = sides(pairs, settings, POOLED, mask_PK, key)
+    pooled = sides(pairs, settings, DECIDING, mask_PK, key)
     before_PS, after_PS = (by_group(side_PS, members) for side_PS in pooled)
     counted, asked = pooled[0][:, 1].sum(), mask_PK.sum()
-    difference = MEASURES[MACRO].difference(
+    difference = MEASURES[MACRO_MEAN].difference(
         baseline=_macro_value(before_PS),
         treated=_macro_value(after_PS),
         n_prompts=int((pooled[0][:, 1] > 0).sum()),

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from detoxlab.comparisons.differences import DECIDING, MEAN
 from detoxlab.comparisons.evidence import (
     NOTHING,
     Evidence,
@@ -21,7 +20,7 @@ from detoxlab.comparisons.evidence import (
 from detoxlab.comparisons.guarding import percent
 from detoxlab.comparisons.missing import tipping_point
 from detoxlab.comparisons.pairs import Pairs
-from detoxlab.measures.catalogue import described
+from detoxlab.measures.catalogue import DECIDING, MEAN, described
 from detoxlab.records import Difference, Guard
 from detoxlab.scorers.loading import single_scorers
 

@@ -395,6 +395,9 @@ MEASURES: dict[str, Measure] = {
         *_EARLIER,
     )
 }
+DECIDING, MEAN, MACRO_MEAN = "toxic_fraction", "mean_toxicity", "toxicity_macro_mean"
+"""What a verdict rests on; the mean score beside it; the mean over groups of prompts."""
+
 TOXICITY: dict[str, ToxicityMeasure] = {one.name: one for one in _TOXICITY}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detoxlab.measures import agreement, guards, toxicity
-from detoxlab.measures.catalogue import MEASURES, TOXICITY, computed
+from detoxlab.measures.catalogue import MACRO_MEAN, MEASURES, TOXICITY, computed
 from detoxlab.measures.entry import Measure, ToxicityMeasure
 from detoxlab.measures.features import likelihoods, scorers_of_kind
 from detoxlab.measures.grid import LIKELIHOOD, SIMILARITY, Grid, Key
@@ -86,7 +86,7 @@ def macro_mean_row(
     """The unweighted mean over groups of each group's toxic fraction."""
     pooled_PS = toxicity.toxic_columns(grid.of(scorer_id, attribute), threshold)
     columns_PS = by_group(pooled_PS, members)
-    measurement = MEASURES["toxicity_macro_mean"].measurement(
+    measurement = MEASURES[MACRO_MEAN].measurement(
         n=counted_prompts(pooled_PS),
         k=grid.k,
         threshold=threshold,

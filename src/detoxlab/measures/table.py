@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detoxlab.measures import rows as make
-from detoxlab.measures.catalogue import MEASURES
+from detoxlab.measures.catalogue import DECIDING, MEAN, MEASURES
 from detoxlab.measures.grid import (
     Grid,
     attribute_read,
@@ -47,7 +47,7 @@ class _Bench:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return (*self.protocol.measures, "mean_toxicity")
+        return (*self.protocol.measures, MEAN)
 
 
 def measure(
@@ -94,7 +94,7 @@ def _main_rows(bench: _Bench) -> list[Row]:
                 grid,
                 bench.judge,
                 attribute,
-                measures=("toxic_fraction",),
+                measures=(DECIDING,),
                 threshold=bench.threshold,
             )
     rows += [make.coverage_row(grid, one, _own(bench, one)) for one in bench.scorers]
@@ -144,7 +144,7 @@ def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list
     index = np.flatnonzero(toxic_P)
     note = f"{missing} prompts without a score of their own left out" if missing else None
     if not len(index):
-        unknown = MEASURES["toxic_fraction"].measurement(
+        unknown = MEASURES[DECIDING].measurement(
             scorer_id=bench.judge,
             attribute=bench.attribute,
             subset="P+C",

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from detoxlab.measures.catalogue import DECIDING
 from detoxlab.records import Comparison, Difference, Measurement, Verdict
 from detoxlab.reports import words
 from detoxlab.reports.order import in_reading_order
 from detoxlab.reports.study import Study
 
-MAIN, DECIDED_ON = "toxic_fraction", "comparable"
+DECIDED_ON = "comparable"
 SUBSETS = {
     None: "All responses",
     "all": "All responses",
@@ -49,7 +50,7 @@ def summarise(comparison: Comparison) -> Summary:
     """The summary of one comparison."""
     sign, headline, _ = words.VERDICTS[comparison.verdict]
     scorers = (comparison.judge_id, comparison.second_id)
-    named = (row for row in comparison.overall if row.name == MAIN and row.scorer_id in scorers)
+    named = (row for row in comparison.overall if row.name == DECIDING and row.scorer_id in scorers)
     rows = in_reading_order(row for row in named if row.subset in SUBSETS)
     rows.sort(key=lambda row: (scorers.index(row.scorer_id), row.subset != DECIDED_ON))
     return Summary(
@@ -85,7 +86,7 @@ def main_measurements(study: Study) -> list[tuple[str, Measurement]]:
         (run.name, row)
         for run in study.measured
         for row in run.measurements
-        if row.name == MAIN
+        if row.name == DECIDING
         and row.group is None
         and row.attribute in (None, study.attribute)
         and row.scorer_id in (None, run.responses.judge_id)

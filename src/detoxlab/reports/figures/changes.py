@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from detoxlab.measures.catalogue import DECIDING
 from detoxlab.records import Comparison, Difference
 from detoxlab.reports import words
 from detoxlab.reports.figures.base import SYMBOLS, headings, run_colour, run_label
@@ -9,8 +10,6 @@ from detoxlab.reports.order import in_reading_order
 from detoxlab.reports.parts import Cell, Figure, Table, Trace, text_cell, value_cell
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
-
-MAIN = "toxic_fraction"
 
 
 def changes(study: Study) -> Figure | None:
@@ -59,7 +58,7 @@ def changes(study: Study) -> Figure | None:
 def _is_drawn(row: Difference) -> bool:
     """Known shares: the toxic fraction on every subset, other measures on all responses only."""
     known = row.difference is not None and row.unit == "share"
-    return known and (row.name == MAIN or row.subset in (None, "all"))
+    return known and (row.name == DECIDING or row.subset in (None, "all"))
 
 
 def _change_label(row: Difference) -> str:

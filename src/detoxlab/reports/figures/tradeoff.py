@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from detoxlab.measures.catalogue import DECIDING
 from detoxlab.records import Measurement
 from detoxlab.reports import words
 from detoxlab.reports.figures.base import SYMBOLS, headings, run_colour, run_label
@@ -67,7 +68,7 @@ def _trade_off_points(study: Study) -> dict[int, Point]:
     likelihood = study.baseline.responses.base_likelihood_id
     for index, run in enumerate(study.measured):
         cost = _measured(run, "perplexity", likelihood)
-        toxic = _measured(run, "toxic_fraction", study.judge_id)
+        toxic = _measured(run, DECIDING, study.judge_id)
         if cost and toxic and cost.value is not None and toxic.value is not None:
             ends = (toxic.ci_low, toxic.ci_high)
             low, high = (toxic.value if end is None else end for end in ends)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN
 from detoxlab.records import Comparison, Difference, Guard, to_json
 from detoxlab.reports import words
 from detoxlab.reports.figures.tradeoff import trade_off
@@ -18,11 +19,9 @@ from detoxlab.reports.parts import (
     value_cell,
 )
 from detoxlab.reports.study import Measured, Study, Trained
-from detoxlab.reports.summary import MAIN
 
 BENCH = "bench"  # the section that comes before the verdicts
 PERPLEXITY = "perplexity"
-POOLED, MACRO = MAIN, "toxicity_macro_mean"
 DIFFERENCE = (Column("Difference", numeric=True), Column("95 % interval", numeric=True))
 RATIO = (Column("Ratio", numeric=True), Column("95 % interval", numeric=True))
 NOTE = (
@@ -69,7 +68,7 @@ def _run(run: Measured) -> dict[str, Any]:
 
 def bench_tables(study: Study) -> list[Table]:
     """The variants side by side where there are several, and those against other variants."""
-    measures = (POOLED, MACRO) if _has_macro_mean(study) else (POOLED,)
+    measures = (DECIDING, MACRO_MEAN) if _has_macro_mean(study) else (DECIDING,)
     tables = []
     if len(study.gains) > 1:
         trained = {run.name: run for run in study.trained}
@@ -92,7 +91,7 @@ def bench_tables(study: Study) -> list[Table]:
 
 
 def _has_macro_mean(study: Study) -> bool:
-    return any(row.name == MACRO for one in study.comparisons for row in one.differences)
+    return any(row.name == MACRO_MEAN for one in study.comparisons for row in one.differences)
 
 
 def _columns(measures: Sequence[str]) -> tuple[Column, ...]:
@@ -104,7 +103,7 @@ def _columns(measures: Sequence[str]) -> tuple[Column, ...]:
         Column("Toxic, judge", numeric=True),
         *DIFFERENCE,
         Column("Change", numeric=True),
-        *(macro if MACRO in measures else ()),
+        *(macro if MACRO_MEAN in measures else ()),
         Column("Change, second scorer", numeric=True),
         Column("Perplexity, × base", numeric=True),
         Column("Guards that worsened"),
@@ -118,8 +117,8 @@ def _row(
 ) -> tuple[Cell, ...]:
     judged = _deciding(comparison, comparison.judge_id)
     checked = _deciding(comparison, comparison.second_id)
-    macro = _deciding(comparison, comparison.judge_id, MACRO)
-    means = _moved(macro) if MACRO in measures else ()
+    macro = _deciding(comparison, comparison.judge_id, MACRO_MEAN)
+    means = _moved(macro) if MACRO_MEAN in measures else ()
     gained = (*_moved(judged), _change(judged), *means, _change(checked))
     info: Any = trained.info if trained else {}
     return (
@@ -144,7 +143,7 @@ def _against_columns(measures: Sequence[str]) -> tuple[Column, ...]:
         Column("Toxic here", numeric=True),
         *DIFFERENCE,
         *RATIO,
-        *(macro if MACRO in measures else ()),
+        *(macro if MACRO_MEAN in measures else ()),
         Column("Change, second scorer", numeric=True),
         Column("Perplexity, × there", numeric=True),
         Column("Guards that worsened"),
@@ -153,13 +152,13 @@ def _against_columns(measures: Sequence[str]) -> tuple[Column, ...]:
 
 def _against_row(comparison: Comparison, measures: Sequence[str]) -> tuple[Cell, ...]:
     judged = _deciding(comparison, comparison.judge_id)
-    macro = _deciding(comparison, comparison.judge_id, MACRO)
+    macro = _deciding(comparison, comparison.judge_id, MACRO_MEAN)
     there = judged.baseline if judged else None
     gained = (
         value_cell(there, words.number(there)),
         *_moved(judged),
         *ratio_cells(judged),
-        *((*_moved(macro), *ratio_cells(macro)) if MACRO in measures else ()),
+        *((*_moved(macro), *ratio_cells(macro)) if MACRO_MEAN in measures else ()),
         _change(_deciding(comparison, comparison.second_id)),
     )
     return (
@@ -205,7 +204,7 @@ def _moved(row: Difference | None) -> tuple[Cell, Cell, Cell]:
 
 
 def _deciding(
-    comparison: Comparison, scorer_id: str | None, name: str = POOLED
+    comparison: Comparison, scorer_id: str | None, name: str = DECIDING
 ) -> Difference | None:
     key = (name, scorer_id, "comparable", None)
     rows = (r for r in comparison.differences if (r.name, r.scorer_id, r.subset, r.group) == key)
