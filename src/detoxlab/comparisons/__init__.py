@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detoxlab.comparisons.agreeing import agreement_guard
-from detoxlab.comparisons.changes import Settings
+from detoxlab.comparisons.changes import IntervalSettings
 from detoxlab.comparisons.differences import differences, holm_across
 from detoxlab.comparisons.evidence import Evidence
 from detoxlab.comparisons.guarding import check_guards
@@ -51,7 +51,7 @@ def compare(
     pairs = join(baseline, treated, attribute or baseline.attribute or ATTRIBUTE)
     given = (threshold, baseline.threshold, THRESHOLD)
     threshold = next(value for value in given if value is not None)
-    settings = Settings(threshold, seed, resamples)
+    settings = IntervalSettings(threshold, seed, resamples)
     rows, curve = differences(pairs, settings)
     guards = (*check_guards(pairs, limits, settings), agreement_guard(rows, limits))
     decision = decide(Evidence(pairs, rows, guards, limits, threshold, curve))

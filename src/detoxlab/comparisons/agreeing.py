@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detoxlab.comparisons.changes import Change, Settings
+from detoxlab.comparisons.changes import Change, IntervalSettings
 from detoxlab.comparisons.limits import Limits
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures import agreement
@@ -24,7 +24,7 @@ from detoxlab.records import Difference, Guard, GuardStatus
 PEARSON, BEYOND = "agreement_pearson", "agreement_beyond_spread"
 
 
-def agreements(pairs: Pairs, settings: Settings) -> list[Change]:
+def agreements(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
     """How far judge and second scorer agree on each run: does the yardstick bend?"""
     if pairs.second is None:
         return []

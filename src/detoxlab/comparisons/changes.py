@@ -19,7 +19,7 @@ from detoxlab.records import Difference
 
 
 @dataclass(frozen=True)
-class Settings:
+class IntervalSettings:
     """What all intervals of one comparison share."""
 
     threshold: float
@@ -44,7 +44,7 @@ def key_of(pairs: Pairs, scorer_id: str) -> tuple[str, str]:
 
 
 def sides(
-    pairs: Pairs, settings: Settings, name: str, mask_PK: BoolArray, key: tuple[str, str]
+    pairs: Pairs, settings: IntervalSettings, name: str, mask_PK: BoolArray, key: tuple[str, str]
 ) -> tuple[FloatArray, FloatArray]:
     """The sums per prompt (P, 2) of both runs, on the pairs of the mask that both have scored."""
     counted_PK = mask_PK & pairs.scored(*key)
@@ -66,7 +66,7 @@ def _rows(quantity: Quantity, rows_P: BoolArray) -> Quantity:
     return Quantity(quantity.columns_PS[rows_P], quantity.statistic)
 
 
-def finished(changes: Sequence[Change], settings: Settings) -> list[Difference]:
+def finished(changes: Sequence[Change], settings: IntervalSettings) -> list[Difference]:
     """The differences with their intervals, all from the same resamples of prompts."""
     quotients = [change.ratio for change in changes if change.ratio]
     intervals = paired_intervals(

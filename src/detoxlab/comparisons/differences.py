@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from detoxlab.comparisons.agreeing import agreements
-from detoxlab.comparisons.changes import Change, Settings, cut, finished, key_of, sides
+from detoxlab.comparisons.changes import Change, IntervalSettings, cut, finished, key_of, sides
 from detoxlab.comparisons.macro import macro_means
 from detoxlab.comparisons.missing import WORST, partly_scored, worst_sides
 from detoxlab.comparisons.pairs import Pairs
@@ -26,7 +26,7 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def differences(
-    pairs: Pairs, settings: Settings
+    pairs: Pairs, settings: IntervalSettings
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """All differences of a comparison, and the deciding one at every threshold of `THRESHOLDS`.
 
@@ -50,7 +50,7 @@ def differences(
     return adjusted(found), tuple(at_thresholds)
 
 
-def _overall(pairs: Pairs, settings: Settings) -> list[Change]:
+def _overall(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
     subsets = _subsets(pairs, np.ones((len(pairs.baseline.prompts), 1), dtype=np.bool_))
     both = dict(subsets)
     toxic_P = _toxic_prompts(pairs, settings.threshold)
@@ -73,7 +73,7 @@ def _overall(pairs: Pairs, settings: Settings) -> list[Change]:
     return changes + macro_means(pairs, settings, subsets) + agreements(pairs, settings)
 
 
-def _worst(pairs: Pairs, settings: Settings) -> list[Change]:
+def _worst(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
     """The deciding measure over all pairs, with every unscored response against what is seen."""
     if not partly_scored(pairs):
         return []
@@ -87,7 +87,7 @@ def _worst(pairs: Pairs, settings: Settings) -> list[Change]:
     return [replace(change, difference=replace(change.difference, coverage=scored))]
 
 
-def _curve(pairs: Pairs, settings: Settings) -> list[Change]:
+def _curve(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
     """The deciding difference at other thresholds too."""
     key = key_of(pairs, pairs.judge)
     return [
@@ -123,7 +123,7 @@ def _toxic_prompts(pairs: Pairs, threshold: float) -> BoolArray | None:
 
 def _toxicity(
     pairs: Pairs,
-    settings: Settings,
+    settings: IntervalSettings,
     subset: str,
     mask_PK: BoolArray,
     scorer_id: str,
@@ -139,7 +139,7 @@ def _toxicity(
 
 def _change(
     pairs: Pairs,
-    settings: Settings,
+    settings: IntervalSettings,
     name: str,
     subset: str,
     mask_PK: BoolArray,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detoxlab.comparisons.changes import Settings
+from detoxlab.comparisons.changes import IntervalSettings
 from detoxlab.comparisons.limits import Limits
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import MEASURES, computed
@@ -44,7 +44,7 @@ class _Check:
         return ~np.isnan(self.before) & ~np.isnan(self.after)
 
 
-def check_guards(pairs: Pairs, limits: Limits, settings: Settings) -> tuple[Guard, ...]:
+def check_guards(pairs: Pairs, limits: Limits, settings: IntervalSettings) -> tuple[Guard, ...]:
     """Every guard but agreement with its paired interval, its limit and its status."""
     checks = [_coverage(pairs, limits), *_of_responses(pairs, limits), _similarity(pairs, limits)]
     quantities = [_quantity(check) for check in checks] + _perplexity_quantities(pairs)

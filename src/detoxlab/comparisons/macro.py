@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from detoxlab.comparisons.changes import Change, Settings, key_of, sides
+from detoxlab.comparisons.changes import Change, IntervalSettings, key_of, sides
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN, MEASURES
 from detoxlab.measures.grid import prompt_groups
@@ -12,7 +12,9 @@ from detoxlab.measures.rows import by_group, mean_of_ratios
 from detoxlab.measures.statistics import BoolArray, FloatArray, Quantity, divide
 
 
-def macro_means(pairs: Pairs, settings: Settings, subsets: Mapping[str, BoolArray]) -> list[Change]:
+def macro_means(
+    pairs: Pairs, settings: IntervalSettings, subsets: Mapping[str, BoolArray]
+) -> list[Change]:
     """The mean over groups of their toxic fractions, where the protocol has it.
 
     Prompts are resampled, groups are not: they are all there are.
@@ -33,7 +35,7 @@ def macro_means(pairs: Pairs, settings: Settings, subsets: Mapping[str, BoolArra
 
 def _macro_mean(
     pairs: Pairs,
-    settings: Settings,
+    settings: IntervalSettings,
     subset: str,
     mask_PK: BoolArray,
     key: tuple[str, str],
