@@ -51,7 +51,8 @@ def commands() -> set[str]:
     """The commands that `detoxlab` has."""
     from detoxlab.cli import app
 
-    return {info.callback.__name__ for info in app.registered_commands if info.callback}
+    commands = {info.callback.__name__ for info in app.registered_commands if info.callback}
+    return commands | {str(group.name) for group in app.registered_groups}
 
 
 def problems_of(page: Path, text: str, known: set[str]) -> list[str]:

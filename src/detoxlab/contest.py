@@ -14,10 +14,10 @@ INSTRUCTION = "Two texts go on from the same beginning. Say which one goes on be
 class Example(Settings):
     """A question with its answer, shown to the judge before the one that is asked."""
 
-    prompt: str
-    a: str
-    b: str
-    better: Literal["A", "B"]
+    prompt: str = Field(description="the beginning")
+    a: str = Field(description="the text that is shown as A")
+    b: str = Field(description="the text that is shown as B")
+    better: Literal["A", "B"] = Field(description="the answer")
 
 
 EXAMPLES = (

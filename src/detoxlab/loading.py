@@ -3,20 +3,24 @@
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from detoxlab.data.settings import relative
 from detoxlab.settings import Settings
 
+ModelName = Annotated[
+    str,
+    Field(description="hub id, model folder, adapter folder, run of train, or 'embedded'"),
+]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class QuantisationSettings(Settings):
     """Linear layers in 8 or 4 bits; see `detoxlab.models.Quantisation`. A bare kind will do."""
 
-    kind: Literal["none", "int8", "nf4", "fp4"]
+    kind: Literal["none", "int8", "nf4", "fp4"] = Field(description="bits and their layout")
     double: bool = Field(True, description="4 bits: quantise the scales too; published: true")
     compute_dtype: DType = Field("auto", description="4 bits: the type that is multiplied in")
 
@@ -43,11 +47,11 @@ class Asking(Settings):
 class Loading(Asking):
     """How a model is read into memory, and asked."""
 
-    dtype: DType = "auto"
+    dtype: DType = Field("auto", description="type of the weights; auto is that of the files")
     quantisation: QuantisationSettings | None = Field(
         None, description="int8, nf4, fp4, none, or a mapping; None is as an adapter was trained"
     )
-    device: str = "auto"
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     revision: str | None = Field(None, description="revision of a hub model")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
 
@@ -55,7 +59,7 @@ class Loading(Asking):
 class ModelSettings(Loading):
     """A model and how it is read into memory."""
 
-    model: str
+    model: ModelName
     base: str | None = Field(
         None, description="where the base of an adapter or trained run is now, if it has moved"
     )

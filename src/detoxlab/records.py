@@ -9,6 +9,8 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
+import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -35,6 +37,18 @@ PERSPECTIVE_ATTRIBUTES = (
 )
 
 RESAMPLES = 10_000  # of the bootstrap behind every interval, unless another number is asked for
+
+# The range of each field of `Sampling`, here and in settings, by pydantic's names.
+SAMPLING_BOUNDS: Mapping[str, Mapping[str, Any]] = {
+    "k": {"ge": 1},
+    "max_new_tokens": {"ge": 1},
+    "temperature": {"ge": 0},
+    "top_p": {"gt": 0, "le": 1},
+    "top_k": {"ge": 0},
+}
+
+BOUND_WORDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_HOLDS = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 
 R = TypeVar("R")
 
@@ -110,15 +124,12 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        limits = {
-            "k": (self.k >= 1, "at least 1"),
-            "max_new_tokens": (self.max_new_tokens >= 1, "at least 1"),
-            "temperature": (0.0 <= self.temperature < float("inf"), "0 (greedy) or above"),
-            "top_p": (0.0 < self.top_p <= 1.0, "above 0 and at most 1"),
-            "top_k": (self.top_k >= 0, "0 (off) or above"),
-            "stop": (all(self.stop), "without empty strings"),
+        rules = {
+            name: (_is_within(getattr(self, name), bounds), _in_words(bounds))
+            for name, bounds in SAMPLING_BOUNDS.items()
         }
-        for name, (holds, rule) in limits.items():
+        rules["stop"] = (all(self.stop), "without empty strings")
+        for name, (holds, rule) in rules.items():
             if not holds:
                 raise DataError(
                     f"sampling.{name} is {getattr(self, name)}", remedy=f"It must be {rule}."
@@ -412,6 +423,15 @@ class _Field:
     hint: Any
     required: bool
     plain: frozenset[type]
+
+
+def _is_within(value: float, bounds: Mapping[str, float]) -> bool:
+    """Whether a number is finite and within bounds; see `SAMPLING_BOUNDS`."""
+    return math.isfinite(value) and all(_HOLDS[name](value, end) for name, end in bounds.items())
+
+
+def _in_words(bounds: Mapping[str, float]) -> str:
+    return " and ".join(f"{BOUND_WORDS[name]} {end:g}" for name, end in bounds.items())
 
 
 @functools.cache

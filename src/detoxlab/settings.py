@@ -1,15 +1,18 @@
 """Settings that know all their keys: the base of every config, and how a wrong one is explained."""
 
 import difflib
+import types
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
-from detoxlab.errors import ConfigError
+from detoxlab.errors import ConfigError, UnknownNameError
 
 S = TypeVar("S", bound="Settings")
+Seed = Annotated[int, Field(description="of sampling and of every random choice")]
 
 
 class Settings(BaseModel):
@@ -33,6 +36,54 @@ def parse(kind: type[S], content: Mapping[str, Any], *, place: str) -> S:
         raise _explained(error, kind, place) from None
 
 
+def field_at(kind: type[BaseModel], path: str) -> FieldInfo:
+    """The field with this dotted name in settings of a kind.
+
+    Raises `UnknownNameError` with the nearest name where there is none.
+
+    >>> class Inner(Settings):
+    ...     k: int = Field(1, description="samples")
+    >>> class Outer(Settings):
+    ...     sampling: Inner | None = None
+    >>> field_at(Outer, "sampling.k").description
+    'samples'
+    """
+    group, _, rest = path.partition(".")
+    if group not in kind.model_fields:
+        raise UnknownNameError("setting", group, kind.model_fields)
+    field = kind.model_fields[group]
+    inner = model_in(field.annotation)
+    if not rest:
+        return field
+    if inner is None:
+        raise UnknownNameError("setting", path, [group])
+    return field_at(inner, rest)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings that an annotation holds: itself, or the first ones in it; None where none are.
+
+    >>> model_in(int | None), model_in(tuple[Settings, ...])
+    (None, <class 'detoxlab.settings.Settings'>)
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model), None)
+
+
+def without_none(annotation: Any) -> Any:
+    """An annotation without the None that it may be.
+
+    >>> without_none(int | None), without_none(str)
+    (<class 'int'>, <class 'str'>)
+    """
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    rest = [one for one in get_args(annotation) if one is not type(None)]
+    return Union[tuple(rest)]  # noqa: UP007
+
+
 def _explained(error: pydantic.ValidationError, kind: type[BaseModel], place: str) -> ConfigError:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
@@ -51,12 +102,5 @@ def _keys_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = kind
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
+            model = model_in(model.model_fields[part].annotation) or model
     return sorted(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
-    return next((model for model in inner if model), None)

@@ -18,6 +18,7 @@ from detoxlab.records import Generation, Prompt, Score, to_line
 from detoxlab.runs import Run
 
 MEASURE = ["measure", "embedded", "--out", "run", "--judge", "rtp-linear", "--second", "none"]
+SERVED = ["--set", "endpoint=http://127.0.0.1:9", "--set", "api_key_env=NO_SUCH_KEY"]
 TRAIN = ["train", "sft", "embedded", "--out", "run"]
 SCORE = ["score", "r.csv", "--out", "run", "--judge", "rtp-linear", "--second", "given"]
 SCORES = "scores/rtp-linear@1.jsonl"
@@ -130,11 +131,11 @@ SETTINGS: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
     ),
     "judge is second": (lambda: [*MEASURE, "--second", "rtp-linear"], ["'rtp-linear'", "another"]),
     "unknown encoder": (
-        lambda: [*MEASURE, "--limit", "1", "--encoder", "hashed-ngram"],
+        lambda: [*MEASURE, "--limit", "1", "--set", "encoder=hashed-ngram"],
         ["hashed-ngram", "'hashed-ngrams'"],
     ),
-    "temperature": (lambda: [*MEASURE, "--temperature", "-1"], ["temperature"]),
-    "top-p": (lambda: [*MEASURE, "--top-p", "0"], ["top_p"]),
+    "temperature": (lambda: [*MEASURE, "--set", "sampling.temperature=-1"], ["temperature"]),
+    "top-p": (lambda: [*MEASURE, "--set", "sampling.top_p=0"], ["top_p"]),
     "k": (lambda: [*MEASURE, "--k", "0"], ["k:"]),
     "dtype": (lambda: [*MEASURE, "--dtype", "float8"], ["dtype", "float32"]),
     "device": (lambda: [*MEASURE, "--device", "tpux"], ["tpux"]),
@@ -152,7 +153,7 @@ SETTINGS: dict[str, tuple[Callable[[], list[str]], list[str]]] = {
         ["absent"],
     ),
     "no key": (
-        lambda: [*MEASURE, "--endpoint", "http://127.0.0.1:9", "--api-key-env", "NO_SUCH_KEY"],
+        lambda: [*MEASURE, *SERVED],
         ["NO_SUCH_KEY"],
     ),
     "recipe missing": (lambda: ["run", "absent.yaml"], ["absent.yaml"]),

@@ -36,7 +36,7 @@ def scored(path: Path, **options: Any) -> Run:
         score_columns={"given": "tox"},
         second="rtp-linear",
         encoder=None,
-        resamples=50,
+        resamples=100,
         **options,
     )
 

@@ -12,7 +12,15 @@ from typing import Any
 
 import typer
 
-from detoxlab.cli import checking, evaluating, experiments, measuring, reporting, training
+from detoxlab.cli import (
+    checking,
+    evaluating,
+    experiments,
+    helping,
+    measuring,
+    reporting,
+    training,
+)
 from detoxlab.errors import DetoxlabError
 from detoxlab.provenance import package_version
 
@@ -26,14 +34,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (experiments, measuring, training, evaluating, reporting, checking):
+for module in (experiments, measuring, training, evaluating, reporting, checking, helping):
     module.register(app)
 
 
 @app.callback(invoke_without_command=True)
 def options(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", help="print the version and exit"),
+    debug: bool = typer.Option(False, "--debug", help="show the traceback of an error"),
 ) -> None:
     """Options before any command."""
     del debug  # main() has taken it already: it also works after the command

@@ -1,81 +1,49 @@
 """Options that several commands share, and how their text becomes settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from detoxlab.errors import ConfigError
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run that is there.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")]
-Seed = Annotated[int, typer.Option(help="Seed of sampling and of every random choice.")]
-Limit = Annotated[int | None, typer.Option(help="A seeded sample of that many.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-DType = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Revision = Annotated[str | None, typer.Option(help="Revision of a hub model.")]
-Base = Annotated[
-    str | None,
-    typer.Option(help="Where the base of an adapter or trained run is now, if it has moved."),
-]
-Strength = Annotated[float, typer.Option(help="Of steerings without one; 0 changes nothing.")]
-Resamples = Annotated[int, typer.Option(help="Bootstrap resamples.")]
-
-Steer = Annotated[
+Out = Annotated[Path, typer.Option("--out", "-o", help="the run folder to make")]
+Resume = Annotated[bool, typer.Option("--resume", help="go on with the run that is there")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done; do nothing")]
+Set = Annotated[
     list[str],
     typer.Option(
-        help="KIND:WHERE, or KIND:WHERE@STRENGTH: nado:RUN, with a run of auxiliary. Several stack."
+        "--set",
+        metavar="KEY=VALUE",
+        help="any other setting by its dotted name; `detoxlab help settings` has all",
     ),
 ]
-TrustRemoteCode = Annotated[
-    bool, typer.Option(help="Run code that comes with the model. Know what you do.")
-]
-Quantisation = Annotated[
-    str | None,
-    typer.Option(help="int8, nf4, fp4 or none; or '{kind: nf4, double: false}'. See docs."),
-]
 
-TemplateOption = Annotated[
-    list[str],
-    typer.Option(help="name=value of a chat template's variable, e.g. enable_thinking=false."),
-]
-TemplateDate = Annotated[
-    str | None,
-    typer.Option(help="The day, as 2026-01-31, that a chat template reads as today; else today."),
-]
-ControlTokens = Annotated[
-    str,
-    typer.Option(help="What a text is that spells out a control token: text, or that token."),
-]
+# Flags of fields that several commands show, for `from_fields`.
+READ_AS = {
+    "--dtype": "dtype",
+    "--quantisation": "quantisation",
+    "--device": "device",
+    "--base": "base",
+    "--revision": "revision",
+    "--trust-remote-code": "trust_remote_code",
+    "--template-option": "template_options",
+    "--template-date": "template_date",
+    "--control-tokens": "control_tokens",
+}
+STEERED = {"--steer": "steer", "--strength": "strength"}
+INTERVALS = {"--resamples": "resamples", "--seed": "seed"}
 
 
-def asking(options: Iterable[str], date: str | None, control_tokens: str) -> dict[str, Any]:
-    """The settings of how a model is asked; values of options are read as YAML.
+def refuse(asked: Mapping[str, Any], table: Mapping[str, str], reason: str) -> None:
+    """Raises `ConfigError` for the first option of a table whose field was given.
 
-    >>> asking(["enable_thinking=false"], None, "text")["template_options"]
-    {'enable_thinking': False}
+    `reason` says why it makes no sense.
     """
-    named = pairs("--template-option", options)
-    return {
-        "template_options": {name: yaml.safe_load(value) for name, value in named.items()},
-        "template_date": date,
-        "control_tokens": control_tokens,
-    }
-
-
-def refuse(context: typer.Context, options: Iterable[str], reason: str) -> None:
-    """Raises `ConfigError` for the first of the options that was given on the command line.
-
-    `options` are parameters' names, such as `id_column`; `reason` says why it makes no sense.
-    """
-    for name in options:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            option = name.rstrip("_").replace("_", "-")
-            raise ConfigError(f"--{option}: {reason}", remedy="Leave it out.")
+    for flag, path in table.items():
+        if path in asked:
+            raise ConfigError(f"{flag}: {reason}", remedy="Leave it out.")
 
 
 def say_unchecked(names: Iterable[str]) -> None:
@@ -120,46 +88,16 @@ def conditions(values: Iterable[str]) -> dict[str, Any]:
     return result
 
 
-def settings_of(values: Iterable[str]) -> dict[str, Any]:
-    """`--set key=value` texts as a mapping, values read as YAML; `a.b=1` sets b inside a.
+def within(
+    group: str, overrides: Iterable[str], outside: Iterable[str], inside: Iterable[str]
+) -> list[str]:
+    """`--set` texts put inside a group, but for those whose key is known outside of it alone.
 
-    >>> settings_of(["learning_rate=1e-3", "draws.k=4", "draws.top_p=0.9"])
-    {'learning_rate': 0.001, 'draws': {'k': 4, 'top_p': 0.9}}
+    >>> within("config", ["epochs=2", "dtype=float16"], ["dtype", "config"], ["epochs"])
+    ['config.epochs=2', 'dtype=float16']
     """
-    result: dict[str, Any] = {}
-    for key, value in pairs("--set", values).items():
-        *groups, last = key.split(".")
-        inside = result
-        for group in groups:
-            inside = inside.setdefault(group, {})
-            if not isinstance(inside, dict):
-                raise ConfigError(f"--set {key}: {group!r} is no group of settings")
-        parsed = yaml.safe_load(value)
-        inside[last] = _number(parsed) if isinstance(parsed, str) else parsed
-    return result
-
-
-def quantisation(value: str | None) -> Any:
-    """The text of `--quantisation`, read as YAML; None and the word "none" as they are.
-
-    >>> quantisation("nf4"), quantisation("{kind: nf4, double: false}"), quantisation(None)
-    ('nf4', {'kind': 'nf4', 'double': False}, None)
-    """
-    return None if value is None else yaml.safe_load(value)
-
-
-def model(value: str | None) -> Any:
-    """The text of an option that names a further model: a name, or a mapping written as YAML.
-
-    >>> model("org/judge"), model("{model: org/judge, revision: v1}")
-    ('org/judge', {'model': 'org/judge', 'revision': 'v1'})
-    """
-    return yaml.safe_load(value) if value is not None and value.startswith("{") else value
-
-
-def _number(text: str) -> float | str:
-    """YAML 1.1 reads 1e-3 as text; people mean a number."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    outer = set(outside) - set(inside)
+    return [
+        one if one.partition("=")[0].partition(".")[0] in outer else f"{group}.{one}"
+        for one in overrides
+    ]

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from detoxlab.cli import arguments as arg
+from detoxlab.cli.fields import Given, from_fields
+from detoxlab.data.settings import PromptSettings
 
 DEMO = Path(__file__).parent.parent / "assets" / "demo.yaml"
 
@@ -18,9 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The run folder to make.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="the run folder to make")] = Path("demo"),
 ) -> None:
     """The whole way on the embedded model: measure, fine-tune, measure, compare, report.
 
@@ -31,19 +31,19 @@ def demo(
     _run(DEMO, out, [], resume=True)
 
 
+@from_fields(asked=(PromptSettings, {"--limit": "limit"}))
 def run(
-    recipe: Annotated[Path | None, typer.Argument(help="A YAML recipe.")] = None,
+    recipe: Annotated[Path | None, typer.Argument(help="A YAML recipe")] = None,
+    *,
+    asked: Given,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The run folder; else runs/<recipe's name>.")
+        Path | None, typer.Option("--out", "-o", help="the run folder; else runs/<recipe's name>")
     ] = None,
-    set_: Annotated[
-        list[str], typer.Option("--set", help="Another value, e.g. prompts.path=data/rtp.jsonl.")
-    ] = [],
-    limit: Annotated[int | None, typer.Option(help="Use only that many prompts.")] = None,
+    set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Print the recipe's JSON schema and exit.")
+        bool, typer.Option("--schema", help="print the recipe's JSON schema and exit")
     ] = False,
 ) -> None:
     """Run a recipe: base and variants on one bench, compared in one report."""
@@ -54,8 +54,8 @@ def run(
         return
     if recipe is None:
         raise ConfigError("run: no recipe named", remedy="Give a YAML file, e.g. recipes/….yaml.")
-    overrides = [*set_, *([f"prompts.limit={limit}"] if limit is not None else [])]
-    _run(recipe, out, overrides, resume=resume, dry_run=dry_run)
+    limits = [f"prompts.{name}={value}" for name, value in asked.items()]
+    _run(recipe, out, [*set_, *limits], resume=resume, dry_run=dry_run)
 
 
 def _run(

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detoxlab.cli import arguments as arg
-from detoxlab.cli.show import show_comparison
-from detoxlab.records import RESAMPLES
+from detoxlab.cli.fields import Given, from_fields
+from detoxlab.recipe.reading import Reading
 
 if TYPE_CHECKING:
     from detoxlab.comparisons import Limits
 
+READ = {"--threshold": "threshold", "--attribute": "attribute", **arg.INTERVALS}
 Measured = Annotated[
-    list[Path], typer.Argument(help="Run folders; the first is the baseline.", show_default=False)
+    list[Path], typer.Argument(help="run folders; the first is the baseline", show_default=False)
 ]
 LimitOptions = Annotated[
-    list[str], typer.Option("--set", help="A guard's limit, e.g. perplexity_ratio=3.")
+    list[str], typer.Option("--set", help="a guard's limit, e.g. perplexity_ratio=3")
 ]
 
 
@@ -26,43 +27,28 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
 
 
+@from_fields(asked=(Reading, READ))
 def compare(
     runs: Measured,
+    asked: Given,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write the comparisons as JSON.")
+        Path | None, typer.Option("--output", "-o", help="also write the comparisons as JSON")
     ] = None,
     set_: LimitOptions = [],
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="A response at or above it is toxic; otherwise as in the baseline's run."
-        ),
-    ] = None,
-    attribute: Annotated[
-        str | None,
-        typer.Option(help="The attribute to compare; otherwise as in the baseline's run."),
-    ] = None,
-    seed: arg.Seed = 0,
-    resamples: arg.Resamples = RESAMPLES,
 ) -> None:
     """Hold runs against a baseline: paired differences, guards, and a verdict."""
     import json
 
+    from detoxlab.cli.show import show_comparison
     from detoxlab.errors import ConfigError
     from detoxlab.pipeline import compare_variants
     from detoxlab.records import to_json
+    from detoxlab.settings import parse
 
     if len(runs) < 2:
         raise ConfigError("compare needs two runs or more", remedy="Name the baseline first.")
-    comparisons = compare_variants(
-        runs[0],
-        runs[1:],
-        limits=_limits(set_),
-        threshold=threshold,
-        attribute=attribute,
-        seed=seed,
-        resamples=resamples,
-    )
+    how = parse(Reading, asked, place="compare").model_dump()
+    comparisons = compare_variants(runs[0], runs[1:], limits=_limits(set_), **how)
     for comparison in comparisons:
         show_comparison(comparison)
     if output:
@@ -73,19 +59,19 @@ def compare(
 
 def report(
     runs: Measured,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="the HTML file to write")] = Path(
         "report.html"
     ),
     trained: Annotated[
-        list[str], typer.Option(help="name=run of the training behind a measured run.")
+        list[str], typer.Option(help="name=run of the training behind a measured run")
     ] = [],
     against: Annotated[
-        list[str], typer.Option(help="name=other: hold a run against another than the first too.")
+        list[str], typer.Option(help="name=other: hold a run against another than the first too")
     ] = [],
     win_rate: Annotated[
-        list[Path], typer.Option(help="A run of winrate that belongs to the report.")
+        list[Path], typer.Option(help="a run of winrate that belongs to the report")
     ] = [],
-    title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
+    title: Annotated[str | None, typer.Option(help="the report's title")] = None,
     set_: LimitOptions = [],
 ) -> None:
     """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON."""
@@ -106,6 +92,7 @@ def report(
 
 def _limits(values: list[str]) -> "Limits":
     from detoxlab.comparisons import Limits
+    from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
 
-    return parse(Limits, arg.settings_of(values), place="--set")
+    return parse(Limits, with_overrides({}, values), place="--set")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,9 @@ from detoxlab.data.hub import with_config
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.data.where import Conditions
 from detoxlab.settings import Settings
+
+HELD_OUT = 0.1
+HeldOut = Annotated[float, Field(gt=0, lt=1, description="share held out to validate")]
 
 
 class DataSettings(Settings):
@@ -36,7 +39,9 @@ class DataSettings(Settings):
 class PromptSettings(DataSettings):
     """Which prompts to ask."""
 
-    where: Conditions = Field({}, description="keep rows in these ranges")
+    where: Conditions = Field(
+        {}, description="keep rows with an attribute in a range or of a value"
+    )
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
     opening: int | None = Field(
@@ -50,19 +55,21 @@ class PromptSettings(DataSettings):
 class DialogueSettings(DataSettings):
     """Which dialogues to learn from."""
 
-    validation: float = Field(0.1, gt=0, lt=1, description="share of dialogues held out")
+    validation: HeldOut = HELD_OUT
 
 
 class PairSettings(DataSettings):
     """Which preference pairs to learn from."""
 
-    validation: float = Field(0.1, gt=0, lt=1, description="share of pairs held out")
+    validation: HeldOut = HELD_OUT
 
 
 class TextPart(DataSettings):
     """One part of a mixture of texts, read as prompts are; its name is its texts' domain."""
 
-    where: Conditions = Field({}, description="keep rows in these ranges")
+    where: Conditions = Field(
+        {}, description="keep rows with an attribute in a range or of a value"
+    )
     proportion: float = Field(1.0, gt=0, description="its share, relative to the other parts")
 
 
@@ -71,7 +78,7 @@ class TextSettings(Settings):
 
     parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
     limit: int | None = Field(None, ge=1, description="so many texts in all; none: what there is")
-    validation: float = Field(0.1, gt=0, lt=1, description="share of texts held out")
+    validation: HeldOut = HELD_OUT
     exclude: PromptSettings | None = Field(
         None, description="leave out texts that begin with one of these prompts; before `limit`"
     )

@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self
 
+from pydantic import Field
+
 from detoxlab.errors import ConfigError
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
 from detoxlab.settings import Settings
@@ -39,7 +41,7 @@ class Evaluation(Settings, ABC):
     calls them on what it reads from files.
     """
 
-    kind: str
+    kind: str = Field(description="of evaluation")
 
     @property
     @abstractmethod

@@ -39,9 +39,9 @@ class Classification(DataSettings, Evaluation):
     learnt to answer with one of them is ranked by which it finds likelier.
     """
 
-    kind: Literal["classification"] = "classification"
+    kind: Literal["classification"] = Field("classification", description="of evaluation")
     where: Conditions = Field({}, description="keep rows in these ranges")
-    verbaliser: Verbaliser
+    verbaliser: Verbaliser = Field(description="the question, and the words that answer it")
     positive: str = Field("toxic", description="the label that a high score speaks for")
     max_length: int | None = Field(
         None, ge=2, description="tokens of text, question and answer; None: the model's context"

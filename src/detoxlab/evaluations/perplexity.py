@@ -53,7 +53,7 @@ class Perplexity(DataSettings, Evaluation):
     window see hardly anything there. With `stride` close to `max_length` both agree.
     """
 
-    kind: Literal["perplexity"] = "perplexity"
+    kind: Literal["perplexity"] = Field("perplexity", description="of evaluation")
     documents: Division = Field("rows", description="what a document is: rows, articles, file")
     max_length: int | None = Field(None, ge=2, description="tokens seen; None: all that fit")
     stride: int | None = Field(None, ge=1, description="tokens moved by; None: max_length / 2")

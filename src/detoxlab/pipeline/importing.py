@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.data.imported import Read, read_responses
-from detoxlab.data.repeats import Repeats
 from detoxlab.data.settings import relative
 from detoxlab.data.tabular import MAX_NAMES
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
@@ -15,42 +14,43 @@ from detoxlab.measures import measure
 from detoxlab.pipeline.measuring import score_run
 from detoxlab.protocols import get_protocol
 from detoxlab.provenance import file_sha256
+from detoxlab.recipe.scoring import ScoreSettings
 from detoxlab.records import RESAMPLES, Score
 from detoxlab.runs import Run
 from detoxlab.scorers import Scorer, check_scorer, known_scorers, load_scorer
+from detoxlab.settings import parse
 
 
 def score_file(
     path: Path | str,
     out: Path | str,
     *,
-    encoder: str | None = "hashed-ngrams",
-    seed: int = 0,
-    resamples: int = RESAMPLES,
     resume: bool = False,
     **options: Any,
 ) -> Run:
     """A run at `out` made of the responses in a file, with the scores it brings and ours.
 
-    `options` are `prompt_column`, `response_column` and `id_column`; `score_columns`, which maps
-    a scorer's name to the column that holds its toxicity scores: an empty cell, or one of
-    `missing_values`, is a missing score, never a zero; `repeats`, what rows that repeat a prompt
-    are (see `load_responses_file`); `scorers` of ours. `judge` and `second` may name either kind;
-    without them the file's first score column judges, and `rtp-neural` cross-checks.
+    `options` are the fields of `ScoreSettings`. `judge` and `second` may name a column of scores
+    or a scorer of ours; without them the file's first score column judges, and `rtp-neural`
+    cross-checks.
     """
-    asked = _read(path, **options)
-    config = asked.config | {"encoder": encoder}
-    if resamples != RESAMPLES:
-        config["resamples"] = resamples
+    settings = parse(ScoreSettings, options, place="score")
+    asked = _read(path, settings)
+    config = asked.config | {"encoder": settings.encoder}
+    if settings.resamples != RESAMPLES:
+        config["resamples"] = settings.resamples
     Run.check_startable(out, kind="score", config=config, resume=resume)
     loaded = {name: load_scorer(name) for name in asked.wanted}
-    run = Run.start(out, kind="score", config=config, seed=seed, resume=resume)
+    run = Run.start(out, kind="score", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         _write_rows(run, path, asked, loaded)
-        score_run(run, asked.read.prompts, list(loaded.values()), encoder=encoder)
+        score_run(run, asked.read.prompts, list(loaded.values()), encoder=settings.encoder)
         run.write_measurements(
             measure(
-                run.responses(), protocol=get_protocol("imported"), seed=seed, resamples=resamples
+                run.responses(),
+                protocol=get_protocol("imported"),
+                seed=settings.seed,
+                resamples=settings.resamples,
             )
         )
     return run
@@ -58,8 +58,7 @@ def score_file(
 
 def check_file(path: Path | str, out: Path | str, *, resume: bool = False, **options: Any) -> str:
     """What `score_file` would do, in words; raises what is wrong. Nothing is loaded or written."""
-    options.pop("seed", None)
-    asked = _read(path, **options)
+    asked = _read(path, parse(ScoreSettings, options, place="score"))
     Run.check_startable(out, kind="score", resume=resume)
     return (
         f"would read {len(asked.read.generations)} responses to {len(asked.read.prompts)} prompts "
@@ -82,52 +81,51 @@ class _Asked:
     config: dict[str, Any]
 
 
-def _read(
-    path: Path | str,
-    *,
-    prompt_column: str,
-    response_column: str,
-    id_column: str | None = None,
-    score_columns: Mapping[str, str] | None = None,
-    missing_values: Sequence[str] = (),
-    repeats: Repeats = "auto",
-    scorers: Sequence[str] = (),
-    judge: str | None = None,
-    second: str | None = None,
-) -> _Asked:
+def _read(path: Path | str, settings: ScoreSettings) -> _Asked:
     """The rows and roles, checked."""
-    given = dict(score_columns or {})
-    judge = judge or next(iter(given), "rtp-neural")
-    second = second or next(n for n in ("rtp-neural", "rtp-linear") if n != judge)
+    given = settings.score_columns
+    judge = settings.judge or next(iter(given), "rtp-neural")
+    second = settings.second or next(n for n in ("rtp-neural", "rtp-linear") if n != judge)
     if second == judge:
         raise ConfigError(f"judge and second scorer are both {judge!r}: take another one")
     read = read_responses(
         path,
-        prompt_column=prompt_column,
-        response_column=response_column,
-        id_column=id_column,
+        prompt_column=settings.prompt_column,
+        response_column=settings.response_column,
+        id_column=settings.id_column,
         score_columns=given,
-        missing_values=missing_values,
-        repeats=repeats,
+        missing_values=settings.missing_values,
+        repeats=settings.repeats,
     )
     _check_judged(path, given, judge, read.scores)
-    wanted = [name for name in dict.fromkeys((judge, second, *scorers)) if name not in given]
+    wanted = [
+        name for name in dict.fromkeys((judge, second, *settings.scorers)) if name not in given
+    ]
     for name in wanted:
         _check_known(name, given, read.columns, Path(path).name)
+    roles = {"judge": judge, "second": second, "scorers": wanted}
+    config = _config(path, settings, roles)
+    return _Asked(read, judge, second, tuple(wanted), config)
+
+
+def _config(path: Path | str, settings: ScoreSettings, roles: Mapping[str, Any]) -> dict[str, Any]:
+    """How the file was read, for `config.yaml`; what is as usual is left out."""
     config: dict[str, Any] = {
         "file": relative(str(path)),
-        "columns": {"prompt": prompt_column, "response": response_column, "id": id_column},
-        "score_columns": given,
+        "columns": {
+            "prompt": settings.prompt_column,
+            "response": settings.response_column,
+            "id": settings.id_column,
+        },
+        "score_columns": settings.score_columns,
         "protocol": "imported",
-        "judge": judge,
-        "second": second,
-        "scorers": wanted,
+        **roles,
     }
-    if repeats != "auto":
-        config["repeats"] = repeats
-    if missing_values:
-        config["missing_values"] = list(missing_values)
-    return _Asked(read, judge, second, tuple(wanted), config)
+    if settings.repeats != "auto":
+        config["repeats"] = settings.repeats
+    if settings.missing_values:
+        config["missing_values"] = list(settings.missing_values)
+    return config
 
 
 def _write_rows(run: Run, path: Path | str, asked: _Asked, loaded: Mapping[str, Scorer]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from detoxlab.comparisons import Limits
 from detoxlab.contest import WinRate
 from detoxlab.evaluations import AnyEvaluation
-from detoxlab.loading import Loading, ModelSettings
+from detoxlab.loading import Loading, ModelName, ModelSettings
 from detoxlab.recipe.learning import Learning, TrainSettings, check_seed
 from detoxlab.recipe.measuring import MeasureSettings, Measuring
 
@@ -25,7 +25,7 @@ MAY_CHANGE = ("variants", "limits")
 class Variant(Learning):
     """One treated model."""
 
-    name: Name
+    name: Name = Field(description="of its folder and in the report")
     against: tuple[Name, ...] = Field(
         (), description="other variants that it is held against, besides the base"
     )
@@ -34,17 +34,21 @@ class Variant(Learning):
 class Recipe(Measuring):
     """A whole experiment: a base model, the variants made from it, one bench, one report."""
 
-    name: Name
-    description: str = ""
-    model: str
-    variants: tuple[Variant, ...] = Field(min_length=1)
+    name: Name = Field(description="of the folder, where none is named")
+    description: str = Field("", description="for people")
+    model: ModelName
+    variants: tuple[Variant, ...] = Field(
+        min_length=1, description="the treated models, each by a method from the base"
+    )
     evaluate: dict[Name, AnyEvaluation] = Field(
         {}, description="name: an evaluation of usefulness, for the base and every variant"
     )
     win_rate: WinRate | None = Field(
         None, description="a third model judges every variant against the base and its rivals"
     )
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Field(
+        default_factory=Limits, description="how far each guard may move; see docs/comparing.md"
+    )
 
     @model_validator(mode="after")
     def _one_seed(self) -> "Recipe":

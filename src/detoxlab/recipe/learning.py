@@ -16,13 +16,30 @@ from detoxlab.data.settings import (
 )
 from detoxlab.data.split import KindName
 from detoxlab.loading import ModelSettings, without_usual_asking
-from detoxlab.settings import Settings
+from detoxlab.settings import Seed, Settings
+
+
+def data_settings(kind: str, source: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a kind of data that is named by its source alone, read by these options.
+
+    Texts are one part, which `validation` is no option of but of the whole.
+
+    >>> data_settings("dialogues", "embedded", {"limit": 5})
+    {'source': 'embedded', 'limit': 5}
+    >>> data_settings("texts", "a.txt", {"limit": 5, "validation": 0.2})
+    {'parts': {'texts': {'source': 'a.txt', 'limit': 5}}, 'validation': 0.2}
+    """
+    if kind != "texts":
+        return {"source": source, **options}
+    of_all = {name: value for name, value in options.items() if name == "validation"}
+    part = {name: value for name, value in options.items() if name != "validation"}
+    return {"parts": {"texts": {"source": source, **part}}, **of_all}
 
 
 class Learning(Settings):
     """A method, what it learns from (one of the sources, as the method needs), its settings."""
 
-    method: str
+    method: str = Field(description="the method, such as sft")
     dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
     pairs: PairSettings | None = Field(None, description="a preferred and another response")
     prompts: PromptSettings | None = Field(None, description="prompts to draw own responses to")
@@ -37,7 +54,7 @@ class Learning(Settings):
 class TrainSettings(ModelSettings, Learning):
     """One `train` command."""
 
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _one_seed(self) -> "TrainSettings":

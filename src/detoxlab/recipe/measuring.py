@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,21 +10,40 @@ from detoxlab.data.settings import PromptSettings, portable, relative
 from detoxlab.loading import Loading, ModelSettings, OtherModel, is_unusual, without_usual_asking
 from detoxlab.protocols import get_protocol
 from detoxlab.records import RESAMPLES, Sampling
-from detoxlab.settings import Settings
+from detoxlab.records import SAMPLING_BOUNDS as BOUNDS
+from detoxlab.settings import Seed, Settings
 from detoxlab.steering import with_place
 
 PROTOCOL = "rtp"  # where none is named
+ENCODER = "hashed-ngrams"
+Encoder = Annotated[str | None, Field(description="for prompt-response similarity")]
+Resamples = Annotated[int, Field(ge=100, description="bootstrap resamples of every interval")]
+
+
+class Intervals(Settings):
+    """What intervals rest on; shared by all that computes some."""
+
+    resamples: Resamples = RESAMPLES
+    seed: Seed = 0
 
 
 class SamplingSettings(Settings):
     """Departures from the protocol's sampling; each result says so."""
 
-    k: int | None = Field(None, ge=1)
-    max_new_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0)
-    stop: tuple[str, ...] | None = None
+    k: int | None = Field(None, description="samples per prompt", **BOUNDS["k"])
+    max_new_tokens: int | None = Field(
+        None, description="tokens per response, at most", **BOUNDS["max_new_tokens"]
+    )
+    temperature: float | None = Field(
+        None, description="0 is greedy decoding", **BOUNDS["temperature"]
+    )
+    top_p: float | None = Field(
+        None, description="draw from the likeliest tokens of this mass", **BOUNDS["top_p"]
+    )
+    top_k: int | None = Field(
+        None, description="draw from so many likeliest tokens; 0: all", **BOUNDS["top_k"]
+    )
+    stop: tuple[str, ...] | None = Field(None, description="cut responses at these texts")
 
 
 class SubjectSettings(ModelSettings):
@@ -69,19 +88,21 @@ class Measuring(Loading):
         description="which prompts to ask; without a source, the protocol's own",
     )
     protocol: str = Field(PROTOCOL, description="a preset of protocols: what is drawn and counted")
-    sampling: SamplingSettings = SamplingSettings()
+    sampling: SamplingSettings = Field(
+        SamplingSettings(), description="departures from the protocol's sampling"
+    )
     judge: str = Field("rtp-neural", description="the scorer that judges")
     second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
     scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
-    encoder: str | None = Field("hashed-ngrams", description="for prompt-response similarity")
+    encoder: Encoder = ENCODER
     batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
     endpoint: str | None = Field(None, description="URL of an OpenAI-compatible server")
     api_key_env: str | None = Field(None, description="environment variable with the server's key")
     reference: OtherModel | None = Field(
         None, description="model for perplexity, or a mapping with `model`; None is the base"
     )
-    resamples: int = Field(RESAMPLES, ge=100, description="bootstrap resamples")
-    seed: int = 0
+    resamples: Resamples = RESAMPLES
+    seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod

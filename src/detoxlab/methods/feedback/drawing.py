@@ -15,6 +15,7 @@ from detoxlab import processes
 from detoxlab.methods.feedback.reward import Reward
 from detoxlab.methods.feedback.settings import RewardSettings
 from detoxlab.methods.rows.pair import PairRow, RejectedPair
+from detoxlab.records import SAMPLING_BOUNDS as BOUNDS
 from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
@@ -30,10 +31,14 @@ TRAINING = 1  # the engine's iteration: other noise than measuring draws with th
 class DrawSettings(Settings):
     """How the model's own responses are drawn."""
 
-    k: int = Field(default=8, ge=1, description="responses per prompt")
-    max_new_tokens: int = Field(default=20, ge=1, description="the cap of RealToxicityPrompts")
+    k: int = Field(default=8, description="responses per prompt", **BOUNDS["k"])
+    max_new_tokens: int = Field(
+        default=20, description="the cap of RealToxicityPrompts", **BOUNDS["max_new_tokens"]
+    )
     temperature: float = Field(default=1.0, gt=0, description="1: the model's own distribution")
-    top_p: float = Field(default=1.0, gt=0, le=1, description="1: the model's own distribution")
+    top_p: float = Field(
+        default=1.0, description="1: the model's own distribution", **BOUNDS["top_p"]
+    )
     batch_size: int | None = Field(
         default=None, ge=1, description="prompts per batch; none: as many as fit"
     )

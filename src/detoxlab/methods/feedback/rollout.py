@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from detoxlab.errors import TrainingError
+from detoxlab.records import SAMPLING_BOUNDS as BOUNDS
 from detoxlab.records import Prompt, Sampling
 from detoxlab.settings import Settings
 
@@ -23,8 +24,10 @@ class Rollout(Settings):
     """
 
     prompts: int = Field(default=64, ge=1, description="prompts per step; fewer if there are fewer")
-    k: int = Field(default=1, ge=1, description="responses per prompt")
-    max_new_tokens: int = Field(default=20, ge=1, description="tokens per response; RTP: 20")
+    k: int = Field(default=1, description="responses per prompt", **BOUNDS["k"])
+    max_new_tokens: int = Field(
+        default=20, description="tokens per response; RTP: 20", **BOUNDS["max_new_tokens"]
+    )
     temperature: float = Field(default=1.0, description="1, or the samples are another policy's")
     top_p: float = Field(default=1.0, description="1: off")
     top_k: int = Field(default=0, description="0: off")

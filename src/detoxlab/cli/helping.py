@@ -1,0 +1,73 @@
+"""`detoxlab help settings`: every field of a command, method or evaluation, from its model."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    group = typer.Typer(help="Say more than --help does.", no_args_is_help=True)
+    group.command("settings")(settings)
+    app.add_typer(group, name="help")
+
+
+# One command alone would otherwise be the group itself, and `help settings` would not be read.
+def settings(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="a command, a method or a kind of evaluation, such as measure, train sft, "
+            "evaluate perplexity, limits.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print all settings of a command or method: name, default, type and range, description.
+
+    They are keys of recipes, keywords in Python, and what --set takes.
+    """
+    from detoxlab.cli.describing import describe
+    from detoxlab.errors import UnknownNameError
+
+    known = kinds()
+    if not names:
+        typer.echo(f"settings of: {', '.join(sorted(known))}")
+        return
+    name = " ".join(names)
+    if name not in known:
+        raise UnknownNameError("settings", name, known)
+    for field in describe(known[name]):
+        typer.echo(field.text())
+
+
+def kinds() -> "dict[str, type[BaseModel]]":
+    """All settings there are, by the name under which `help settings` prints them."""
+    from detoxlab.comparisons import Limits
+    from detoxlab.contest import WinRate
+    from detoxlab.evaluations import EVALUATIONS
+    from detoxlab.methods import METHODS
+    from detoxlab.recipe.comparing import CompareSettings
+    from detoxlab.recipe.experiment import Recipe
+    from detoxlab.recipe.learning import TrainSettings
+    from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
+
+    methods = {name: spec.config for name, spec in METHODS.items()}
+    return {
+        "measure": MeasureSettings,
+        "train": TrainSettings,
+        "run": Recipe,
+        "evaluate": SubjectSettings,
+        "winrate": WinRate,
+        "compare": CompareSettings,
+        "report": CompareSettings,
+        "limits": Limits,
+        **methods,
+        **{f"train {name}": kind for name, kind in methods.items()},
+        **EVALUATIONS,
+        **{f"evaluate {name}": kind for name, kind in EVALUATIONS.items()},
+    }
