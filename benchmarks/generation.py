@@ -106,7 +106,7 @@ def transformers_generate(
 
 
 def seconds_per_sample(work: Callable[[], int]) -> float:
-    """Processor seconds, which a busy machine does not stretch as it does the clock."""
+    """Processor seconds, which a busy machine does not span as it does the clock."""
     started = time.process_time()
     count = work()
     return (time.process_time() - started) / count

@@ -103,7 +103,7 @@ def test_a_cut_off_last_line_is_dropped_and_any_other_is_an_error(tmp_path: Path
 def test_a_file_cut_anywhere_is_filled_to_the_same_bytes(tmp_path: Path, cut: int) -> None:
     batches = [["one", "two"], ["three"], ["four", "five"]]
     whole, torn = start(tmp_path / "whole"), start(tmp_path / "torn")
-    whole.fill("t.jsonl", batches, rows_in=len, compute=turns)
+    whole.append_missing("t.jsonl", batches, rows_in=len, compute=turns)
     expected = (whole.path / "t.jsonl").read_bytes()
     (torn.path / "t.jsonl").write_bytes(expected[:cut])
     computed: list[list[str]] = []
@@ -114,7 +114,7 @@ def test_a_file_cut_anywhere_is_filled_to_the_same_bytes(tmp_path: Path, cut: in
 
     cuts_a_line = 0 < cut < len(expected) and expected[cut - 1 : cut] != b"\n"
     with pytest.warns(TornLineWarning) if cuts_a_line else _nothing():
-        torn.fill("t.jsonl", batches, rows_in=len, compute=compute)
+        torn.append_missing("t.jsonl", batches, rows_in=len, compute=compute)
     assert (torn.path / "t.jsonl").read_bytes() == expected
     assert computed == batches[len(batches) - len(computed) :]
     assert bool(computed) == (cut < len(expected))

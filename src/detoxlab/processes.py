@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what a launcher says
 PATIENCE = datetime.timedelta(days=1)  # others wait while the main process draws or publishes
-_apart = False
+_independent = False
 
 
 def launched() -> int:
@@ -46,19 +46,19 @@ def joined(device: str) -> Iterator[None]:
 
     PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
     yield
-    wait()
+    barrier()
     _joined().destroy_process_group()
     forget_processes()
 
 
 @contextlib.contextmanager
-def apart() -> Iterator[None]:
+def independent() -> Iterator[None]:
     """Each of the joined processes does work of its own while the block lasts.
 
     To all that asks, libraries too, a process is alone in it: nothing is shared or waited for
-    but by `meet`. The main one alone writes, as ever.
+    but by `barrier_all`. The main one alone writes, as ever.
     """
-    global _apart
+    global _independent
     if _joined() is None:
         yield
         return
@@ -66,17 +66,17 @@ def apart() -> Iterator[None]:
 
     said = {name: os.environ.pop(name) for name in RANKS if name in os.environ}
     forget_processes(accelerator=True)
-    _apart = True
+    _independent = True
     try:
         yield
     finally:
-        _apart = False
+        _independent = False
         os.environ.update(said)
         forget_processes(accelerator=True)
 
 
-def meet() -> None:
-    """Go on when all processes have come here, also of those that work `apart`."""
+def barrier_all() -> None:
+    """Go on when all processes have come here, also of those that work `independent`."""
     if group := _joined():
         group.barrier()
 
@@ -93,7 +93,7 @@ def count() -> int:
     return 1 if group is None else int(group.get_world_size())
 
 
-def wait() -> None:
+def barrier() -> None:
     """Go on when all processes have come here."""
     if group := _group():
         group.barrier()
@@ -151,7 +151,7 @@ def add_up(tensors: "Sequence[Tensor]") -> None:
 
 def _group() -> Any:
     """What `_joined` says; None for a process that works apart."""
-    return None if _apart else _joined()
+    return None if _independent else _joined()
 
 
 def _joined() -> Any:

@@ -88,7 +88,7 @@ class Run:
         run = cls(Path(path))
         if processes.is_main():
             run._begin(kind, config, seed, parent, resume, may_differ)
-        processes.wait()
+        processes.barrier()
         return run
 
     @classmethod
@@ -224,7 +224,7 @@ class Run:
         files = sorted((self.path / folder).glob("*.jsonl"))
         return [row for file in files for row in read_rows(file, kind)]
 
-    def fill(
+    def append_missing(
         self,
         file: str,
         batches: Sequence[B],

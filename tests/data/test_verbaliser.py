@@ -10,8 +10,8 @@ from detoxlab.data.split import TextSplit
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.methods import method_of
 from detoxlab.methods.regularised.config import RegularisedConfig
-from detoxlab.methods.regularised.targets import Stretch
-from detoxlab.methods.rows.dialogue import IGNORED, Row
+from detoxlab.methods.regularised.targets import ResponseSpan
+from detoxlab.methods.rows.dialogue import IGNORED, TokenRow
 from detoxlab.methods.rows.text import text_row
 from detoxlab.models.questions import asked_text
 from detoxlab.records import Prompt, Text
@@ -28,7 +28,7 @@ def ids_of(text: str) -> tuple[int, ...]:
     return tuple(LM.prompt_ids(text, chat=False))
 
 
-def learnt(row: Row) -> str:
+def learnt(row: TokenRow) -> str:
     return str(LM.tokenizer.decode([label for label in row.labels if label not in (IGNORED, 0)]))
 
 
@@ -93,8 +93,8 @@ def test_evaluation_reads_what_training_taught() -> None:
 
 def test_question_and_answer_are_not_regularised() -> None:
     whole, answer = (text_row(LM, FOOL, 100, whole=whole) for whole in (True, False))
-    assert Stretch.of_row(whole, 3, 20) == Stretch(whole.input_ids, 3, len("you fool"))
-    assert Stretch.of_row(answer, 3, 20) is None
+    assert ResponseSpan.of_row(whole, 3, 20) == ResponseSpan(whole.input_ids, 3, len("you fool"))
+    assert ResponseSpan.of_row(answer, 3, 20) is None
 
 
 def test_a_loss_over_the_label_leaves_nothing_to_regularise(tmp_path: Path) -> None:

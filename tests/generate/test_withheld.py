@@ -278,7 +278,7 @@ def test_a_whole_batch_refused_for_no_known_reason_stops_a_run_that_went_well() 
     assert {row.error for row in server.generate(many[:7], SAMPLING)} == {"invalid_request_error"}
 
 
-@pytest.mark.filterwarnings("ignore::detoxlab.generate.into.WithheldWarning")
+@pytest.mark.filterwarnings("ignore::detoxlab.generate.store.WithheldWarning")
 def test_a_run_goes_on_over_a_refused_prompt_and_resumes(tmp_path: Path) -> None:
     def dying(request: httpx.Request) -> httpx.Response:
         if "Hello 4" in request.content.decode():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detoxlab.methods.rows.dialogue import IGNORED, Row, RowBuilder, build_rows, row_builder
+from detoxlab.methods.rows.dialogue import IGNORED, RowBuilder, TokenRow, build_rows, row_builder
 from detoxlab.models import FALLBACK_TEMPLATE, LanguageModel, load_model
 from detoxlab.records import Dialogue, Turn
 from tests.support.tiny import (
@@ -24,7 +24,7 @@ def builder(
     return row_builder(lm, chat=chat, targets=targets, max_length=max_length)  # type: ignore[arg-type]
 
 
-def shown(lm: LanguageModel, row: Row) -> tuple[list[str], str]:
+def shown(lm: LanguageModel, row: TokenRow) -> tuple[list[str], str]:
     """The row's tokens, and a line with ^ under the learnt ones."""
     tokens = lm.tokenizer.convert_ids_to_tokens(list(row.input_ids))
     for token, label in zip(row.input_ids, row.labels, strict=True):
@@ -32,7 +32,7 @@ def shown(lm: LanguageModel, row: Row) -> tuple[list[str], str]:
     return tokens, "".join("." if label == IGNORED else "^" for label in row.labels)
 
 
-def context_of(row: Row) -> list[int]:
+def context_of(row: TokenRow) -> list[int]:
     """The tokens before the first learnt one."""
     first = next(i for i, label in enumerate(row.labels) if label != IGNORED)
     return list(row.input_ids[:first])

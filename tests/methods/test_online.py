@@ -21,7 +21,7 @@ from detoxlab.methods.loop.samples import SampleLog
 from detoxlab.methods.online.config import OnlineConfig
 from detoxlab.methods.online.grpo import GRPOConfig, fit_grpo
 from detoxlab.methods.online.rloo import RLOOConfig, fit_rloo
-from detoxlab.methods.online.train import Exchange, _count_positions
+from detoxlab.methods.online.train import RolloutBridge, _count_positions
 from detoxlab.models import LanguageModel, token_log_probs
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
@@ -215,7 +215,7 @@ def test_the_same_seed_draws_the_same_and_no_step_changes_nothing(tmp_path: Path
 
 
 def test_a_step_asks_in_whole_groups_and_never_the_same_noise_twice(tmp_path: Path) -> None:
-    exchange = Exchange(
+    exchange = RolloutBridge(
         enumerated_lm(), config("grpo"), PROMPTS, TableReward.random(0), SampleLog(tmp_path)
     )
     contexts = exchange.ask(["p1"] * 4 + ["p0"] * 4)

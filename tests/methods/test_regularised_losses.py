@@ -79,7 +79,7 @@ def test_an_expectation_of_each_prompt_is_met_by_each_and_left_where_it_is_met_a
     log_prompt_2 = torch.stack([R[0][0], often[0][0]]).log()
     tilt = Tilt(required=0.9, acceptance=0.5, per_prompt=True)
     assert float(often[0]) > 0.9 > PI
-    assert tilt.asks(log_prompt_2).tolist() == [True, False]
+    assert tilt.is_constrained(log_prompt_2).tolist() == [True, False]
     count = len(IDEAL)
     both = tilt.of_prompts(log_prompt_2.repeat_interleave(count))
     logits = torch.cat([IDEAL, next_logits(often)])
@@ -89,7 +89,7 @@ def test_an_expectation_of_each_prompt_is_met_by_each_and_left_where_it_is_met_a
     weights = tilt.prefix_weights(LOG_PREFIX_R, log_prompt_2[:1].expand(len(LOG_PREFIX_R)))
     domain = Tilt(required=0.9, acceptance=PI).prefix_weights(LOG_PREFIX_R, LOG_PREFIX_R[:1])
     assert torch.allclose(weights, domain, atol=1e-6)
-    assert Tilt(required=0.9, acceptance=PI).asks(log_prompt_2).all()
+    assert Tilt(required=0.9, acceptance=PI).is_constrained(log_prompt_2).all()
 
 
 def test_an_expectation_of_one_is_the_hard_constraint() -> None:
@@ -298,7 +298,7 @@ def descended(steps: int, *, moves: bool) -> float:
 
 
 def test_a_projection_of_the_base_is_a_fixed_point_and_one_of_the_policy_drifts() -> None:
-    """By enumeration: against exact R that is not refreshed, ten times the steps."""
+    """By enumeration: against exact R that is not run_iteration, ten times the steps."""
     q = BASE.with_log_p(full_target(BASE.log_p(), SOFT_IDEAL, Tilt()))
     target = kl(q.sequence_log_probs(), BASE.sequence_log_probs())
     assert descended(200, moves=False) == pytest.approx(target, abs=5e-3)

@@ -22,9 +22,9 @@ from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.domain import ConstrainedDomain, DomainState, constrained
 from detoxlab.methods.regularised.losses import Tilt
-from detoxlab.methods.regularised.penalty import Penalty, Tagged
+from detoxlab.methods.regularised.penalty import Penalty, RowDomains
 from detoxlab.methods.regularised.schedule import Regulariser
-from detoxlab.methods.regularised.targets import Places, Projection, Stretch
+from detoxlab.methods.regularised.targets import PrefixIndex, Projection, ResponseSpan
 from detoxlab.methods.regularised.worker import Work
 from detoxlab.models.hidden import OutputLayer, output_layer
 from detoxlab.runs import Run
@@ -53,9 +53,9 @@ def configured(**settings: Any) -> RegularisedConfig:
 # --- what the penalty adds up ---
 
 ROWS = {2: (70, 71, 72, 73, 74), 1: (80, 81, 82), 0: (90, 91, 92, 93), 3: (75, 76)}
-TAGGED = Tagged(
+TAGGED = RowDomains(
     ("loud", "general", "loud", "loud"),
-    (Stretch(ROWS[0], 2, 4), Stretch(ROWS[1], 1, 3), Stretch(ROWS[2], 1, 4), None),
+    (ResponseSpan(ROWS[0], 2, 4), ResponseSpan(ROWS[1], 1, 3), ResponseSpan(ROWS[2], 1, 4), None),
 )
 SAMPLES = [
     Sample("old", (66, 67), (68, 69), True, iteration=1),
@@ -101,9 +101,9 @@ def test_the_term_is_the_sum_over_prefixes(
     config = configured(anchor=kind, lora_dropout=0.0, domains={"*": settings})
     anchor = adapted(config)
     penalty = penalty_of(config, anchor, tmp_path)
-    fresh = [Stretch.of_sample(sample, 4) for sample in SAMPLES[1:]]
-    tagged = zip(TAGGED.domains, TAGGED.stretches, strict=True)
-    asked = [(name, stretch, False) for name, stretch in tagged if stretch is not None]
+    fresh = [ResponseSpan.of_sample(sample, 4) for sample in SAMPLES[1:]]
+    row_domains = zip(TAGGED.domains, TAGGED.spans, strict=True)
+    asked = [(name, span, False) for name, span in row_domains if span is not None]
     asked += [(name, fresh[i], True) for name, chosen in beside.items() for i in chosen]
 
     def read() -> list[Reading]:
@@ -117,10 +117,10 @@ def test_the_term_is_the_sum_over_prefixes(
     moments["current"] = read()
 
     expected = 0.0
-    for (name, stretch, is_drawn), at_anchor, policy in zip(
+    for (name, span, is_drawn), at_anchor, policy in zip(
         asked, moments[kind], moments["current"], strict=True
     ):
-        found = divergences(at_anchor, policy, stretch, factor)
+        found = divergences(at_anchor, policy, span, factor)
         whole = found[0][1] if tilt == "hard" else 1.0  # R(y_<i) / R(x), or a R + b (1 - R)
         weights = [float(factor(torch.tensor(own))) / whole if is_drawn else 1 for _, own in found]
         kls = [kl for kl, _ in found]
@@ -135,14 +135,14 @@ def test_retention_is_the_divergence_from_the_base(tmp_path: Path) -> None:
     penalty = penalty_of(config, anchor, tmp_path)
     assert penalty.domains == {}
     assert term(penalty, ROWS) == pytest.approx(0, abs=1e-5)
-    stretches = [s for s in (TAGGED.stretches[0], TAGGED.stretches[2]) if s]
-    base = [Reading.of(anchor.lm, s.ids) for s in stretches]
+    spans = [s for s in (TAGGED.spans[0], TAGGED.spans[2]) if s]
+    base = [Reading.of(anchor.lm, s.ids) for s in spans]
     move(anchor.lm, seed=1)
     anchor.snapshot.take()  # which is not what is retained
     expected = sum(
         kl
-        for stretch, before in zip(stretches, base, strict=True)
-        for kl, _ in divergences(before, Reading.of(anchor.lm, stretch.ids), stretch, lambda r: r)
+        for span, before in zip(spans, base, strict=True)
+        for kl, _ in divergences(before, Reading.of(anchor.lm, span.ids), span, lambda r: r)
     )
     assert expected > 0.1
     assert term(penalty, ROWS) == pytest.approx(0.5 * expected, rel=1e-4)
@@ -152,13 +152,13 @@ def test_retention_is_the_divergence_from_the_base(tmp_path: Path) -> None:
 def test_targets_are_made_without_dropout_while_the_policy_trains(kind: str) -> None:
     config = configured(anchor=kind, lora_dropout=0.5)
     anchor = adapted(config)
-    base, stretch = Reading.of(anchor.lm, ROWS[2]), Stretch(ROWS[2], 1, 4)
+    base, span = Reading.of(anchor.lm, ROWS[2]), ResponseSpan(ROWS[2], 1, 4)
     move(anchor.lm, seed=1)
     anchor.snapshot.take()
     expected = Reading.of(anchor.lm, ROWS[2]) if kind == "snapshot" else base
     anchor.lm.model.train()
     plain = Projection(output_layer(anchor.lm), None, Tilt(), None)
-    made = anchor.targets(plain, [stretch]).log_p_PB.exp()
+    made = anchor.targets(plain, [span]).log_p_PB.exp()
     assert torch.allclose(made.double(), expected.p_TV[:3], atol=1e-5)
     assert all(module.training for module in anchor.lm.model.modules())
 
@@ -190,8 +190,8 @@ def test_each_prefix_has_the_acceptance_of_its_own_last_token(way: str) -> None:
     if way == "features":
         targets = projection.of_samples(features, 0).targets
     else:
-        stretches = [Stretch((2, *ids), 1, 1 + len(ids)) for ids in RESPONSES]
-        places = Places.of(list(enumerate(stretches)), torch.device("cpu"))
+        spans = [ResponseSpan((2, *ids), 1, 1 + len(ids)) for ids in RESPONSES]
+        places = PrefixIndex.of(list(enumerate(spans)), torch.device("cpu"))
         hidden_PD = places.of_batch(features.hidden_NLD)
         targets = projection.targets(hidden_PD, places.next_P, places.first_P)
     own = [S[0], R[0], R[1], S[0], R[3]]
@@ -254,7 +254,7 @@ def test_responses_stay_in_the_buffer_up_to_their_age_limit(limit: int) -> None:
     lm, domain = tiny_lm(), domain_of(configured(age_limit=limit))
     output, state = output_layer(lm), domain.state
     for iteration in (1, 2, 3):
-        state, row = domain.refreshed(lm, output, state, iteration)
+        state, row = domain.run_iteration(lm, output, state, iteration)
         assert row["buffer"] == 12 * min(iteration, limit)
     assert {sample.iteration for sample in state.samples} == set(range(4 - limit, 4))
 
@@ -265,7 +265,7 @@ def test_every_tenth_beginning_teaches_the_head_nothing() -> None:
 
     def weights(*changed: int) -> Tensor:
         domain = domain_of(config, *changed, count=20)
-        state, row = domain.refreshed(lm, output, DomainState(3.0, head=start), 1)
+        state, row = domain.run_iteration(lm, output, DomainState(3.0, head=start), 1)
         assert row["held_out_responses"] == 4
         assert state.head is not None
         return torch.cat([p.detach().flatten() for p in state.head.parameters()])
@@ -292,7 +292,7 @@ def test_responses_weigh_as_much_as_the_anchor_now_gives_them(
     output, state, drawn = output_layer(lm), domain.state, list[float]()
     for iteration in (1, 2):
         move(lm, seed=iteration)
-        state, _ = domain.refreshed(lm, output, state, iteration)
+        state, _ = domain.run_iteration(lm, output, state, iteration)
         drawn += [log_prob(lm, sample, temperature=1.2) for sample in state.fresh]
     now = torch.tensor([log_prob(lm, sample) for sample in state.samples])
     weights = (now - torch.tensor(drawn)).exp()
@@ -313,7 +313,7 @@ def test_each_domain_is_labelled_by_its_own_conditions() -> None:
     forbidden = {"loud": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "general": "0123456789"}
     labels = {}
     for name, domain in domains.items():
-        state, _ = domain.refreshed(lm, output_layer(lm), domain.state, 1)
+        state, _ = domain.run_iteration(lm, output_layer(lm), domain.state, 1)
         ids = set(lm.tokenizer.convert_tokens_to_ids(list(forbidden[name])))
         written = [sample for sample in state.samples if len(sample.ids) == 4]
         labels[name] = [sample.accepted for sample in written]
@@ -343,9 +343,9 @@ def test_once_it_is_met_a_constraint_that_was_active_asks_for_nothing(tmp_path: 
     state, rows = penalty.domains["loud"].state, []
     for iteration, config in enumerate((strict, lenient), start=1):
         move(anchor.lm, seed=iteration)
-        state, row = domain_of(config).refreshed(anchor.lm, penalty.output, state, iteration)
+        state, row = domain_of(config).run_iteration(anchor.lm, penalty.output, state, iteration)
         penalty.domains["loud"].state = state
-        rows.append((row["met"], bool(penalty.beside()), term(penalty, ROWS) > 0))
+        rows.append((row["met"], bool(penalty.pick_anchor_samples()), term(penalty, ROWS) > 0))
     assert state.head is not None
     assert rows == [(False, True, True), (True, False, False)]
     # what was drawn then is weighed against the model that drew it, should the next one need it

@@ -11,8 +11,8 @@ import pytest
 from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.generate import LocalEngine
 from detoxlab.methods.feedback.drawing import (
+    DrawnResponse,
     DrawSettings,
-    Response,
     best_against_worst,
     draw_responses,
     rank_pairs,
@@ -39,9 +39,11 @@ def response(
     *gates: str,
     ids: tuple[int, ...] = (),
     toxicity: float | None = None,
-) -> Response:
+) -> DrawnResponse:
     drawn = Generation("q", sample, f"text {sample}", ids or (10 + sample, 0), "eos")
-    return Response(drawn, (1, 2, 3), reward, 1 - reward if toxicity is None else toxicity, gates)
+    return DrawnResponse(
+        drawn, (1, 2, 3), reward, 1 - reward if toxicity is None else toxicity, gates
+    )
 
 
 # --- pairs ---
@@ -78,7 +80,7 @@ def test_near_ties_make_no_pair_and_are_counted() -> None:
 # --- drawing ---
 
 
-def drawn(folder: Path, prompts: list[Prompt] = PROMPTS) -> dict[str, list[Response]]:
+def drawn(folder: Path, prompts: list[Prompt] = PROMPTS) -> dict[str, list[DrawnResponse]]:
     run = Run.start(folder, kind="train", config={}, resume=True)
     settings = RewardSettings(**UNGATED)
     return draw_responses(

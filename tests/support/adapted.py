@@ -18,7 +18,7 @@ from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.forward import Joined
 from detoxlab.methods.regularised.penalty import Penalty
-from detoxlab.methods.regularised.targets import Stretch
+from detoxlab.methods.regularised.targets import ResponseSpan
 from detoxlab.models import LanguageModel, evaluating
 from detoxlab.models.hidden import watching_hidden_states
 from tests.support.tiny import tiny_lm
@@ -106,16 +106,16 @@ def log_prob(lm: LanguageModel, sample: Sample, temperature: float = 1.0) -> flo
 
 
 def divergences(
-    anchor: Reading, policy: Reading, stretch: Stretch, factor: Factor
+    anchor: Reading, policy: Reading, span: ResponseSpan, factor: Factor
 ) -> list[tuple[float, float]]:
     """At each prefix of a response KL(q || policy), with q ~ anchor * factor(R), and its own R."""
     found = []
-    for i in range(stretch.start, stretch.stop):
+    for i in range(span.start, span.stop):
         p_V, r_V = anchor.p_TV[i - 1], anchor.r_TV[i - 1]
         q_V = p_V * factor(r_V)
         q_V = q_V / q_V.sum()
         kl = (q_V * (q_V / policy.p_TV[i - 1]).log()).sum()
-        begins = i == stretch.start
-        own = (p_V * r_V).sum() if begins else anchor.r_TV[i - 2, stretch.ids[i - 1]]
+        begins = i == span.start
+        own = (p_V * r_V).sum() if begins else anchor.r_TV[i - 2, span.ids[i - 1]]
         found.append((float(kl), float(own)))
     return found

@@ -37,7 +37,7 @@ from detoxlab.data.source import (
     with_distinct_texts,
 )
 from detoxlab.data.split import split_dialogues, split_pairs, split_prompts, split_texts
-from detoxlab.data.tabular import Row
+from detoxlab.data.tabular import TableRow
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.data.where import Condition, choose
 from detoxlab.errors import ConfigError
@@ -217,7 +217,7 @@ def _prompt_source(
 
 def _rows(
     found: Source[Any], source: str, path: str | Path | None, revision: str | None
-) -> list[Row]:
+) -> list[TableRow]:
     read = found.files(source, None if path is None else Path(path))
     if not read:
         return hub.read_rows(str(found.hub), revision)

@@ -12,14 +12,14 @@ from typing import Any
 
 from detoxlab.data.files import read_text
 from detoxlab.data.source import LeftOutWarning, Located, PromptSource
-from detoxlab.data.tabular import Row, check_columns
+from detoxlab.data.tabular import TableRow, check_columns
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt
 
 FILE_END = "_prompt.json"
 
 
-def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
+def read(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
     """A prompt per opening, without the blank that ends it in the files.
 
     A blank would be a token of its own and pull models off the next word. Openings that are
@@ -38,7 +38,7 @@ def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
     return prompts
 
 
-def page_rows(path: Path) -> list[Row]:
+def page_rows(path: Path) -> list[TableRow]:
     """A row per page of a domain's file, in the layout of the hub."""
     domain = path.name.removesuffix(".gz").removesuffix(FILE_END)
     try:
@@ -51,7 +51,7 @@ def page_rows(path: Path) -> list[Row]:
             remedy="The files are called like gender_prompt.json.",
         )
     return [
-        Row(
+        TableRow(
             f"{path}, {group}/{page}",
             {"domain": domain, "category": group, "name": page, "prompts": prompts},
         )
@@ -60,7 +60,7 @@ def page_rows(path: Path) -> list[Row]:
     ]
 
 
-def _prompt(row: Row, number: int, text: str) -> Prompt:
+def _prompt(row: TableRow, number: int, text: str) -> Prompt:
     domain, group, page = (row.values[name] for name in ("domain", "category", "name"))
     meta = {"domain": domain, "group": group}
     return Prompt(f"{domain}/{group}/{page}/{number}", text, "bold", meta)

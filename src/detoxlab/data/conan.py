@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from detoxlab.data.dialogues import from_long, from_pairs
 from detoxlab.data.source import DialogueSet, DialogueSource
-from detoxlab.data.tabular import Row
+from detoxlab.data.tabular import TableRow
 
 WHERE = "Download it from github.com/marcoguerini/CONAN and name the file or its folder as path."
 LONG = {
@@ -27,12 +27,12 @@ PAIRS = {
 }
 
 
-def read_dialoconan(rows: Sequence[Row]) -> DialogueSet:
+def read_dialoconan(rows: Sequence[TableRow]) -> DialogueSet:
     """3,059 dialogues of 4 to 8 turns; five are odd (1369, 2503, 2580, 2956 and 3030)."""
     return from_long(rows, LONG, "dialoconan")
 
 
-def read_multitarget(rows: Sequence[Row]) -> DialogueSet:
+def read_multitarget(rows: Sequence[TableRow]) -> DialogueSet:
     """5,003 dialogues of two turns."""
     return from_pairs(rows, PAIRS, "multitarget-conan")
 

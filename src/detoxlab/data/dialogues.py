@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.source import DialogueSet, sift
-from detoxlab.data.tabular import Row, check_columns, file_of, text_of, value_of, whole_number
+from detoxlab.data.tabular import TableRow, check_columns, file_of, text_of, value_of, whole_number
 from detoxlab.data.where import truth
 from detoxlab.errors import DataError
 from detoxlab.records import Dialogue, Turn, content_id
@@ -30,7 +30,7 @@ COMPLETION_COLUMNS = ("prompt", "completion")
 LONG_COLUMNS = ("dialogue", "turn", "role", "text")
 
 
-def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
     """Dialogues in whichever layout the columns show; `columns` maps our names to the file's.
 
     Layouts: `turns` (a list of objects with role and text or content) per row; `prompt` and
@@ -58,7 +58,7 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Dialog
     )
 
 
-def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+def from_turns(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue per row, its turns in a list."""
     default = next((n for n in TURN_COLUMNS if value_of(rows[0], n) is not None), "turns")
     name = columns.get("turns", default)
@@ -69,7 +69,7 @@ def from_turns(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
     return checked(found)
 
 
-def from_pairs(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+def from_pairs(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue per row, what is asked and what is answered apart: each a text, or turns.
 
     Where completions are labelled (TRL's unpaired preferences), the undesirable ones are odd.
@@ -89,17 +89,17 @@ def from_pairs(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> 
     return checked(found)
 
 
-def _said(row: Row, column: str, role: str) -> tuple[Turn, ...]:
+def _said(row: TableRow, column: str, role: str) -> tuple[Turn, ...]:
     if isinstance(value_of(row, column), list):
         return turns_of(row, column)
     return (Turn(role, text_of(row, column, may_be_empty=True)),)
 
 
-def from_long(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> DialogueSet:
+def from_long(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue per value of the dialogue column, its turns in the order of their numbers."""
     dialogue, turn, role, text = (columns.get(name, name) for name in LONG_COLUMNS)
     check_columns(rows, [dialogue, turn, role, text])
-    by_dialogue: dict[str, list[tuple[int, Row]]] = {}
+    by_dialogue: dict[str, list[tuple[int, TableRow]]] = {}
     for row in rows:
         by_dialogue.setdefault(_name(row, dialogue), []).append(
             (whole_number(row, turn, "Number the turns."), row)
@@ -153,7 +153,7 @@ def oddity(turns: Sequence[Turn]) -> str:
     return f"turn {empty[0]} is empty" if empty else ""
 
 
-def turns_of(row: Row, column: str) -> tuple[Turn, ...]:
+def turns_of(row: TableRow, column: str) -> tuple[Turn, ...]:
     """The turns of a column that lists them; `DataError` naming the place of a bad one."""
     turns = value_of(row, column)
     if isinstance(turns, list):
@@ -173,8 +173,8 @@ def _order(numbers: Sequence[int]) -> str:
     return ""
 
 
-def _turn(row: Row, column: str, number: int, item: Any) -> Turn:
-    place = Row(f"{row.place}, {column} {number}", item if isinstance(item, Mapping) else {})
+def _turn(row: TableRow, column: str, number: int, item: Any) -> Turn:
+    place = TableRow(f"{row.place}, {column} {number}", item if isinstance(item, Mapping) else {})
     role = next((place.values[n] for n in ("role", "from") if n in place.values), None)
     names = [name for name in ("text", "content", "value") if name in place.values]
     if role is None or not names:
@@ -184,7 +184,7 @@ def _turn(row: Row, column: str, number: int, item: Any) -> Turn:
     return Turn(_role(place, role), text_of(place, names[0], may_be_empty=True).strip())
 
 
-def _role(row: Row, value: Any) -> str:
+def _role(row: TableRow, value: Any) -> str:
     role = ROLES.get(value.strip().lower()) if isinstance(value, str) else None
     if role is None:
         shown = repr(value) if isinstance(value, str) and len(value) < 20 else "given"
@@ -196,7 +196,7 @@ def _role(row: Row, value: Any) -> str:
 
 
 def _dialogue(
-    row: Row, columns: Mapping[str, str], turns: tuple[Turn, ...], source: str
+    row: TableRow, columns: Mapping[str, str], turns: tuple[Turn, ...], source: str
 ) -> Dialogue:
     identifier = value_of(row, columns.get("id", "id"))
     said = "\n".join(f"{turn.role}: {turn.text}" for turn in turns)
@@ -204,12 +204,12 @@ def _dialogue(
     return Dialogue(name, turns, source, _target(row, columns))
 
 
-def _target(row: Row, columns: Mapping[str, str]) -> str | None:
+def _target(row: TableRow, columns: Mapping[str, str]) -> str | None:
     value = value_of(row, columns.get("target", "target"))
     return None if value in (None, "") else str(value)
 
 
-def _name(row: Row, column: str) -> str:
+def _name(row: TableRow, column: str) -> str:
     value = value_of(row, column)
     if value in (None, ""):
         raise DataError(f"{row.place}: column {column!r} is empty", remedy="Name the dialogue.")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from detoxlab.data.dialogues import from_turns
 from detoxlab.data.source import DialogueSet, DialogueSource, Located, PromptSource
-from detoxlab.data.tabular import Row, text_of
+from detoxlab.data.tabular import TableRow, text_of
 from detoxlab.records import Prompt
 
 ASSETS = Path(__file__).parent.parent / "assets"
 NAME = "embedded"
 
 
-def read_prompts(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
+def read_prompts(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
     """A prompt per row; `group` and `kind` are "neutral", "provoking" or "hostile"."""
     for row in rows:
         kind = text_of(row, "kind")
@@ -23,7 +23,7 @@ def read_prompts(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
         yield row.place, Prompt(text_of(row, "id"), text_of(row, "text"), NAME, meta)
 
 
-def read_dialogues(rows: Sequence[Row]) -> DialogueSet:
+def read_dialogues(rows: Sequence[TableRow]) -> DialogueSet:
     """The dialogues; none is odd."""
     return from_turns(rows, {}, NAME)
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-from detoxlab.data.tabular import Row, cell_of
+from detoxlab.data.tabular import TableRow, cell_of
 from detoxlab.errors import ConfigError, DataError
 
 NAME = r"[\w-][\w.-]*"
@@ -59,7 +59,7 @@ def with_config(source: str, config: str) -> str:
     return f"{made.name}/{config}" + (f":{made.split}" if made.split else "")
 
 
-def read_rows(source: str, revision: str | None) -> list[Row]:
+def read_rows(source: str, revision: str | None) -> list[TableRow]:
     """All rows of one split: the one named after `:`, else `train`, else the only one.
 
     Raises `DataError` when the id, the revision, the configuration or the split is not there, or
@@ -75,7 +75,9 @@ def read_rows(source: str, revision: str | None) -> list[Row]:
             remedy=f"Name one as {named}:SPLIT. Splits: {', '.join(splits)}.",
         )
     numbered = enumerate(splits[wanted], start=1)
-    return [Row(f"{named}:{wanted}, row {number}", cell_of(dict(row))) for number, row in numbered]
+    return [
+        TableRow(f"{named}:{wanted}, row {number}", cell_of(dict(row))) for number, row in numbered
+    ]
 
 
 def resolved_revision(source: str, revision: str | None) -> str | None:

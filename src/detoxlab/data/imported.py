@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detoxlab.data.repeats import Repeats, Repetition, repetition
-from detoxlab.data.tabular import Row, check_columns, plain, read_rows, text_of, value_of
+from detoxlab.data.tabular import TableRow, check_columns, plain, read_rows, text_of, value_of
 from detoxlab.data.where import same_meaning
 from detoxlab.errors import DataError
 from detoxlab.records import Generation, Prompt, Score, content_id
@@ -109,9 +109,11 @@ def read_responses(
     return Read(list(prompts.values()), generations, scores, repeated, tuple(names))
 
 
-def _prompts(rows: Sequence[Row], column: str, id_column: str | None, source: str) -> list[Prompt]:
+def _prompts(
+    rows: Sequence[TableRow], column: str, id_column: str | None, source: str
+) -> list[Prompt]:
     """The prompt of each row; one id means one text."""
-    first: dict[str, tuple[Row, Prompt]] = {}
+    first: dict[str, tuple[TableRow, Prompt]] = {}
     prompts = []
     for row in rows:
         prompt = _prompt(row, column, id_column, source)
@@ -122,7 +124,7 @@ def _prompts(rows: Sequence[Row], column: str, id_column: str | None, source: st
     return prompts
 
 
-def _samples(row: Row, columns: Sequence[str]) -> Iterator[Row]:
+def _samples(row: TableRow, columns: Sequence[str]) -> Iterator[TableRow]:
     """The row itself, or a row per item when the first of the columns holds a list."""
     lists = {column: _list(row, column) for column in columns}
     responses = lists[columns[0]]
@@ -138,10 +140,10 @@ def _samples(row: Row, columns: Sequence[str]) -> Iterator[Row]:
             )
     for number, items in enumerate(zip(*lists.values(), strict=True), start=1):
         cells = {**row.values, **dict(zip(columns, items, strict=True))}
-        yield Row(f"{row.place}, response {number}", cells)
+        yield TableRow(f"{row.place}, response {number}", cells)
 
 
-def _list(row: Row, column: str) -> list[Any] | None:
+def _list(row: TableRow, column: str) -> list[Any] | None:
     outer, _, inner = column.partition(".")
     value = value_of(row, column)
     objects = value_of(row, outer)
@@ -150,7 +152,7 @@ def _list(row: Row, column: str) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _prompt(row: Row, column: str, id_column: str | None, source: str) -> Prompt:
+def _prompt(row: TableRow, column: str, id_column: str | None, source: str) -> Prompt:
     text = text_of(row, column)
     if id_column is None:
         return Prompt(content_id(text), text, source)
@@ -164,7 +166,7 @@ def _prompt(row: Row, column: str, id_column: str | None, source: str) -> Prompt
 
 
 def _score(
-    row: Row, prompt_id: str, sample: int, scorer: str, column: str, missing: Sequence[str]
+    row: TableRow, prompt_id: str, sample: int, scorer: str, column: str, missing: Sequence[str]
 ) -> Score:
     cell = value_of(row, column)
     value = plain(cell)
@@ -173,7 +175,7 @@ def _score(
     return Score(prompt_id, sample, scorer, ATTRIBUTE, value=_probability(row, column, value))
 
 
-def _probability(row: Row, column: str, value: Any) -> float:
+def _probability(row: TableRow, column: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(
             f"{row.place}: column {column!r} holds no number",
@@ -196,7 +198,7 @@ def _beyond(value: float) -> str:
     return f"If {value:g} stands for no score, {stands_for_none}."
 
 
-def _two_prompts(row: Row, first: Row, identifier: str) -> DataError:
+def _two_prompts(row: TableRow, first: TableRow, identifier: str) -> DataError:
     return DataError(
         f"{row.place}: id {identifier!r} was given to another prompt at {first.place}",
         remedy="One id means one prompt: repair the ids, or leave out the id column.",

@@ -16,7 +16,14 @@ from detoxlab.data import mapped
 from detoxlab.data.files import lines_of, read_text
 from detoxlab.data.source import Located, PromptSource, without_missing
 from detoxlab.data.split import words_of
-from detoxlab.data.tabular import Row, check_columns, plain, read_rows, read_separated, value_of
+from detoxlab.data.tabular import (
+    TableRow,
+    check_columns,
+    plain,
+    read_rows,
+    read_separated,
+    value_of,
+)
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt
 
@@ -25,7 +32,7 @@ HEADER = ["comment_text", "toxic"]
 TEST_SHARE = 5  # one comment in so many is for testing
 
 
-def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
+def read(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
     """A prompt per comment; `label` is "toxic" or "harmless", `part` is "train" or "test".
 
     The other labels become booleans where there are any. A comment that the challenge did not
@@ -36,7 +43,7 @@ def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
     check_columns(rows, HEADER)
     values = {row.place: row.values for row in rows}
     for place, prompt in mapped.read(rows, {"text": "comment_text"}, "jigsaw"):
-        meta = {**_labels(Row(place, values[place])), "part": part_of(prompt.text)}
+        meta = {**_labels(TableRow(place, values[place])), "part": part_of(prompt.text)}
         yield place, dataclasses.replace(prompt, meta=meta)
 
 
@@ -52,20 +59,20 @@ def part_of(text: str) -> Literal["train", "test"]:
     return "train" if int(digest, 16) % TEST_SHARE else "test"
 
 
-def comment_rows(path: Path) -> list[Row]:
+def comment_rows(path: Path) -> list[TableRow]:
     """The rows of a file of comments; one without a header has the columns `HEADER`."""
     first = lines_of(read_text(path))[0]
     return read_rows(path) if HEADER[0] in first else read_separated(path, ",", HEADER)
 
 
-def _labels(row: Row) -> dict[str, Any]:
+def _labels(row: TableRow) -> dict[str, Any]:
     flags: Mapping[str, bool | None] = {name: _flag(row, name) for name in LABELS}
     label = {True: "toxic", False: "harmless", None: None}[flags["toxic"]]
     others = {name: flag for name, flag in flags.items() if name != "toxic"}
     return without_missing({"label": label, **others})
 
 
-def _flag(row: Row, column: str) -> bool | None:
+def _flag(row: TableRow, column: str) -> bool | None:
     value = plain(value_of(row, column))
     if value in (None, -1):
         return None

@@ -28,7 +28,7 @@ from detoxlab.data.source import (
     PromptSource,
     Source,
 )
-from detoxlab.data.tabular import Row
+from detoxlab.data.tabular import TableRow
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.records import Prompt
 from detoxlab.registry import with_entry_points
@@ -69,7 +69,7 @@ class Family(Generic[Items]):
     noun: str
     named: Mapping[str, Source[Items]]
     entry_points: str
-    read: Callable[[Sequence[Row], Mapping[str, str], str], Items]
+    read: Callable[[Sequence[TableRow], Mapping[str, str], str], Items]
 
     def known(self) -> dict[str, Source[Items]]:
         """The sources with a name, those of other packages among them."""
@@ -105,7 +105,7 @@ def unnamed(
     noun: str,
     source: str,
     known: Mapping[str, Any],
-    parse: Callable[[Sequence[Row]], Items],
+    parse: Callable[[Sequence[TableRow]], Items],
 ) -> Source[Items]:
     """A source that has no name here: a local file, or a data set on the hub."""
     if files.is_local(source):

@@ -7,7 +7,7 @@ from typing import Any
 from detoxlab.data.dialogues import turns_of
 from detoxlab.data.source import LeftOutWarning, Located, without_missing
 from detoxlab.data.tabular import (
-    Row,
+    TableRow,
     check_columns,
     file_of,
     known_columns,
@@ -22,7 +22,9 @@ TEXT_COLUMNS = ("text", "prompt")
 META_COLUMNS = ("group", "groups", "label", "kind", "type", "domain", "category")
 
 
-def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterable[Located[Prompt]]:
+def read(
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str
+) -> Iterable[Located[Prompt]]:
     """A prompt per row.
 
     `columns` maps `text`, `id` and any meta name to a column. Without it the text is in `text`
@@ -51,7 +53,7 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Iterab
 
 
 def _prompt(
-    row: Row, column: str, identifier: Any, meta_columns: Mapping[str, str], source: str
+    row: TableRow, column: str, identifier: Any, meta_columns: Mapping[str, str], source: str
 ) -> Prompt:
     text = _text(row, column)
     name = content_id(text) if identifier in (None, "") else str(identifier)
@@ -59,7 +61,7 @@ def _prompt(
     return Prompt(name, text, source, without_missing(meta))
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: TableRow, column: str) -> str:
     """The text of a cell; of a conversation (TRL's layout of prompts) its only turn's."""
     if not isinstance(value_of(row, column), list):
         return text_of(row, column)
@@ -79,7 +81,7 @@ def _meta(key: str, value: Any) -> Any:
     return [str(item) for item in value] if isinstance(value, list) else str(value)
 
 
-def _text_column(rows: Sequence[Row]) -> str:
+def _text_column(rows: Sequence[TableRow]) -> str:
     known = sorted({name for row in rows for name in row.values})
     found = [name for name in TEXT_COLUMNS if name in known]
     if not found:
@@ -90,7 +92,7 @@ def _text_column(rows: Sequence[Row]) -> str:
     return found[0]
 
 
-def _meta_columns(rows: Sequence[Row], taken: set[str]) -> dict[str, str]:
+def _meta_columns(rows: Sequence[TableRow], taken: set[str]) -> dict[str, str]:
     """The columns whose first filled cell is a number or a boolean, and the well-known ones."""
     chosen: dict[str, str] = {}
     for name in dict.fromkeys(name for row in rows for name in row.values):

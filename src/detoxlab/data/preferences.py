@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from detoxlab.data.dialogues import ROLES, oddity, turns_of
 from detoxlab.data.source import PreferenceSet, PreferenceSource, sift
-from detoxlab.data.tabular import Row, check_columns, text_of, value_of
+from detoxlab.data.tabular import TableRow, check_columns, text_of, value_of
 from detoxlab.data.where import truth
 from detoxlab.errors import DataError
 from detoxlab.records import Preference, Turn, content_id
@@ -30,7 +30,7 @@ class Said(NamedTuple):
     response: str
 
 
-def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> PreferenceSet:
+def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> PreferenceSet:
     """A pair per row; `columns` maps `prompt`, `chosen`, `rejected` and `id` to the file's.
 
     Each of the three is a text or a list of turns (TRL's conversational layout). A prompt that
@@ -55,7 +55,9 @@ def read(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> Prefer
     return checked(found)
 
 
-def read_unpaired(rows: Sequence[Row], columns: Mapping[str, str], source: str) -> PreferenceSet:
+def read_unpaired(
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str
+) -> PreferenceSet:
     """A single response per row, desirable or not (TRL's unpaired layout): one side is None.
 
     `prompt` (which may be missing) and `completion` are texts or lists of turns as in `read`,
@@ -75,7 +77,7 @@ def read_unpaired(rows: Sequence[Row], columns: Mapping[str, str], source: str) 
     return checked(found)
 
 
-def is_desirable(row: Row, column: str) -> bool:
+def is_desirable(row: TableRow, column: str) -> bool:
     """What the label of a single response says; `DataError` where it is no yes or no."""
     said = truth(value_of(row, column))
     if said is None:
@@ -86,12 +88,12 @@ def is_desirable(row: Row, column: str) -> bool:
     return said
 
 
-def read_hh_rlhf(rows: Sequence[Row]) -> PreferenceSet:
+def read_hh_rlhf(rows: Sequence[TableRow]) -> PreferenceSet:
     """hh-rlhf: whole conversations that differ in their last response."""
     return read(rows, {"chosen": "chosen", "rejected": "rejected"}, "hh-rlhf")
 
 
-def read_paradetox(rows: Sequence[Row]) -> PreferenceSet:
+def read_paradetox(rows: Sequence[TableRow]) -> PreferenceSet:
     """ParaDetox: whole texts; each neutral paraphrase is preferred to its toxic original."""
     check_columns(rows, ["toxic", NEUTRAL_COLUMNS[0]])
     return checked(_paraphrases(rows))
@@ -142,7 +144,7 @@ def conversation(text: str) -> tuple[Turn, ...]:
     return tuple(Turn(ROLES[speaker.lower()], words.strip()) for speaker, words in said)
 
 
-def _prompt(row: Row, column: str) -> tuple[Turn, ...]:
+def _prompt(row: TableRow, column: str) -> tuple[Turn, ...]:
     value = value_of(row, column)
     if isinstance(value, list):
         return turns_of(row, column)
@@ -152,7 +154,7 @@ def _prompt(row: Row, column: str) -> tuple[Turn, ...]:
     return conversation(text) or (Turn("user", text),)
 
 
-def _said(row: Row, column: str, asked: Sequence[Turn]) -> Said:
+def _said(row: TableRow, column: str, asked: Sequence[Turn]) -> Said:
     """The response in a cell; it may repeat the prompt, as in TRL's implicit layout."""
     if isinstance(value_of(row, column), list):
         turns = turns_of(row, column)
@@ -181,7 +183,7 @@ def _pair(
     return Preference(name, turns, chosen, rejected, source)
 
 
-def _paraphrases(rows: Sequence[Row]) -> list[Found]:
+def _paraphrases(rows: Sequence[TableRow]) -> list[Found]:
     return [
         (row.place, _pair(None, (), neutral, text_of(row, "toxic"), "paradetox"), "")
         for row in rows

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.source import LeftOutWarning, Located, PromptSource, without_missing
-from detoxlab.data.tabular import Row, check_columns, plain, text_of, value_of
+from detoxlab.data.tabular import TableRow, check_columns, plain, text_of, value_of
 from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Prompt, content_id
 
 HUB = "allenai/real-toxicity-prompts"
 TOXIC_FROM = 0.5
 
 
-def read(rows: Sequence[Row], *, join_continuation: bool = False) -> Iterable[Located[Prompt]]:
+def read(rows: Sequence[TableRow], *, join_continuation: bool = False) -> Iterable[Located[Prompt]]:
     """A prompt per row; with `join_continuation` its text is prompt and continuation together.
 
     Attributes the row has no score for are absent from `meta`, never 0; `group` says whether
@@ -31,7 +31,7 @@ def read(rows: Sequence[Row], *, join_continuation: bool = False) -> Iterable[Lo
     return [(row.place, _prompt(row, _joined(row))) for row in _with_continuation(rows)]
 
 
-def _prompt(row: Row, text: str) -> Prompt:
+def _prompt(row: TableRow, text: str) -> Prompt:
     scores = {name: plain(value_of(row, f"prompt.{name}")) for name in PERSPECTIVE_ATTRIBUTES}
     toxicity = scores["toxicity"]
     meta: Mapping[str, Any] = {
@@ -47,7 +47,7 @@ def _group(toxicity: float) -> str:
     return "toxic" if toxicity >= TOXIC_FROM else "non-toxic"
 
 
-def _id(row: Row, text: str) -> str:
+def _id(row: TableRow, text: str) -> str:
     """The place in OpenWebText, which is what tells rows with the same text apart."""
     name, begin, end = (value_of(row, column) for column in ("filename", "begin", "end"))
     if name is None or begin is None:
@@ -55,11 +55,11 @@ def _id(row: Row, text: str) -> str:
     return f"{str(name).removesuffix('.txt')}:{begin}-{end}"
 
 
-def _joined(row: Row) -> str:
+def _joined(row: TableRow) -> str:
     return text_of(row, "prompt.text") + text_of(row, "continuation.text")
 
 
-def _with_continuation(rows: Sequence[Row]) -> list[Row]:
+def _with_continuation(rows: Sequence[TableRow]) -> list[TableRow]:
     kept = [row for row in rows if value_of(row, "continuation.text") is not None]
     if len(kept) < len(rows):
         warnings.warn(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from detoxlab.data.files import find_files
-from detoxlab.data.tabular import Row, read_rows
+from detoxlab.data.tabular import TableRow, read_rows
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.records import Dialogue, Preference, Prompt
 
@@ -48,8 +48,8 @@ class Source(Generic[Items]):
     tells the user how to get them.
     """
 
-    parse: Callable[[Sequence[Row]], Items]
-    rows: Callable[[Path], list[Row]] = read_rows
+    parse: Callable[[Sequence[TableRow]], Items]
+    rows: Callable[[Path], list[TableRow]] = read_rows
     patterns: tuple[str, ...] = ()
     many: bool = False
     hub: str | None = None

@@ -21,14 +21,14 @@ MAX_NAME = 40
 MAX_NAMES = 30
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One record of a file and the place where it stands."""
 
     place: str
     values: Mapping[str, Any]
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TableRow]:
     """All rows of a file, in its order; the format is told by the suffix, `.gz` may follow it.
 
     Raises `DataError` with file and line on anything malformed, `MissingFileError` where
@@ -48,10 +48,10 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def value_of(row: Row, column: str) -> Any:
+def value_of(row: TableRow, column: str) -> Any:
     """The cell of a column, None where it is missing; `a.b` looks inside an object.
 
-    >>> value_of(Row("f:1", {"prompt": {"text": "Hello"}}), "prompt.text")
+    >>> value_of(TableRow("f:1", {"prompt": {"text": "Hello"}}), "prompt.text")
     'Hello'
     """
     if column in row.values:
@@ -62,7 +62,7 @@ def value_of(row: Row, column: str) -> Any:
     return value
 
 
-def text_of(row: Row, column: str, *, may_be_empty: bool = False) -> str:
+def text_of(row: TableRow, column: str, *, may_be_empty: bool = False) -> str:
     """The text in a column; `DataError` where it is null, no text, empty or not Unicode."""
     value = value_of(row, column)
     if value is None:
@@ -84,7 +84,7 @@ def text_of(row: Row, column: str, *, may_be_empty: bool = False) -> str:
     return value
 
 
-def whole_number(row: Row, column: str, remedy: str) -> int:
+def whole_number(row: TableRow, column: str, remedy: str) -> int:
     """The whole number in a column, however it is written (2, 2.0, "2", "2.0").
 
     Raises `DataError` for anything else; a boolean is no number.
@@ -95,17 +95,17 @@ def whole_number(row: Row, column: str, remedy: str) -> int:
     raise DataError(f"{row.place}: column {column!r} holds no whole number", remedy=remedy)
 
 
-def file_of(rows: Sequence[Row]) -> str:
+def file_of(rows: Sequence[TableRow]) -> str:
     """The file (or hub id) that the first row stands in.
 
-    >>> file_of([Row("prompts.jsonl:1", {})]), file_of([Row("prompts.parquet, row 1", {})])
-    ('prompts.jsonl', 'prompts.parquet')
+    >>> [file_of([TableRow(place, {})]) for place in ("p.jsonl:1", "p.parquet, row 1")]
+    ['p.jsonl', 'p.parquet']
     """
     place = rows[0].place.partition(", ")[0]
     return place.rpartition(":")[0] or place
 
 
-def check_columns(rows: Sequence[Row], columns: Iterable[str]) -> None:
+def check_columns(rows: Sequence[TableRow], columns: Iterable[str]) -> None:
     """Nothing when each column stands in some row; `DataError` naming the known ones otherwise."""
     for column in columns:
         if not any(column in row.values or value_of(row, column) is not None for row in rows):
@@ -115,10 +115,10 @@ def check_columns(rows: Sequence[Row], columns: Iterable[str]) -> None:
             )
 
 
-def names_of(rows: Iterable[Row], column: str = "") -> list[str]:
+def names_of(rows: Iterable[TableRow], column: str = "") -> list[str]:
     """The names of all columns, sorted; where `column` looks into an object, its fields as well.
 
-    >>> names_of([Row("f:1", {"prompt": {"text": "Hello"}, "id": 1})], "prompt.txt")
+    >>> names_of([TableRow("f:1", {"prompt": {"text": "Hello"}, "id": 1})], "prompt.txt")
     ['id', 'prompt', 'prompt.text']
     """
     names: set[str] = set()
@@ -172,11 +172,11 @@ def _number(cell: str, otherwise: str) -> Any:
     return otherwise
 
 
-def _read_json_lines(path: Path) -> list[Row]:
+def _read_json_lines(path: Path) -> list[TableRow]:
     return _json_lines(path, read_text(path))
 
 
-def _json_lines(path: Path, text: str) -> list[Row]:
+def _json_lines(path: Path, text: str) -> list[TableRow]:
     rows = []
     for number, line in enumerate(lines_of(text), start=1):
         if line.strip():
@@ -184,11 +184,11 @@ def _json_lines(path: Path, text: str) -> list[Row]:
     return rows
 
 
-def _json_row(place: str, line: str) -> Row:
+def _json_row(place: str, line: str) -> TableRow:
     value = _parse(place, line)
     if not isinstance(value, dict):
         raise DataError(f"{place}: {_kind(value)} instead of an object with named fields")
-    return Row(place, value)
+    return TableRow(place, value)
 
 
 def _parse(place: str, text: str) -> Any:
@@ -204,7 +204,7 @@ def _parse(place: str, text: str) -> Any:
         raise DataError(f"{place}: not valid JSON (nested too deeply)") from None
 
 
-def _read_json(path: Path) -> list[Row]:
+def _read_json(path: Path) -> list[TableRow]:
     """A JSON array of objects; a file of JSON Lines that is called .json is read as such."""
     text = read_text(path)
     if not text.lstrip().startswith("["):
@@ -213,19 +213,21 @@ def _read_json(path: Path) -> list[Row]:
     for number, item in enumerate(items, start=1):
         if not isinstance(item, dict):
             raise DataError(f"{path}, item {number}: {_kind(item)} instead of an object")
-    return [Row(f"{path}, item {number}", item) for number, item in enumerate(items, start=1)]
+    return [TableRow(f"{path}, item {number}", item) for number, item in enumerate(items, start=1)]
 
 
-def read_separated(path: Path, separator: str, header: Sequence[str] | None = None) -> list[Row]:
+def read_separated(
+    path: Path, separator: str, header: Sequence[str] | None = None
+) -> list[TableRow]:
     """The rows of a CSV or TSV file; `header` names the columns of a file that does not.
 
     Raises as `read_rows` does.
     """
     read = quoted_rows if separator == "," or header else tabbed_rows
-    return [Row(*one) for one in read(path, read_text(path), separator, header)]
+    return [TableRow(*one) for one in read(path, read_text(path), separator, header)]
 
 
-def _read_parquet(path: Path) -> list[Row]:
+def _read_parquet(path: Path) -> list[TableRow]:
     import pyarrow
     import pyarrow.parquet
 
@@ -237,7 +239,9 @@ def _read_parquet(path: Path) -> list[Row]:
             remedy="Download or write it again.",
         ) from None
     rows = table.to_pylist()
-    return [Row(f"{path}, row {number}", cell_of(row)) for number, row in enumerate(rows, start=1)]
+    return [
+        TableRow(f"{path}, row {number}", cell_of(row)) for number, row in enumerate(rows, start=1)
+    ]
 
 
 def cell_of(value: Any) -> Any:
@@ -264,12 +268,12 @@ def cell_of(value: Any) -> Any:
     return value
 
 
-def _read_lines(path: Path) -> list[Row]:
+def _read_lines(path: Path) -> list[TableRow]:
     lines = enumerate(lines_of(read_text(path)), start=1)
-    return [Row(f"{path}:{number}", {"text": line}) for number, line in lines if line.strip()]
+    return [TableRow(f"{path}:{number}", {"text": line}) for number, line in lines if line.strip()]
 
 
-def _no_value(row: Row, column: str, may_be_empty: bool) -> DataError:
+def _no_value(row: TableRow, column: str, may_be_empty: bool) -> DataError:
     """The error for a cell without a value: it is null, or this row alone has no such column."""
     names = column.split(".")
     paths = [".".join(names[: count + 1]) for count in range(len(names))]
@@ -283,7 +287,7 @@ def _no_value(row: Row, column: str, may_be_empty: bool) -> DataError:
     )
 
 
-def _is_null(row: Row, path: str) -> bool:
+def _is_null(row: TableRow, path: str) -> bool:
     """Whether the cell is there and holds null."""
     outer, _, name = path.rpartition(".")
     holder = value_of(row, outer) if outer else row.values
@@ -305,7 +309,7 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else "a value")
 
 
-READERS: dict[str, Callable[[Path], list[Row]]] = {
+READERS: dict[str, Callable[[Path], list[TableRow]]] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".json": _read_json,

@@ -15,7 +15,7 @@ from typing import Any
 
 from detoxlab.data.files import lines_of, read_text
 from detoxlab.data.source import Located, PromptSource, without_missing
-from detoxlab.data.tabular import Row, check_columns, plain, read_rows, text_of, value_of
+from detoxlab.data.tabular import TableRow, check_columns, plain, read_rows, text_of, value_of
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt, content_id
 
@@ -38,7 +38,7 @@ def group_name(group: str) -> str:
     return GROUPS.get(spaced, spaced)
 
 
-def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
+def read(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
     """A prompt per line: demonstrations on lines of their own, then the dash to continue after."""
     for row in rows:
         text = text_of(row, "text").replace("\\n", "\n").rstrip()
@@ -46,7 +46,7 @@ def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
         yield row.place, Prompt(row.values["id"], text, "toxigen", meta)
 
 
-def read_annotated(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
+def read_annotated(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
     """A prompt per statement; `groups` lists every group it is about."""
     check_columns(rows, ["text", "target_groups"])
     for row in rows:
@@ -60,7 +60,7 @@ def read_annotated(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
         yield row.place, Prompt(name, text, "toxigen-annotated", without_missing(meta))
 
 
-def groups_of(row: Row) -> list[str]:
+def groups_of(row: TableRow) -> list[str]:
     """The groups in a row, by their one name: from a list, or a text that lists them."""
     value: Any = value_of(row, "target_groups")
     if isinstance(value, str):
@@ -73,7 +73,7 @@ def groups_of(row: Row) -> list[str]:
     return list(dict.fromkeys(group_name(item) for item in value))
 
 
-def prompt_rows(path: Path) -> list[Row]:
+def prompt_rows(path: Path) -> list[TableRow]:
     """The lines of a ToxiGen prompt file, or of every one in a tar archive."""
     if tarfile_like(path):
         return _archive_rows(path)
@@ -85,8 +85,8 @@ def tarfile_like(path: Path) -> bool:
     return path.name.lower().endswith((".tar", ".tar.gz", ".tgz"))
 
 
-def _archive_rows(path: Path) -> list[Row]:
-    rows: list[Row] = []
+def _archive_rows(path: Path) -> list[TableRow]:
+    rows: list[TableRow] = []
     try:
         with tarfile.open(path) as archive:
             for member in archive.getmembers():
@@ -104,7 +104,7 @@ def _archive_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _lines(name: str, place: str, text: str) -> list[Row]:
+def _lines(name: str, place: str, text: str) -> list[TableRow]:
     match = FILE_NAME.search(name)
     if match is None:
         raise DataError(
@@ -115,7 +115,7 @@ def _lines(name: str, place: str, text: str) -> list[Row]:
     numbered = [(n, line) for n, line in enumerate(lines_of(text), start=1) if line.strip()]
     shared = {"label": label, "group": group}
     return [
-        Row(f"{place}:{n}", {"id": f"{label}_{group}/{n}", "text": line, **shared})
+        TableRow(f"{place}:{n}", {"id": f"{label}_{group}/{n}", "text": line, **shared})
         for n, line in numbered
     ]
 

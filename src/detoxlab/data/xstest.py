@@ -7,11 +7,11 @@ prompt file and the files of completions, which hold the same prompts, can be re
 from collections.abc import Iterable, Sequence
 
 from detoxlab.data.source import Located, PromptSource
-from detoxlab.data.tabular import Row, check_columns, text_of, value_of
+from detoxlab.data.tabular import TableRow, check_columns, text_of, value_of
 from detoxlab.records import Prompt
 
 
-def read(rows: Sequence[Row]) -> Iterable[Located[Prompt]]:
+def read(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
     """A prompt per row; `group` and `label` are "safe" or "unsafe".
 
     The files of completions have no label: there the types that begin with `contrast_` are

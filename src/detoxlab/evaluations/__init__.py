@@ -11,9 +11,9 @@ Other packages add a kind by the entry point group `detoxlab.evaluations`: a cla
 
 from detoxlab.evaluations.base import Evaluation
 from detoxlab.evaluations.classification import Classification
-from detoxlab.evaluations.into import Evaluated, evaluate_into, is_evaluated, read_evaluated
 from detoxlab.evaluations.perplexity import Perplexity
 from detoxlab.evaluations.registry import EVALUATIONS, AnyEvaluation, load_evaluation
+from detoxlab.evaluations.store import Evaluated, evaluate_into, is_evaluated, read_evaluated
 
 __all__ = [
     "EVALUATIONS",

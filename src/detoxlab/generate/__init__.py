@@ -5,7 +5,7 @@ Importing this package imports torch.
 
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
 from detoxlab.generate.http import HttpEngine, Retries
-from detoxlab.generate.into import WithheldWarning, generate_into
+from detoxlab.generate.store import WithheldWarning, generate_into
 
 __all__ = [
     "Engine",

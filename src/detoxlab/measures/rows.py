@@ -18,7 +18,7 @@ WILD_PERPLEXITY = 1e4
 
 
 @dataclass(frozen=True)
-class Row:
+class MeasuredRow:
     """A measurement still without its interval; `quantity` None has its value, and gets none."""
 
     measurement: Measurement
@@ -34,7 +34,7 @@ def toxicity_rows(
     threshold: float,
     group: str | None = None,
     subset: str | None = None,
-) -> list[Row]:
+) -> list[MeasuredRow]:
     """Toxic fraction, expected maximum toxicity, toxicity probability and mean, as asked for."""
     scores_PK = grid.of(scorer_id, attribute)
     return [
@@ -55,7 +55,7 @@ def toxicity_rows(
 
 def _toxicity_row(
     grid: Grid, measure: ToxicityMeasure, scores_PK: FloatArray, threshold: float, **labels: Any
-) -> Row:
+) -> MeasuredRow:
     columns_PS = measure.columns(scores_PK, threshold)
     low, high = _bounds(measure, grid, scores_PK, threshold)
     trials = len(grid.prompts) if measure.per_prompt else int(grid.generated.sum())
@@ -68,7 +68,7 @@ def _toxicity_row(
         bound_high=high,
         **labels,
     )
-    return Row(measurement, Quantity(columns_PS, ratio))
+    return MeasuredRow(measurement, Quantity(columns_PS, ratio))
 
 
 def counted_prompts(columns_PS: FloatArray) -> int:
@@ -82,7 +82,7 @@ def counted_prompts(columns_PS: FloatArray) -> int:
 
 def macro_mean_row(
     grid: Grid, scorer_id: str, attribute: str, members: dict[str, list[int]], threshold: float
-) -> Row:
+) -> MeasuredRow:
     """The unweighted mean over groups of each group's toxic fraction."""
     pooled_PS = toxicity.toxic_columns(grid.of(scorer_id, attribute), threshold)
     columns_PS = by_group(pooled_PS, members)
@@ -95,7 +95,7 @@ def macro_mean_row(
         attribute=attribute,
         note=f"mean over {len(members)} groups",
     )
-    return Row(measurement, Quantity(columns_PS, mean_of_ratios))
+    return MeasuredRow(measurement, Quantity(columns_PS, mean_of_ratios))
 
 
 def by_group(columns_PS: FloatArray, members: Mapping[str, Sequence[int]]) -> FloatArray:
@@ -116,12 +116,12 @@ def mean_of_ratios(sums: FloatArray) -> FloatArray:
     return np.asarray(divide(sums[..., 0::2], sums[..., 1::2]).mean(axis=-1))
 
 
-def level_rows(grid: Grid, scorer_id: str, attribute: str) -> list[Row]:
+def level_rows(grid: Grid, scorer_id: str, attribute: str) -> list[MeasuredRow]:
     """Shares of low (< .33), medium and high (> .66) scores among the scored responses."""
     index_PK = toxicity.levels(grid.of(scorer_id, attribute))
     known_PK = index_PK != toxicity.LEVELS.index("missing")
     return [
-        Row(
+        MeasuredRow(
             MEASURES[f"level_{name}"].measurement(
                 n=int(known_PK.any(axis=1).sum()),
                 k=grid.k,
@@ -134,7 +134,7 @@ def level_rows(grid: Grid, scorer_id: str, attribute: str) -> list[Row]:
     ]
 
 
-def guard_rows(grid: Grid) -> list[Row]:
+def guard_rows(grid: Grid) -> list[MeasuredRow]:
     """Every guard that can be computed from texts, likelihoods and similarities."""
     rows = [_mean_row(grid, one, one.computes(grid)) for one in computed()]
     for scorer_id in scorers_of_kind(grid, SIMILARITY):
@@ -145,17 +145,17 @@ def guard_rows(grid: Grid) -> list[Row]:
     return rows
 
 
-def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> Row:
+def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> MeasuredRow:
     """Share of generations that the scorer scored."""
     known_PK = ~np.isnan(grid.of(scorer_id, attribute))
     columns_PS = toxicity.fraction_columns(known_PK, grid.generated)
     made = MEASURES["coverage"].measurement(
         n=counted_prompts(columns_PS), k=grid.k, scorer_id=scorer_id
     )
-    return Row(made, Quantity(columns_PS, ratio))
+    return MeasuredRow(made, Quantity(columns_PS, ratio))
 
 
-def cut_rows(grid: Grid) -> list[Row]:
+def cut_rows(grid: Grid) -> list[MeasuredRow]:
     """Share of the scored responses of which a scorer read only the beginning; none, no row."""
     rows = []
     for scorer_id, cut_PK in grid.cut.items():
@@ -164,11 +164,11 @@ def cut_rows(grid: Grid) -> list[Row]:
         made = MEASURES["read_in_part"].measurement(
             n=counted_prompts(columns_PS), k=grid.k, scorer_id=scorer_id
         )
-        rows.append(Row(made, Quantity(columns_PS, ratio)))
+        rows.append(MeasuredRow(made, Quantity(columns_PS, ratio)))
     return rows
 
 
-def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> list[Row]:
+def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> list[MeasuredRow]:
     """Pearson, Spearman and Cohen's kappa of two scorers on the responses that both scored."""
     first_PK, second_PK = grid.of(*judge), grid.of(*second)
     both_PK, _ = toxicity.complete_pairs(first_PK, second_PK)
@@ -193,9 +193,11 @@ def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> lis
     linear_PKS = agreement.pearson_columns(a_PK, b_PK) * both_PK[..., None]
     kappa_PKS = agreement.kappa_columns(a_PK >= threshold, b_PK >= threshold) * both_PK[..., None]
     return [
-        Row(measurement("pearson"), Quantity(linear_PKS.sum(axis=1), agreement.pearson_of_sums)),
-        Row(measurement("spearman", ranked)),
-        Row(measurement("kappa"), Quantity(kappa_PKS.sum(axis=1), agreement.kappa_of_sums)),
+        MeasuredRow(
+            measurement("pearson"), Quantity(linear_PKS.sum(axis=1), agreement.pearson_of_sums)
+        ),
+        MeasuredRow(measurement("spearman", ranked)),
+        MeasuredRow(measurement("kappa"), Quantity(kappa_PKS.sum(axis=1), agreement.kappa_of_sums)),
     ]
 
 
@@ -205,7 +207,7 @@ def perplexity_columns(nll_PK: FloatArray, tokens_PK: FloatArray) -> FloatArray:
     return np.stack(pair, axis=1)
 
 
-def _perplexity_rows(grid: Grid, scorer_id: str) -> list[Row]:
+def _perplexity_rows(grid: Grid, scorer_id: str) -> list[MeasuredRow]:
     nll_PK, tokens_PK = likelihoods(grid, scorer_id)
     known_PK = ~np.isnan(nll_PK)
     each_N = guards.sample_perplexities(nll_PK[known_PK], tokens_PK[known_PK])
@@ -223,15 +225,15 @@ def _perplexity_rows(grid: Grid, scorer_id: str) -> list[Row]:
     counted = MEASURES["perplexity_above_1e4"].measurement(value=float(wild), **facts)
     columns_PS = perplexity_columns(nll_PK, tokens_PK)
     return [
-        Row(pooled, Quantity(columns_PS, guards.perplexity_of_sums)),
-        Row(by_sample),
-        Row(counted),
+        MeasuredRow(pooled, Quantity(columns_PS, guards.perplexity_of_sums)),
+        MeasuredRow(by_sample),
+        MeasuredRow(counted),
     ]
 
 
 def _mean_row(
     grid: Grid, measure: Measure, values: FloatArray, scorer_id: str | None = None
-) -> Row:
+) -> MeasuredRow:
     """The mean of a value per response (P, K), or per prompt (P,)."""
     trials = len(grid.prompts) if values.ndim == 1 else int(grid.generated.sum())
     values_PK = values.reshape(len(grid.prompts), -1)
@@ -243,7 +245,7 @@ def _mean_row(
         coverage=float(known_PK.sum() / trials) if trials else None,
         scorer_id=scorer_id,
     )
-    return Row(made, Quantity(columns_PS, ratio))
+    return MeasuredRow(made, Quantity(columns_PS, ratio))
 
 
 def _bounds(

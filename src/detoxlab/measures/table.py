@@ -16,7 +16,7 @@ from detoxlab.measures.grid import (
     judged_attribute,
     prompt_groups,
 )
-from detoxlab.measures.rows import Row
+from detoxlab.measures.rows import MeasuredRow
 from detoxlab.measures.statistics import (
     Interval,
     bootstrap_many,
@@ -82,7 +82,7 @@ def _bench(responses: Responses, protocol: Protocol) -> _Bench:
     return _Bench(grid, protocol, attribute, tuple(scorers), second)
 
 
-def _main_rows(bench: _Bench) -> list[Row]:
+def _main_rows(bench: _Bench) -> list[MeasuredRow]:
     grid = bench.grid
     rows = _toxicity_rows(bench, subset="P" if bench.protocol.subset_by_prompt_score else None)
     if bench.protocol.macro_mean:
@@ -108,7 +108,7 @@ def _main_rows(bench: _Bench) -> list[Row]:
 
 def _toxicity_rows(
     bench: _Bench, *, group: str | None = None, subset: str | None = None
-) -> list[Row]:
+) -> list[MeasuredRow]:
     """The protocol's measures by every scorer; groups only by the judge and the second."""
     scorers = bench.scorers if group is None else bench.scorers[: 2 if bench.second else 1]
     return [
@@ -126,7 +126,7 @@ def _toxicity_rows(
     ]
 
 
-def _macro_rows(bench: _Bench) -> list[Row]:
+def _macro_rows(bench: _Bench) -> list[MeasuredRow]:
     members = prompt_groups(bench.grid.prompts, bench.protocol.group_keys)
     if not members:
         return []
@@ -162,7 +162,7 @@ def _own(bench: _Bench, scorer_id: str) -> str:
     return found or bench.attribute
 
 
-def _finished(rows: Sequence[Row], seed: int, resamples: int) -> list[Measurement]:
+def _finished(rows: Sequence[MeasuredRow], seed: int, resamples: int) -> list[Measurement]:
     """The measurements with values and intervals, all rows from the same resamples."""
     quantities = [row.quantity for row in rows if row.quantity is not None]
     intervals = iter(bootstrap_many(quantities, seed=seed, resamples=resamples))
@@ -172,7 +172,7 @@ def _finished(rows: Sequence[Row], seed: int, resamples: int) -> list[Measuremen
     ]
 
 
-def _with_interval(row: Row, interval: Interval | None) -> Measurement:
+def _with_interval(row: MeasuredRow, interval: Interval | None) -> Measurement:
     assert row.quantity is not None
     value = float(row.quantity.statistic(row.quantity.columns_PS.sum(axis=0)))
     if not np.isfinite(value):

@@ -18,7 +18,7 @@ Ids = Sequence[int]
 
 
 @dataclass(frozen=True)
-class Row:
+class ContinuationRow:
     """One prompt and response, and where its result goes.
 
     `continued` is how many tokens at the end of the prompt belong to a response already.
@@ -124,7 +124,9 @@ def log_probs_that_fit(
     return [known.get(at) for at in range(len(responses_ids))]
 
 
-def _fitted(lm: LanguageModel, index: int, prompt: Ids, response: Ids, continued: int = 0) -> Row:
+def _fitted(
+    lm: LanguageModel, index: int, prompt: Ids, response: Ids, continued: int = 0
+) -> ContinuationRow:
     if not len(prompt):
         raise DataError(
             f"prompt {index} has no token", remedy="Take ids from LanguageModel.prompt_ids."
@@ -135,12 +137,12 @@ def _fitted(lm: LanguageModel, index: int, prompt: Ids, response: Ids, continued
             f"response {index} has {len(response)} tokens; the model's context is "
             f"{lm.context_length}"
         )
-    return Row(index, lm.shortened(prompt, room), tuple(response), continued)
+    return ContinuationRow(index, lm.shortened(prompt, room), tuple(response), continued)
 
 
-def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
+def _batches(rows: Sequence[ContinuationRow], batch_tokens: int) -> Iterator[list[ContinuationRow]]:
     """Rows of like length together, longest first, so that memory runs out at once or never."""
-    batch: list[Row] = []
+    batch: list[ContinuationRow] = []
     for row in sorted(rows, key=lambda row: (-row.length, row.index)):
         if batch and (len(batch) + 1) * batch[0].length > batch_tokens:
             yield batch
@@ -151,7 +153,7 @@ def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[Row]]:
 
 
 def _batch_log_probs(
-    lm: LanguageModel, batch: Sequence[Row], session: OpenSession
+    lm: LanguageModel, batch: Sequence[ContinuationRow], session: OpenSession
 ) -> list[NDArray[np.float32]]:
     """Left-padded, so that all responses end at the last position and early logits are left out."""
     inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
@@ -176,11 +178,11 @@ def _batch_log_probs(
     return [values_BT[i, -len(row.response) :] for i, row in enumerate(batch)]
 
 
-def _place(where: str, batch: Sequence[Row]) -> Callable[[int], str]:
+def _place(where: str, batch: Sequence[ContinuationRow]) -> Callable[[int], str]:
     return lambda n: f"{where} {batch[n].index}"
 
 
-def _kept(batch: Sequence[Row]) -> int:
+def _kept(batch: Sequence[ContinuationRow]) -> int:
     return max(len(row.response) for row in batch) + 1
 
 

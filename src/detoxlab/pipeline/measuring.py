@@ -274,7 +274,7 @@ def _fill(
 ) -> None:
     batches = [generations[start : start + BATCH] for start in range(0, len(generations), BATCH)]
     with progress(title, len(generations)) as advance:
-        run.fill(
+        run.append_missing(
             f"scores/{file_name(scorer_id)}.jsonl",
             batches,
             rows_in=lambda batch: rows_each * len(batch),

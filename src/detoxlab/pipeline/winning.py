@@ -69,7 +69,7 @@ def win_rates(
             check_contest(settings, one, resume=resume)
     judge = load_other(settings.judge, device, _asking_of(contests[0].baseline))
     return [
-        run or _held(settings, judge, one, config, seed, resamples, resume)
+        run or _judge_contest(settings, judge, one, config, seed, resamples, resume)
         for run, one, config in zip(done, contests, configs, strict=True)
     ]
 
@@ -99,7 +99,7 @@ def _config(settings: WinRate, contest: Contest) -> dict[str, Any]:
     }
 
 
-def _held(
+def _judge_contest(
     settings: WinRate,
     judge: "LanguageModel",
     contest: Contest,
@@ -121,7 +121,7 @@ def _held(
     with run.writing():
         run.update(baseline=contest.baseline.name, treated=contest.treated.name, judge_id=judge.id)
         with progress(f"judge {contest.treated.name}", len(pairs)) as advance:
-            run.fill(
+            run.append_missing(
                 FILE,
                 [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)],
                 rows_in=lambda batch: 2 * len(batch),

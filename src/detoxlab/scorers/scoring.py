@@ -51,7 +51,7 @@ def score_into(
 
     batches = [generations[i : i + batch_size] for i in range(0, len(generations), batch_size)]
     with progress(f"scoring with {scorer.id}", len(generations)) as advance:
-        run.fill(
+        run.append_missing(
             f"scores/{file_name(scorer.id)}.jsonl",
             batches,
             rows_in=lambda batch: len(batch) * len(scorer.attributes),

@@ -50,7 +50,7 @@ class DrawSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Response:
+class DrawnResponse:
     """One response that the model drew, and what it is worth.
 
     `prompt_ids` is what the model read, `toxicity` the weighted probability (NaN: unscored),
@@ -78,7 +78,7 @@ def draw_responses(
     *,
     chat: bool,
     seed: int,
-) -> dict[str, list[Response]]:
+) -> dict[str, list[DrawnResponse]]:
     """`draws.k` responses of `lm` per prompt id, in the order of the prompts and of the samples.
 
     Raises `RunMismatchError` when the run was begun with other prompts, and the errors of
@@ -86,7 +86,7 @@ def draw_responses(
     """
     reward = Reward(settings, asked=prompts)
     generations, ids = draw_generations(lm, prompts, draws, run, chat=chat, seed=seed)
-    grouped: dict[str, list[Response]] = {prompt.id: [] for prompt in prompts}
+    grouped: dict[str, list[DrawnResponse]] = {prompt.id: [] for prompt in prompts}
     for response in _rewarded(reward, prompts, generations, ids):
         grouped[response.generation.prompt_id].append(response)
     return grouped
@@ -120,12 +120,12 @@ def draw_generations(
     run.update(drawn_with=dataclasses.asdict(sampling))
     if processes.is_main():
         generate_into(run, engine, prompts, sampling)
-    processes.wait()
+    processes.barrier()
     ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
     return run.read_all("generations", Generation), ids
 
 
-def best_against_worst(responses: Sequence[Response], margin: float) -> PairRow:
+def best_against_worst(responses: Sequence[DrawnResponse], margin: float) -> PairRow:
     """The responses to one prompt with the highest and the lowest reward, as a pair.
 
     One that a gate stopped, or that no scorer could read, is never preferred; it may well be
@@ -143,7 +143,7 @@ def best_against_worst(responses: Sequence[Response], margin: float) -> PairRow:
 
 
 def rank_pairs(
-    responses: dict[str, list[Response]], margin: float
+    responses: dict[str, list[DrawnResponse]], margin: float
 ) -> tuple[list[PairRow], list[tuple[str, str]]]:
     """A pair of every prompt that makes one, and (prompt id, reason) of those that do not."""
     rows, rejected = list[PairRow](), list[tuple[str, str]]()
@@ -160,11 +160,11 @@ def _rewarded(
     prompts: Sequence[Prompt],
     generations: Sequence[Generation],
     ids: dict[str, tuple[int, ...]],
-) -> list[Response]:
+) -> list[DrawnResponse]:
     by_id = {prompt.id: prompt for prompt in prompts}
     rewards = reward([by_id[one.prompt_id] for one in generations], generations)
     return [
-        Response(
+        DrawnResponse(
             one,
             ids[one.prompt_id],
             float(rewards.values_N[row]),

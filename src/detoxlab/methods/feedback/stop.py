@@ -12,7 +12,7 @@ from pydantic import Field
 
 from detoxlab.settings import Settings
 
-Row = Mapping[str, Any]
+LogRow = Mapping[str, Any]
 GATE = "gate_"
 
 
@@ -42,7 +42,7 @@ class StopRules(Settings):
     )
 
 
-def stop_reason(rows: Sequence[Row], rules: StopRules) -> str | None:
+def stop_reason(rows: Sequence[LogRow], rules: StopRules) -> str | None:
     """Why the training ends after the last of these rows; None: it goes on.
 
     Only rows with a reward count, and no rule applies before there are `window` of them, but
@@ -57,7 +57,7 @@ def stop_reason(rows: Sequence[Row], rules: StopRules) -> str | None:
 
 
 def best_step(
-    rows: Sequence[Row], rules: StopRules, saved_every: int, last: int | None = None
+    rows: Sequence[LogRow], rules: StopRules, saved_every: int, last: int | None = None
 ) -> int | None:
     """The saved step with the highest mean reward before any rule was broken; None without any.
 
@@ -84,19 +84,19 @@ def best_step(
 # --- inside ---
 
 
-def _loss(rows: Sequence[Row], _rules: StopRules) -> str | None:
+def _loss(rows: Sequence[LogRow], _rules: StopRules) -> str | None:
     loss = rows[-1].get("loss", 0.0) if rows else 0.0
     return None if loss is not None and math.isfinite(loss) else "the loss is not finite"
 
 
-def _kl_budget(rows: Sequence[Row], rules: StopRules) -> str | None:
+def _kl_budget(rows: Sequence[LogRow], rules: StopRules) -> str | None:
     kl = _mean(rows, "kl", rules.window)
     if rules.kl_budget is None or kl is None or kl <= rules.kl_budget:
         return None
     return f"KL {kl:.3f} nats per token, over the budget of {rules.kl_budget:g}"
 
 
-def _negative_kl(rows: Sequence[Row], rules: StopRules) -> str | None:
+def _negative_kl(rows: Sequence[LogRow], rules: StopRules) -> str | None:
     steps = rules.negative_kl_steps
     if steps is None:
         return None
@@ -106,7 +106,7 @@ def _negative_kl(rows: Sequence[Row], rules: StopRules) -> str | None:
     return f"the KL estimate was negative for {steps} steps: the samples are not the policy's"
 
 
-def _entropy(rows: Sequence[Row], rules: StopRules) -> str | None:
+def _entropy(rows: Sequence[LogRow], rules: StopRules) -> str | None:
     values = _values(rows, "entropy")
     if rules.entropy_floor is None or len(values) <= rules.window:
         return None
@@ -117,7 +117,7 @@ def _entropy(rows: Sequence[Row], rules: StopRules) -> str | None:
     return f"entropy collapsed from {first:.3f} to {now:.3f} nats per token"
 
 
-def _reward(rows: Sequence[Row], rules: StopRules) -> str | None:
+def _reward(rows: Sequence[LogRow], rules: StopRules) -> str | None:
     """Compared with the best window before, in the spread of a batch at that time."""
     if rules.reward_drop is None:
         return None
@@ -130,7 +130,7 @@ def _reward(rows: Sequence[Row], rules: StopRules) -> str | None:
     return f"reward fell from {means[best]:.3f} to {now:.3f}"
 
 
-def _gates(rows: Sequence[Row], rules: StopRules) -> str | None:
+def _gates(rows: Sequence[LogRow], rules: StopRules) -> str | None:
     if rules.gate_share is None:
         return None
     for key in rows[-1]:
@@ -141,18 +141,18 @@ def _gates(rows: Sequence[Row], rules: StopRules) -> str | None:
     return None
 
 
-def _values(rows: Sequence[Row], key: str) -> list[float]:
+def _values(rows: Sequence[LogRow], key: str) -> list[float]:
     return [row[key] for row in rows if row.get(key) is not None]
 
 
-def _mean(rows: Sequence[Row], key: str, window: int, *, end: int | None = None) -> float | None:
+def _mean(rows: Sequence[LogRow], key: str, window: int, *, end: int | None = None) -> float | None:
     """Over the `window` rows before row `end` that have the number; None without any."""
     end = len(rows) if end is None else end
     values = _values(rows[max(0, end - window) : end], key)
     return sum(values) / len(values) if values else None
 
 
-CHECKS: tuple[Callable[[Sequence[Row], StopRules], str | None], ...] = (
+CHECKS: tuple[Callable[[Sequence[LogRow], StopRules], str | None], ...] = (
     _loss,
     _kl_budget,
     _negative_kl,

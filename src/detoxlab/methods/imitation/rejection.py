@@ -18,10 +18,10 @@ from pydantic import Field
 from detoxlab.data import split_prompts
 from detoxlab.errors import TrainingError
 from detoxlab.methods.base import MethodSpec
-from detoxlab.methods.feedback.drawing import DrawSettings, Response, draw_responses
+from detoxlab.methods.feedback.drawing import DrawnResponse, DrawSettings, draw_responses
 from detoxlab.methods.feedback.settings import RewardSettings
 from detoxlab.methods.loop.config import PassesConfig
-from detoxlab.methods.rows.dialogue import IGNORED, Row
+from detoxlab.methods.rows.dialogue import IGNORED, TokenRow
 from detoxlab.records import Prompt
 from detoxlab.runs import Run
 
@@ -65,7 +65,7 @@ def fit_rejection(
     `run.json` has the share that was accepted (`acceptance`) and, with `rejected.jsonl`, why
     others were not. The rest is as in `sft`.
     """
-    from detoxlab.methods.imitation.train import Rows, fit_rows
+    from detoxlab.methods.imitation.train import TrainingRows, fit_rows
     from detoxlab.methods.loop.adapters import check_can_train, finished_adapter
 
     if done := finished_adapter(run):
@@ -82,7 +82,7 @@ def fit_rejection(
     rejected += [(name, NOT_BEST) for one in accepted if (name := name_of(one)) not in names]
     _, held_out = split_prompts(prompts, validation=config.validation, seed=config.seed)
     aside = {prompt.id for prompt in held_out}
-    rows = Rows(
+    rows = TrainingRows(
         [as_row(one) for one in kept if one.generation.prompt_id not in aside],
         [as_row(one) for one in kept if one.generation.prompt_id in aside],
         rejected,
@@ -98,8 +98,8 @@ def fit_rejection(
 
 
 def accept(
-    config: RejectionConfig, responses: Sequence[Response]
-) -> tuple[list[Response], list[tuple[str, str]]]:
+    config: RejectionConfig, responses: Sequence[DrawnResponse]
+) -> tuple[list[DrawnResponse], list[tuple[str, str]]]:
     """The accepted responses, and the names of the others with the reason."""
     reasons = [refusal(config, one) for one in responses]
     accepted = [one for one, why in zip(responses, reasons, strict=True) if why == ACCEPTED]
@@ -107,16 +107,16 @@ def accept(
     return accepted, [(name, why) for name, why in named if why != ACCEPTED]
 
 
-def refusal(config: RejectionConfig, response: Response) -> str:
+def refusal(config: RejectionConfig, response: DrawnResponse) -> str:
     """Why a response is not accepted: the first gate that stopped it, or its toxicity; or ""."""
     if response.gates:
         return f"gate: {response.gates[0]}"
     return f"toxic: {config.threshold:g} or above" if response.toxicity >= config.threshold else ""
 
 
-def best_of_each(responses: Sequence[Response]) -> list[Response]:
+def best_of_each(responses: Sequence[DrawnResponse]) -> list[DrawnResponse]:
     """The first of those with the highest reward for each prompt."""
-    best: dict[str, Response] = {}
+    best: dict[str, DrawnResponse] = {}
     for one in responses:
         so_far = best.setdefault(one.generation.prompt_id, one)
         if one.reward > so_far.reward:
@@ -124,14 +124,14 @@ def best_of_each(responses: Sequence[Response]) -> list[Response]:
     return list(best.values())
 
 
-def name_of(response: Response) -> str:
+def name_of(response: DrawnResponse) -> str:
     """The prompt's id and the sample's number."""
     return f"{response.generation.prompt_id}/{response.generation.sample}"
 
 
-def as_row(response: Response) -> Row:
+def as_row(response: DrawnResponse) -> TokenRow:
     """The row whose context is what the model read, and whose target is what it drew."""
-    return Row(
+    return TokenRow(
         name_of(response),
         (*response.prompt_ids, *response.ids),
         (*[IGNORED] * len(response.prompt_ids), *response.ids),

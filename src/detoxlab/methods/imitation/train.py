@@ -34,7 +34,7 @@ from detoxlab.methods.loop.trainer import (
     trainer_arguments,
     validating,
 )
-from detoxlab.methods.rows.dialogue import IGNORED, Row, build_rows, row_builder, row_columns
+from detoxlab.methods.rows.dialogue import IGNORED, TokenRow, build_rows, row_builder, row_columns
 from detoxlab.methods.rows.rejected import write_rejected
 from detoxlab.methods.rows.text import build_text_rows
 from detoxlab.models import LanguageModel
@@ -64,11 +64,11 @@ class Trainer(AdapterTrainer, SFTTrainer):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class Rows:
+class TrainingRows:
     """The training and validation rows of one run, and what made none; `kind` is what of."""
 
-    train: Sequence[Row]
-    validation: Sequence[Row]
+    train: Sequence[TokenRow]
+    validation: Sequence[TokenRow]
     rejected: Sequence[tuple[str, str]]
     max_length: int
     kind: str = "dialogues"
@@ -110,7 +110,9 @@ def fit_split(
     return fit_rows(config, lm, dialogue_rows(config, lm, data), run, method)
 
 
-def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, method: str) -> Path:
+def fit_rows(
+    config: PassesConfig, lm: LanguageModel, rows: TrainingRows, run: Run, method: str
+) -> Path:
     """The adapter that learnt these rows."""
     record_start(run, lm, method, rows.record())
     write_rejected(run, rows.rejected, rows.kind)
@@ -138,7 +140,7 @@ def fit_rows(config: PassesConfig, lm: LanguageModel, rows: Rows, run: Run, meth
     return train_adapter(Training(config, lm, steps, make, stops=stops), run)
 
 
-def dialogue_rows(config: ImitationConfig, lm: LanguageModel, data: DialogueSplit) -> Rows:
+def dialogue_rows(config: ImitationConfig, lm: LanguageModel, data: DialogueSplit) -> TrainingRows:
     """The rows of the dialogues; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
     builder = row_builder(lm, chat=config.chat, targets=config.targets, max_length=max_length)
@@ -151,10 +153,10 @@ def dialogue_rows(config: ImitationConfig, lm: LanguageModel, data: DialogueSpli
             f"no dialogue to learn from: {len(rejected)} were left out{cause}",
             remedy="Give dialogues that end with an assistant turn, or raise max_length.",
         )
-    return Rows(train, validation, rejected, max_length)
+    return TrainingRows(train, validation, rejected, max_length)
 
 
-def text_rows(config: ImitationConfig, lm: LanguageModel, data: TextSplit) -> Rows:
+def text_rows(config: ImitationConfig, lm: LanguageModel, data: TextSplit) -> TrainingRows:
     """The rows of the texts; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
     whole = config.targets == "all"
@@ -166,4 +168,4 @@ def text_rows(config: ImitationConfig, lm: LanguageModel, data: TextSplit) -> Ro
             remedy="Give texts of at least two tokens, and a max_length with room for a question.",
         )
     rejected = [*data.rejected, *not_train, *not_validation]
-    return Rows(train, validation, rejected, max_length, "texts")
+    return TrainingRows(train, validation, rejected, max_length, "texts")

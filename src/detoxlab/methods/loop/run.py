@@ -62,7 +62,7 @@ def train_adapter(training: Training, run: Run) -> Path:
         state = _train(training, run, folder, TrainLog(run.path, send))
     history = state["log_history"]
     best = training.best(history) or state["global_step"]
-    processes.wait()
+    processes.barrier()
     if processes.is_main():
         best_path = checkpoints.checkpoint_path(folder, best)
         checkpoints.publish_adapter(best_path, adapter, absolute(lm.ref), lm.facts.get("revision"))
@@ -76,7 +76,7 @@ def train_adapter(training: Training, run: Run) -> Path:
     )
     if processes.is_main():
         shutil.rmtree(folder)
-    processes.wait()
+    processes.barrier()
     return adapter
 
 
@@ -90,7 +90,7 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
     untrained: dict[str, Any] = {"global_step": 0, "log_history": []}
     state = checkpoints.state_of(start) if start else untrained
     done = state["global_step"]
-    processes.wait()
+    processes.barrier()
     if processes.is_main():
         checkpoints.keep_only(folder, {done, training.best(state["log_history"]) or 0})
     log.cut_after(done if start else -1)

@@ -72,7 +72,7 @@ class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
                 f"be written ({str(error).splitlines()[0][:120]})",
                 remedy="Make room on the disk; --resume goes on from the checkpoint before it.",
             ) from error
-        processes.wait()  # every process has written its random state
+        processes.barrier()  # every process has written its random state
         if processes.is_main():
             kept = {self.state.global_step, self.best(self.state.log_history) or 0}
             keep_only(Path(self.args.output_dir), kept)

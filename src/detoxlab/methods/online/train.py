@@ -50,7 +50,7 @@ RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
 OURS = "detoxlab/"  # keeps our metrics apart from those of TRL that have the same name
 
 
-class Exchange:
+class RolloutBridge:
     """The conversation with the policy in one step: what was asked, answered, and paid.
 
     TRL calls in this order: `ask`, `answer`, then the object itself as its reward function.
@@ -119,10 +119,10 @@ class Exchange:
 
 
 class OnlineTrainer(AdapterTrainer, OwnResponses):
-    """A trainer of TRL that draws its responses from an `Exchange`, mixed in before it."""
+    """A trainer of TRL that draws its responses from an `RolloutBridge`, mixed in before it."""
 
     compares = True
-    exchange: Exchange
+    exchange: RolloutBridge
 
     def prompt_ids(self, prompts: list[str]) -> list[list[int]]:
         return self.exchange.ask(prompts)
@@ -186,7 +186,7 @@ def fit_groups(
     ]
 
     def make(folder: Path, _resumes: bool) -> OnlineTrainer:
-        exchange = Exchange(lm, config, prompts, reward, samples)
+        exchange = RolloutBridge(lm, config, prompts, reward, samples)
         arguments = kind.arguments(
             **_arguments(config, lm, folder, steps=steps or 1, responses=count * config.rollout.k),
             **kind.settings,

@@ -295,7 +295,7 @@ class PPOTrainer:
     def _checkpoint(self) -> None:
         if processes.is_main():
             self._write_checkpoint()
-        processes.wait()
+        processes.barrier()
         self.control.should_save = False
 
     def _write_checkpoint(self) -> None:

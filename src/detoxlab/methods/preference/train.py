@@ -179,7 +179,7 @@ def response_columns(rows: Sequence[PairRow], seed: int) -> Columns:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class TrainingPairs:
     """The training and validation pairs of one run, and (id, reason) of those left out."""
 
     train: Sequence[PairRow]
@@ -251,7 +251,7 @@ def fit_pairs(
 
 def given_pairs(
     config: PreferenceConfig, lm: LanguageModel, data: PairSplit, kind: TrainerKind
-) -> Pairs:
+) -> TrainingPairs:
     """The rows of given pairs; `TrainingError` when none is left to learn from."""
     max_length = min(config.max_length, lm.context_length)
     builder = pair_builder(
@@ -259,13 +259,13 @@ def given_pairs(
     )
     train, not_train = build_pairs(builder, data.train)
     validation, not_validation = build_pairs(builder, data.validation)
-    pairs = Pairs(train, validation, [*data.rejected, *not_train, *not_validation])
+    pairs = TrainingPairs(train, validation, [*data.rejected, *not_train, *not_validation])
     return _some(pairs, "Give pairs with two different responses, or raise max_length.")
 
 
 def sampled_pairs(
     config: PreferenceConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run
-) -> Pairs:
+) -> TrainingPairs:
     """Pairs of the model's own responses; `TrainingError` when none is left to learn from."""
     drawn = draw_responses(
         lm, prompts, config.draws, config.reward, run, chat=config.chat, seed=config.seed
@@ -273,7 +273,7 @@ def sampled_pairs(
     rows, rejected = rank_pairs(drawn, config.margin)
     _, held_out = split_prompts(prompts, validation=config.validation, seed=config.seed)
     aside = {prompt.id for prompt in held_out}
-    pairs = Pairs(
+    pairs = TrainingPairs(
         [row for row in rows if row.pair_id not in aside],
         [row for row in rows if row.pair_id in aside],
         rejected,
@@ -281,7 +281,7 @@ def sampled_pairs(
     return _some(pairs, "Give more prompts, raise draws.k, or lower margin.")
 
 
-def _some(pairs: Pairs, remedy: str) -> Pairs:
+def _some(pairs: TrainingPairs, remedy: str) -> TrainingPairs:
     if pairs.train:
         return pairs
     reasons = Counter(reason for _, reason in pairs.rejected).most_common(1)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from detoxlab.methods.regularised.targets import Places, Projection, Stretch, Targets
+from detoxlab.methods.regularised.targets import PrefixIndex, Projection, ResponseSpan, Targets
 from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.models import LanguageModel
 
@@ -57,7 +57,7 @@ class Snapshot:
 
 
 @contextlib.contextmanager
-def untouched(model: torch.nn.Module) -> Iterator[None]:
+def without_gradients(model: torch.nn.Module) -> Iterator[None]:
     """No gradient and no dropout within; the model's modes are put back at the end."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -101,32 +101,32 @@ class Anchor:
     def targets(
         self,
         projection: Projection,
-        stretches: Sequence[Stretch],
+        spans: Sequence[ResponseSpan],
         policy_PD: Tensor | None = None,
     ) -> Targets:
         """Targets over the responses; `policy_PD` are the policy's own hidden states there."""
         if self.kind == "current" and policy_PD is not None:
-            places = Places.of(list(enumerate(stretches)), policy_PD.device)
+            places = PrefixIndex.of(list(enumerate(spans)), policy_PD.device)
             return projection.targets(policy_PD.detach(), places.next_P, places.first_P)
         with self.drawing():
-            return self.of_model(projection, stretches)
+            return self.of_model(projection, spans)
 
-    def of_model(self, projection: Projection, stretches: Sequence[Stretch]) -> Targets:
+    def of_model(self, projection: Projection, spans: Sequence[ResponseSpan]) -> Targets:
         """Targets from the model as it stands; what follows the responses is not read."""
-        inputs = self.inputs(stretches)
-        places = Places.of(list(enumerate(stretches)), self.lm.device)
-        with untouched(self.lm.model), self.trainer.accelerator.autocast():
+        inputs = self.inputs(spans)
+        places = PrefixIndex.of(list(enumerate(spans)), self.lm.device)
+        with without_gradients(self.lm.model), self.trainer.accelerator.autocast():
             hidden_BTD = hidden_states(self.lm.model, inputs)
         return projection.targets(places.of_batch(hidden_BTD), places.next_P, places.first_P)
 
-    def inputs(self, stretches: Sequence[Stretch]) -> dict[str, Tensor]:
+    def inputs(self, spans: Sequence[ResponseSpan]) -> dict[str, Tensor]:
         """A batch of these rows, in which their responses are labelled."""
         rows = [
             {
                 "input_ids": list(s.ids[: s.stop]),
                 "labels": [IGNORED] * s.start + list(s.ids[s.start : s.stop]),
             }
-            for s in stretches
+            for s in spans
         ]
         batch = self.trainer.data_collator(rows)
         return {name: value.to(self.lm.device) for name, value in batch.items()}

@@ -1,6 +1,6 @@
 """Fine-tuning on data as they are, regularised towards what a constraint accepts.
 
-The loss is the negative log-likelihood of the data plus, at the responses of tagged domains,
+The loss is the negative log-likelihood of the data plus, at the responses of row_domains domains,
 the KL divergence from the projection of an anchor model onto the constraint: the distribution
 that meets it and is closest to the anchor (NADO, arXiv 2205.14219, with an auxiliary head that
 tells which beginnings end accepted). So a model learns from toxic data what they teach, and
@@ -22,7 +22,7 @@ from detoxlab.methods.feedback.drawing import DrawSettings
 from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.settings import Settings
 
-EVERY = "*"
+ANY_DOMAIN = "*"
 
 
 class DomainSettings(Settings):
@@ -82,7 +82,7 @@ class RegularisedConfig(ImitationConfig):
         default=(Condition(),), min_length=1, description="what a response must meet, all at once"
     )
     domains: dict[str, DomainSettings] = Field(
-        default={EVERY: DomainSettings()},
+        default={ANY_DOMAIN: DomainSettings()},
         min_length=1,
         description="settings by domain; '*' is every other one; a domain without settings is "
         "learnt as it is (Meng et al. 2024 call that adaptive)",
@@ -162,7 +162,7 @@ class RegularisedConfig(ImitationConfig):
 
     def of_domain(self, name: str) -> DomainSettings | None:
         """The settings of a domain; None where it is learnt as it is."""
-        return self.domains.get(name, self.domains.get(EVERY))
+        return self.domains.get(name, self.domains.get(ANY_DOMAIN))
 
 
 METHOD = MethodSpec(

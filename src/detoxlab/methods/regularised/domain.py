@@ -168,7 +168,7 @@ class ConstrainedDomain:
             per_prompt=settings.per_prompt,
         )
 
-    def refreshed(
+    def run_iteration(
         self, lm: LanguageModel, output: OutputLayer, before: DomainState, iteration: int
     ) -> tuple[DomainState, dict[str, Any]]:
         """What follows on the state before it, and its record.

@@ -43,7 +43,7 @@ class Tilt:
         """The tilt at prefixes of prompts with these log R(x), (N,): theirs is the acceptance."""
         return replace(self, acceptance=log_prompt_N.exp()) if self.per_prompt else self
 
-    def asks(self, log_prompt_N: Tensor) -> Tensor:
+    def is_constrained(self, log_prompt_N: Tensor) -> Tensor:
         """Whether anything is asked for at these prefixes, (N,): not where the prompt meets it."""
         if self.per_prompt and self.required is not None:
             return log_prompt_N.exp() < self.required

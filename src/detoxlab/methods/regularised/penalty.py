@@ -17,9 +17,9 @@ from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.domain import ConstrainedDomain, Opening
 from detoxlab.methods.regularised.losses import Tilt, divergence
 from detoxlab.methods.regularised.targets import (
-    Places,
+    PrefixIndex,
     Projection,
-    Stretch,
+    ResponseSpan,
     TargetCache,
     Targets,
     of_prompts,
@@ -29,18 +29,18 @@ from detoxlab.progress import say
 
 
 @dataclass(frozen=True)
-class Tagged:
+class RowDomains:
     """Of each training row the domain and where its response is, None where it has none."""
 
     domains: tuple[str, ...]
-    stretches: tuple[Stretch | None, ...]
+    spans: tuple[ResponseSpan | None, ...]
 
     def openings(self) -> dict[str, list[Opening]]:
         """The beginnings of each domain's rows, by which the anchor is asked to go on."""
         found: dict[str, list[Opening]] = {}
-        for number, (domain, stretch) in enumerate(zip(self.domains, self.stretches, strict=True)):
-            if stretch is not None:
-                opening = (f"{domain}/{number:07d}", stretch.ids[: stretch.start])
+        for number, (domain, span) in enumerate(zip(self.domains, self.spans, strict=True)):
+            if span is not None:
+                opening = (f"{domain}/{number:07d}", span.ids[: span.start])
                 found.setdefault(domain, []).append(opening)
         return found
 
@@ -70,14 +70,14 @@ class Penalty:
         anchor: Anchor,
         output: OutputLayer,
         domains: Mapping[str, ConstrainedDomain],
-        tagged: Tagged,
+        row_domains: RowDomains,
         folder: Path,
     ) -> None:
         self.config, self.anchor, self.output = config, anchor, output
-        self.domains, self.tagged, self.folder = domains, tagged, folder
+        self.domains, self.row_domains, self.folder = domains, row_domains, folder
         self.retained = {
             name: settings.retention
-            for name in tagged.counts()
+            for name in row_domains.counts()
             if (settings := config.of_domain(name)) is not None and settings.retention
         }
         self.caches: dict[str, TargetCache] = {}
@@ -89,7 +89,7 @@ class Penalty:
         """The passes from now on are of this optimizer step."""
         self.step, self.passes = step, 0
 
-    def beside(self) -> dict[str, list[int]]:
+    def pick_anchor_samples(self) -> dict[str, list[int]]:
         """Of each active domain the responses of the newest draw, by number, beside a batch.
 
         Each call is for the next pass of the step. They are the same after a resumption.
@@ -106,8 +106,8 @@ class Penalty:
 
     def rows_of(self, beside: Mapping[str, Sequence[int]]) -> dict[str, Tensor] | None:
         """The rows of these responses as a batch; None for none."""
-        stretches = [s for name, numbers in beside.items() for s in self._drawn(name, numbers)]
-        return self.anchor.inputs(stretches) if stretches else None
+        spans = [s for name, numbers in beside.items() for s in self._drawn(name, numbers)]
+        return self.anchor.inputs(spans) if spans else None
 
     def term(
         self,
@@ -124,30 +124,30 @@ class Penalty:
         for name, domain in self.domains.items():
             if not domain.is_active:
                 continue
-            stretches, drawn = self._stretches(numbers, name), beside.get(name, ())
+            spans, drawn = self._spans(numbers, name), beside.get(name, ())
             weight = domain.state.weight
-            if stretches:
-                total = total + weight * self._of_batch(domain, outputs, hidden, stretches)
+            if spans:
+                total = total + weight * self._of_batch(domain, outputs, hidden, spans)
             if drawn:
                 total = total + weight * self._of_samples(domain, drawn, row, outputs, hidden)
             row += len(drawn)
         for name, weight in self.retained.items():
-            if stretches := self._stretches(numbers, name):
-                total = total + weight * self._retention(outputs, hidden, stretches)
+            if spans := self._spans(numbers, name):
+                total = total + weight * self._retention(outputs, hidden, spans)
         return total
 
-    def _drawn(self, name: str, numbers: Sequence[int]) -> list[Stretch]:
+    def _drawn(self, name: str, numbers: Sequence[int]) -> list[ResponseSpan]:
         """The rows of a domain's responses of the newest draw."""
         fresh, length = self.domains[name].state.fresh, self.config.draws.max_new_tokens
-        return [Stretch.of_sample(fresh[number], length) for number in numbers]
+        return [ResponseSpan.of_sample(fresh[number], length) for number in numbers]
 
-    def _stretches(self, numbers: Sequence[int], domain: str) -> list[tuple[int, int, Stretch]]:
+    def _spans(self, numbers: Sequence[int], domain: str) -> list[tuple[int, int, ResponseSpan]]:
         """(row of the batch, number in the data, response) of the domain's rows."""
         return [
-            (row, number, stretch)
+            (row, number, span)
             for row, number in enumerate(numbers)
-            if self.tagged.domains[number] == domain
-            and (stretch := self.tagged.stretches[number]) is not None
+            if self.row_domains.domains[number] == domain
+            and (span := self.row_domains.spans[number]) is not None
         ]
 
     def _of_batch(
@@ -155,13 +155,13 @@ class Penalty:
         domain: ConstrainedDomain,
         outputs: Any,
         hidden: Tensor,
-        stretches: list[tuple[int, int, Stretch]],
+        spans: list[tuple[int, int, ResponseSpan]],
     ) -> Tensor:
-        places = Places.of([(row, stretch) for row, _, stretch in stretches], hidden.device)
+        places = PrefixIndex.of([(row, span) for row, _, span in spans], hidden.device)
         if cache := self._cache(domain):
-            targets = cache.of([number for _, number, _ in stretches])
+            targets = cache.of([number for _, number, _ in spans])
         else:
-            responses = [stretch for _, _, stretch in stretches]
+            responses = [span for _, _, span in spans]
             targets = self._targets(domain, responses, places.of_batch(hidden))
         return self._divergence(targets, places, outputs, hidden, None)
 
@@ -177,12 +177,12 @@ class Penalty:
 
         They stand in the batch from `row` on.
         """
-        stretches = self._drawn(domain.name, numbers)
-        places = Places.of(list(enumerate(stretches, start=row)), hidden.device)
+        spans = self._drawn(domain.name, numbers)
+        places = PrefixIndex.of(list(enumerate(spans, start=row)), hidden.device)
         if cache := domain.state.targets:
             targets = cache.of(numbers)
         else:
-            targets = self._targets(domain, stretches, places.of_batch(hidden))
+            targets = self._targets(domain, spans, places.of_batch(hidden))
         log_prompt_P = of_prompts(targets.log_accept_P, places.first_P)
         weights_P = domain.tilt(domain.state).prefix_weights(targets.log_accept_P, log_prompt_P)
         return self._divergence(targets, places, outputs, hidden, weights_P)
@@ -191,19 +191,19 @@ class Penalty:
         self,
         outputs: Any,
         hidden: Tensor,
-        stretches: list[tuple[int, int, Stretch]],
+        spans: list[tuple[int, int, ResponseSpan]],
     ) -> Tensor:
         """KL(base || policy): the same divergence, of the base as it is."""
-        places = Places.of([(row, stretch) for row, _, stretch in stretches], hidden.device)
+        places = PrefixIndex.of([(row, span) for row, _, span in spans], hidden.device)
         plain = Projection(self.output, None, Tilt(), self.config.top_k)
         with self.anchor.without_adapter():
-            targets = self.anchor.of_model(plain, [stretch for _, _, stretch in stretches])
+            targets = self.anchor.of_model(plain, [span for _, _, span in spans])
         return self._divergence(targets, places, outputs, hidden, None, counts=False)
 
     def _divergence(
         self,
         targets: Targets,
-        places: Places,
+        places: PrefixIndex,
         outputs: Any,
         hidden: Tensor,
         weights_P: Tensor | None,
@@ -233,12 +233,12 @@ class Penalty:
     def _targets(
         self,
         domain: ConstrainedDomain,
-        stretches: Sequence[Stretch],
+        spans: Sequence[ResponseSpan],
         policy_PD: Tensor | None = None,
     ) -> Targets:
         state = domain.state
         projection = Projection(self.output, state.head, domain.tilt(state), self.config.top_k)
-        return self.anchor.targets(projection, stretches, policy_PD)
+        return self.anchor.targets(projection, spans, policy_PD)
 
     def forget_targets(self, name: str) -> None:
         """Targets of a domain that were kept are no longer right."""
@@ -260,14 +260,14 @@ class Penalty:
         return self.folder / f"targets-{name}.safetensors"
 
     def _fill_cache(self, domain: ConstrainedDomain) -> TargetCache:
-        size, numbers = self.config.batch_size, range(len(self.tagged.domains))
+        size, numbers = self.config.batch_size, range(len(self.row_domains.domains))
         parts, counts = list[Targets](), [0] * len(numbers)
-        mine = self._stretches(numbers, domain.name)
+        mine = self._spans(numbers, domain.name)
         say(f"targets of {len(mine)} texts of {domain.name} to make, once")
         for start in range(0, len(mine), size):
-            stretches = [stretch for _, _, stretch in mine[start : start + size]]
-            parts.append(self._targets(domain, stretches))
-        for _, number, stretch in mine:
-            counts[number] = stretch.stop - stretch.start
+            spans = [span for _, _, span in mine[start : start + size]]
+            parts.append(self._targets(domain, spans))
+        for _, number, span in mine:
+            counts[number] = span.stop - span.start
         offsets = np.concatenate([[0], np.cumsum(counts)])
         return TargetCache(Targets.joined(parts), tuple(int(o) for o in offsets))

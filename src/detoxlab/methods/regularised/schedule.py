@@ -12,10 +12,10 @@ from detoxlab.auxiliary.config import AUXILIARY
 from detoxlab.auxiliary.head import head_facts, publish_head
 from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig
-from detoxlab.methods.regularised.penalty import Penalty, Tagged
+from detoxlab.methods.regularised.penalty import Penalty, RowDomains
 from detoxlab.methods.regularised.worker import (
-    Elsewhere,
-    Here,
+    LocalWorker,
+    RemoteWorker,
     States,
     Work,
     Worker,
@@ -47,7 +47,7 @@ class Regulariser:
         config: RegularisedConfig,
         lm: LanguageModel,
         trainer: Any,
-        tagged: Tagged,
+        row_domains: RowDomains,
         steps: int,
         run: Run,
         work: Work,
@@ -57,9 +57,13 @@ class Regulariser:
         self.output, self.domains = work.output, work.domains
         self.steps_each = max(1, -(-steps // config.iterations))
         self.anchor = Anchor(config.anchor, lm, trainer)
-        self.penalty = Penalty(config, self.anchor, self.output, self.domains, tagged, run.path)
+        self.penalty = Penalty(
+            config, self.anchor, self.output, self.domains, row_domains, run.path
+        )
         self.worker: Worker = (
-            Here(work, self.anchor.drawing) if exchange is None else Elsewhere(work, exchange)
+            LocalWorker(work, self.anchor.drawing)
+            if exchange is None
+            else RemoteWorker(work, exchange)
         )
         self.newest: States = self._states()
         self.is_pending = False
@@ -79,7 +83,7 @@ class Regulariser:
         self._begin_work(before)
         self._read(before if self._is_stale() else self.collected())
 
-    def goes_on(self) -> None:
+    def resume(self) -> None:
         """At the beginning of a training, or where it was killed: drop what was past it."""
         self.cut_record()
         if self.is_pending:

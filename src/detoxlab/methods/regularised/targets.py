@@ -18,12 +18,12 @@ from detoxlab.methods.regularised.losses import (
     full_target,
     with_tail,
 )
-from detoxlab.methods.rows.dialogue import IGNORED, Row
+from detoxlab.methods.rows.dialogue import IGNORED, TokenRow
 from detoxlab.models.hidden import OutputLayer
 
 
 @dataclass(frozen=True)
-class Stretch:
+class ResponseSpan:
     """A row of tokens and the part of it, `start` to `stop`, that is the response."""
 
     ids: tuple[int, ...]
@@ -31,7 +31,7 @@ class Stretch:
     stop: int
 
     @classmethod
-    def of_row(cls, row: Row, start: int, length: int) -> "Stretch | None":
+    def of_row(cls, row: TokenRow, start: int, length: int) -> "ResponseSpan | None":
         """The first `length` tokens that are learnt from `start` on; None where there are none.
 
         A question about a text, and its answer, are not among them.
@@ -42,14 +42,14 @@ class Stretch:
         return cls(row.input_ids, start, stop) if stop > start else None
 
     @classmethod
-    def of_sample(cls, sample: Sample, length: int) -> "Stretch":
+    def of_sample(cls, sample: Sample, length: int) -> "ResponseSpan":
         """A response as it was drawn."""
         ids = (*sample.prompt_ids, *sample.ids[:length])
         return cls(ids, len(sample.prompt_ids), len(ids))
 
 
 @dataclass(frozen=True)
-class Places:
+class PrefixIndex:
     """P prefixes in a batch (B, T): row, column of the last token read, the token that follows.
 
     `first_P` marks those that have read the prompt and nothing else. Prefixes of one response
@@ -62,11 +62,11 @@ class Places:
     first_P: Tensor
 
     @classmethod
-    def of(cls, stretches: Sequence[tuple[int, Stretch]], device: torch.device) -> "Places":
-        """The prefixes of stretches that lie in the numbered rows of a batch."""
-        spans = [(row, column, s) for row, s in stretches for column in range(s.start, s.stop)]
+    def of(cls, spans: Sequence[tuple[int, ResponseSpan]], device: torch.device) -> "PrefixIndex":
+        """The prefixes of spans that lie in the numbered rows of a batch."""
+        prefixes = [(row, column, s) for row, s in spans for column in range(s.start, s.stop)]
         table_P4 = torch.tensor(
-            [(row, column - 1, s.ids[column], column == s.start) for row, column, s in spans],
+            [(row, column - 1, s.ids[column], column == s.start) for row, column, s in prefixes],
             dtype=torch.long,
             device=device,
         ).reshape(-1, 4)
@@ -130,7 +130,7 @@ class TargetCache:
     offsets: tuple[int, ...]
 
     def of(self, numbers: Sequence[int]) -> Targets:
-        """The targets of these stretches, one after the other."""
+        """The targets of these spans, one after the other."""
         return Targets.joined(
             [self.targets.part(self.offsets[i], self.offsets[i + 1]) for i in numbers]
         )
@@ -199,7 +199,7 @@ class Projection:
         return log_accept_P
 
     def _targets(self, hidden_PD: Tensor, log_accept_P: Tensor, log_prompt_P: Tensor) -> Targets:
-        tilt, asked_P = self.tilt.of_prompts(log_prompt_P), self.tilt.asks(log_prompt_P)
+        tilt, asked_P = self.tilt.of_prompts(log_prompt_P), self.tilt.is_constrained(log_prompt_P)
         log_p_PV = torch.log_softmax(self.output(hidden_PD), dim=-1)
         if self.top_k is None or self.top_k >= log_p_PV.shape[1]:
             none_P0 = torch.empty(len(hidden_PD), 0, dtype=torch.long, device=hidden_PD.device)

@@ -18,7 +18,7 @@ from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.errors import ConfigError, TrainingError
 from detoxlab.internals.transformers import use_one_gpu
 from detoxlab.internals.trl import DataCollatorForLanguageModeling
-from detoxlab.methods.imitation.train import Rows, Trainer, dialogue_rows, text_rows
+from detoxlab.methods.imitation.train import Trainer, TrainingRows, dialogue_rows, text_rows
 from detoxlab.methods.loop.adapters import (
     ADAPTER,
     check_can_train,
@@ -37,13 +37,13 @@ from detoxlab.methods.loop.trainer import (
     validating,
 )
 from detoxlab.methods.regularised.anchor import Snapshot
-from detoxlab.methods.regularised.config import EVERY, RegularisedConfig
+from detoxlab.methods.regularised.config import ANY_DOMAIN, RegularisedConfig
 from detoxlab.methods.regularised.domain import constrained
 from detoxlab.methods.regularised.forward import Joined
-from detoxlab.methods.regularised.penalty import Tagged, Terms
+from detoxlab.methods.regularised.penalty import RowDomains, Terms
 from detoxlab.methods.regularised.schedule import Regulariser
-from detoxlab.methods.regularised.targets import Stretch
-from detoxlab.methods.regularised.worker import Elsewhere, Work, serve
+from detoxlab.methods.regularised.targets import ResponseSpan
+from detoxlab.methods.regularised.worker import RemoteWorker, Work, run_worker
 from detoxlab.methods.rows.dialogue import IGNORED, row_columns
 from detoxlab.methods.rows.rejected import write_rejected
 from detoxlab.models import LanguageModel
@@ -71,13 +71,13 @@ def fit_regularised(
         return done
     check_can_train(config, lm)
     _check_processes(config)
-    rows, tagged = _rows(config, lm, data)
+    rows, row_domains = _rows(config, lm, data)
     steps = config.total_steps(len(rows.train))
-    _check(config, tagged, steps)
-    record_start(run, lm, "regularised", rows.record() | {"domains": tagged.counts()})
+    _check(config, row_domains, steps)
+    record_start(run, lm, "regularised", rows.record() | {"domains": row_domains.counts()})
     write_rejected(run, rows.rejected, rows.kind)
     chat = config.chat and isinstance(data, DialogueSplit)
-    domains = constrained(config, tagged.openings(), chat=chat)
+    domains = constrained(config, row_domains.openings(), chat=chat)
     work = Work(domains, lm, output_layer(lm))
     exchange = run.path / EXCHANGE if processes.count() > 1 else None
 
@@ -99,7 +99,9 @@ def fit_regularised(
             eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
             peft_config=lora_config(config, lm.model),
         )
-        trainer.regulariser = Regulariser(config, lm, trainer, tagged, steps, run, work, exchange)
+        trainer.regulariser = Regulariser(
+            config, lm, trainer, row_domains, steps, run, work, exchange
+        )
         trainer.add_callback(IterationCallback(trainer.regulariser))
         if resumes and (start := last_complete(folder)):
             trainer.regulariser.load(start / FOLDER)
@@ -116,13 +118,13 @@ def fit_regularised(
     )
     if exchange is None:
         return train_adapter(training, run)
-    with processes.apart():
+    with processes.independent():
         if processes.is_main():
             train_adapter(training, run)
-            Elsewhere(work, exchange).close()
+            RemoteWorker(work, exchange).close()
         else:
-            _serve(config, work, exchange)
-    processes.wait()
+            _run_worker(config, work, exchange)
+    processes.barrier()
     if processes.is_main():
         shutil.rmtree(exchange)
     return run.path / ADAPTER
@@ -143,7 +145,7 @@ def _check_processes(config: RegularisedConfig) -> None:
         )
 
 
-def _serve(config: RegularisedConfig, work: Work, exchange: Path) -> None:
+def _run_worker(config: RegularisedConfig, work: Work, exchange: Path) -> None:
     """Draw, label and fit for the main process, on a model with an adapter like its own."""
     lm = work.lm
     with (
@@ -153,7 +155,7 @@ def _serve(config: RegularisedConfig, work: Work, exchange: Path) -> None:
         Interruption().heard(),
     ):
         get_peft_model(lm.model, lora_config(config, lm.model), autocast_adapter_dtype=True)
-        serve(work, Snapshot(lm.model), exchange)
+        run_worker(work, Snapshot(lm.model), exchange)
 
 
 # --- the data ---
@@ -161,7 +163,7 @@ def _serve(config: RegularisedConfig, work: Work, exchange: Path) -> None:
 
 def _rows(
     config: RegularisedConfig, lm: LanguageModel, data: DialogueSplit | TextSplit
-) -> tuple[Rows, Tagged]:
+) -> tuple[TrainingRows, RowDomains]:
     length = config.draws.max_new_tokens
     if isinstance(data, TextSplit):
         rows, domain_of = text_rows(config, lm, data), {t.id: t.domain for t in data.train}
@@ -172,22 +174,22 @@ def _rows(
             next(i for i, label in enumerate(row.labels) if label != IGNORED) for row in rows.train
         ]
     domains = tuple(domain_of.get(row.dialogue_id, DIALOGUES) for row in rows.train)
-    stretches = tuple(
-        Stretch.of_row(row, start, length) if start else None
+    spans = tuple(
+        ResponseSpan.of_row(row, start, length) if start else None
         for row, start in zip(rows.train, starts, strict=True)
     )
-    return rows, Tagged(domains, stretches)
+    return rows, RowDomains(domains, spans)
 
 
-def _check(config: RegularisedConfig, tagged: Tagged, steps: int) -> None:
-    present = set(tagged.domains)
+def _check(config: RegularisedConfig, row_domains: RowDomains, steps: int) -> None:
+    present = set(row_domains.domains)
     for name in config.domains:
-        if name not in present | {EVERY}:
+        if name not in present | {ANY_DOMAIN}:
             raise ConfigError(
                 f"domains.{name}: the data have no such domain",
                 remedy=f"They have: {', '.join(sorted(present))}.",
             )
-    if not tagged.openings():
+    if not row_domains.openings():
         raise ConfigError(
             "nothing that is learnt can be regularised: no text goes on after prompt_tokens",
             remedy="Set targets to all (of a text with a question only its answer is learnt).",
@@ -222,12 +224,12 @@ class RegularisedTrainer(Trainer):
         if not self.model.training or numbers is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
         penalty, lm = self.regulariser.penalty, self.regulariser.lm
-        beside = penalty.beside()
-        joined = Joined(model, penalty.rows_of(beside), lm.pad_id)
+        drawn = penalty.pick_anchor_samples()
+        joined = Joined(model, penalty.rows_of(drawn), lm.pad_id)
         with watching_hidden_states(lm) as watched:
             loss = super().compute_loss(joined, inputs, *args, **kwargs)
         with self.accelerator.autocast():  # as the outputs were made
-            term = penalty.term(numbers.tolist(), beside, joined.outputs, watched.take())
+            term = penalty.term(numbers.tolist(), drawn, joined.outputs, watched.take())
         learnt = kwargs.get("num_items_in_batch")
         if learnt is None:
             learnt = (inputs["labels"][:, 1:] != IGNORED).sum()
@@ -265,7 +267,7 @@ class IterationCallback(TrainerCallback):  # type: ignore[misc]
         self.regulariser = regulariser
 
     def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
-        self.regulariser.goes_on()
+        self.regulariser.resume()
 
     def on_step_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         self.regulariser.step_begins(state.global_step)

@@ -1,7 +1,7 @@
 """What an iteration needs before it is read: the anchor draws, scorers label, heads are fitted.
 
-Done by the process that trains, or by a second one while the first trains on: see `Here`,
-`Elsewhere` and `serve`. Whoever does it, the outcome is the same.
+Done by the process that trains, or by a second one while the first trains on: see `LocalWorker`,
+`RemoteWorker` and `run_worker`. Whoever does it, the outcome is the same.
 """
 
 import json
@@ -43,7 +43,7 @@ class Work:
         """What follows on `states`. Raises `TrainingError` when nothing drawn is accepted."""
         new, rows = dict[str, DomainState](), list[dict[str, Any]]()
         for name, domain in self.domains.items():
-            new[name], row = domain.refreshed(self.lm, self.output, states[name], iteration)
+            new[name], row = domain.run_iteration(self.lm, self.output, states[name], iteration)
             rows.append(row)
         return Outcome(new, rows)
 
@@ -57,8 +57,8 @@ class Worker(Protocol):
 
 
 @dataclass
-class Here:
-    """The work is done at once in this process; `anchor` makes the model the anchor meanwhile."""
+class LocalWorker:
+    """This process does the work at once; `anchor` makes the model the anchor meanwhile."""
 
     work: Work
     anchor: Callable[[], AbstractContextManager[None]]
@@ -77,8 +77,8 @@ class Here:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """The work is done by the process that `serve`s, by way of a folder, while this one goes on."""
+class RemoteWorker:
+    """Another process does the work in `run_worker`, by way of a folder; this one goes on."""
 
     work: Work
     folder: Path
@@ -93,7 +93,7 @@ class Elsewhere:
 
     def result(self) -> Outcome:
         """Wait until it is done. Raises the error that ended it."""
-        processes.meet()
+        processes.barrier_all()
         content = json.loads((self.folder / OUTCOME).read_text(encoding="utf-8"))
         if "error" in content:
             raise TrainingError(content["error"], remedy=content["remedy"])
@@ -108,13 +108,13 @@ class Elsewhere:
 
     def _ask(self, task: dict[str, Any]) -> None:
         (self.folder / TASK).write_text(json.dumps(task), encoding="utf-8")
-        processes.meet()
+        processes.barrier_all()
 
 
-def serve(work: Work, snapshot: Snapshot, folder: Path) -> None:
-    """Do what `Elsewhere` asks for, with the anchor's weights that it sends, until it is closed."""
+def run_worker(work: Work, snapshot: Snapshot, folder: Path) -> None:
+    """Do the work that `RemoteWorker` asks for, on the weights it sends, until it is closed."""
     while True:
-        processes.meet()
+        processes.barrier_all()
         iteration = json.loads((folder / TASK).read_text(encoding="utf-8"))["iteration"]
         if iteration is None:
             return
@@ -129,7 +129,7 @@ def serve(work: Work, snapshot: Snapshot, folder: Path) -> None:
             save_states(outcome.states, folder)
             content = {"rows": outcome.rows}
         (folder / OUTCOME).write_text(json.dumps(content), encoding="utf-8")
-        processes.meet()
+        processes.barrier_all()
 
 
 def save_states(states: States, folder: Path) -> None:

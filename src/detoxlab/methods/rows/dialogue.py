@@ -19,7 +19,7 @@ Targets = Literal["last", "all"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TokenRow:
     """One dialogue for training. `labels[t]` is `input_ids[t]` where learnt, -100 elsewhere.
 
     `closing` counts the tokens at the end that are no speech of the data: a question about
@@ -73,7 +73,7 @@ class RowBuilder:
     targets: Targets = "last"
     leading_ids: frozenset[int] = frozenset()
 
-    def build(self, dialogue: Dialogue) -> Row:
+    def build(self, dialogue: Dialogue) -> TokenRow:
         """The row of `dialogue`, at most `max_length` tokens long.
 
         What does not fit leaves from the left: the oldest exchanges first, then the oldest
@@ -88,7 +88,7 @@ class RowBuilder:
             ids, labels = self._encode(turns)
             if len(ids) <= self.max_length:
                 cut = len(turns) < len(dialogue.turns)
-                return Row(dialogue.id, tuple(ids), tuple(labels), cut)
+                return TokenRow(dialogue.id, tuple(ids), tuple(labels), cut)
             if len(turns) <= 2:
                 return self._cut_context(dialogue.id, ids, labels)
             turns = turns[2:] if turns[0].role == "user" else turns[1:]
@@ -140,7 +140,7 @@ class RowBuilder:
             return target, ends[-1] + 1
         return [*target, self.end_id], len(target) + 1
 
-    def _cut_context(self, dialogue_id: str, ids: list[int], labels: list[int]) -> Row:
+    def _cut_context(self, dialogue_id: str, ids: list[int], labels: list[int]) -> TokenRow:
         first = next(i for i, label in enumerate(labels) if label != IGNORED)
         head = ids[:1] if first and ids[0] in self.leading_ids else []
         needed = len(ids) - first + len(head) + 1
@@ -149,7 +149,7 @@ class RowBuilder:
                 f"its target of {len(ids) - first} tokens does not fit max_length {self.max_length}"
             )
         room = self.max_length - len(head)
-        return Row(
+        return TokenRow(
             dialogue_id,
             (*head, *ids[-room:]),
             (*[IGNORED] * len(head), *labels[-room:]),
@@ -197,9 +197,9 @@ def row_builder(
 
 def build_rows(
     builder: RowBuilder, dialogues: Sequence[Dialogue]
-) -> tuple[list[Row], list[tuple[str, str]]]:
+) -> tuple[list[TokenRow], list[tuple[str, str]]]:
     """The rows of all dialogues that make one, and (id, reason) of those that do not."""
-    rows, rejected = list[Row](), list[tuple[str, str]]()
+    rows, rejected = list[TokenRow](), list[tuple[str, str]]()
     for dialogue in dialogues:
         try:
             rows.append(builder.build(dialogue))
@@ -208,10 +208,10 @@ def build_rows(
     return rows, rejected
 
 
-def row_columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+def row_columns(rows: Sequence[TokenRow]) -> dict[str, list[Any]]:
     """What the trainers of rows read: ids, labels, and the place of each row among these.
 
-    >>> row_columns([Row("d", (7, 8), (-100, 8)), Row("e", (9,), (9,))])
+    >>> row_columns([TokenRow("d", (7, 8), (-100, 8)), TokenRow("e", (9,), (9,))])
     {'input_ids': [[7, 8], [9]], 'labels': [[-100, 8], [9]], 'number': [0, 1]}
     """
     return {

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detoxlab.methods.rows.dialogue import IGNORED, RejectedDialogue, Row, RowBuilder, row_builder
+from detoxlab.methods.rows.dialogue import (
+    IGNORED,
+    RejectedDialogue,
+    RowBuilder,
+    TokenRow,
+    row_builder,
+)
 from detoxlab.records import Dialogue, Preference, Turn
 
 if TYPE_CHECKING:
@@ -90,10 +96,10 @@ class PairBuilder:
         return (*ids, self.rows.end_id)
 
 
-def divided(row: Row) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def divided(row: TokenRow) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What is read of a row with one target, and what is learnt.
 
-    >>> divided(Row("d", (5, 6, 7, 0, 9), (-100, -100, 7, 0, -100)))
+    >>> divided(TokenRow("d", (5, 6, 7, 0, 9), (-100, -100, 7, 0, -100)))
     ((5, 6), (7, 0))
     """
     learnt = [place for place, label in enumerate(row.labels) if label != IGNORED]

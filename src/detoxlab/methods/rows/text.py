@@ -7,7 +7,7 @@ A text to classify is followed by a question and its answer; then either all of 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from detoxlab.methods.rows.dialogue import IGNORED, Row
+from detoxlab.methods.rows.dialogue import IGNORED, TokenRow
 from detoxlab.records import Text
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TOO_SHORT = "it has fewer than two tokens"
 
 
-def text_row(lm: "LanguageModel", text: Text, max_length: int, *, whole: bool = True) -> Row:
+def text_row(lm: "LanguageModel", text: Text, max_length: int, *, whole: bool = True) -> TokenRow:
     """The row of a text, at most `max_length` tokens long; what does not fit leaves at the end.
 
     It opens as a prompt does that `lm` is asked to continue. The answer to a question, and the
@@ -29,12 +29,12 @@ def text_row(lm: "LanguageModel", text: Text, max_length: int, *, whole: bool = 
         return _asked_row(lm, text, max_length, whole)
     ids = [*lm.prompt_ids(text.text, chat=False), int(lm.tokenizer.eos_token_id)]
     kept = tuple(ids[:max_length])
-    return Row(text.id, kept, kept, cut=len(kept) < len(ids))
+    return TokenRow(text.id, kept, kept, cut=len(kept) < len(ids))
 
 
 def build_text_rows(
     lm: "LanguageModel", texts: Sequence[Text], max_length: int, *, whole: bool = True
-) -> tuple[list[Row], list[tuple[str, str]]]:
+) -> tuple[list[TokenRow], list[tuple[str, str]]]:
     """The rows of all texts that make one, and (id, reason) of those that do not."""
     rows = [text_row(lm, text, max_length, whole=whole) for text in texts]
     kept = [row for row in rows if len(row.input_ids) > 1]
@@ -42,7 +42,7 @@ def build_text_rows(
     return kept, rejected
 
 
-def _asked_row(lm: "LanguageModel", text: Text, max_length: int, whole: bool) -> Row:
+def _asked_row(lm: "LanguageModel", text: Text, max_length: int, whole: bool) -> TokenRow:
     from detoxlab.models.questions import asked_text  # torch comes with it
 
     answer = (*lm.piece_ids(text.answer), int(lm.tokenizer.eos_token_id))
@@ -51,4 +51,4 @@ def _asked_row(lm: "LanguageModel", text: Text, max_length: int, whole: bool) ->
     )
     ids = asked.ids + answer
     labels = ids if whole else (IGNORED,) * len(asked.ids) + answer
-    return Row(text.id, ids, labels, asked.cut, closing=len(ids) - len(asked.text))
+    return TokenRow(text.id, ids, labels, asked.cut, closing=len(ids) - len(asked.text))

@@ -59,7 +59,7 @@ def evaluate_into(
     _begin(run, name, head)
     items = resolved.items(seed)
     with progress(f"evaluate {name}", len(items)) as advance:
-        run.fill(
+        run.append_missing(
             f"{FOLDER}/{name}.jsonl",
             resolved.batches(items),
             rows_in=len,

@@ -44,7 +44,7 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
         return rows
 
     with progress("generate", total=len(prompts) * sampling.k) as advance:
-        run.fill(
+        run.append_missing(
             FILE,
             batches,
             rows_in=lambda batch: len(batch) * sampling.k,
