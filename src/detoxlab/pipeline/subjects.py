@@ -144,7 +144,7 @@ def product_of(run: Run) -> Product | None:
     if not (run.path / "run.json").is_file():
         return None
     was: Product = "head" if run.info.get("method") == "auxiliary" else "adapter"
-    product: Product = run.info.get("makes", was)
+    product: Product = run.info.get("makes") or was
     return product
 
 

@@ -32,11 +32,8 @@ class Vector:
     def on(self, lm: LanguageModel) -> Iterator[Session]:
         session = Adding(self.strength * load_file(self.where)["vector"].to(lm.device))
         layer = lm.model.get_decoder().layers[LAYER]
-        handle = layer.register_forward_hook(session.add)
-        try:
+        with layer.register_forward_hook(session.add):
             yield session
-        finally:
-            handle.remove()
 
 
 @dataclass
