@@ -15,6 +15,7 @@ from detoxlab.publish.export import export_adapter, export_merged
 from detoxlab.records import Comparison, Guard, Measurement
 from detoxlab.runs import Run
 from tests.support.fine_tuned import trained
+from tests.support.gguf_files import save_gguf, stored_model
 from tests.support.report_study import measured_run
 from tests.support.tiny import save_tiny, tiny_tokenizer
 
@@ -162,3 +163,79 @@ def test_nothing_is_overwritten_or_left_half_done(
     with pytest.raises(OSError, match="No space"):
         export_merged(run, tmp_path / "model")
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"mine", "other"}
+
+
+# --- of a model in GGUF ---
+
+
+@pytest.fixture(scope="module")
+def gguf_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("gguf")
+    file = save_gguf(folder / "tiny.gguf", kind="Q8_0", pre="smollm")
+    return trained(folder / "runs" / "ft", load_model(file), max_steps=3)
+
+
+def test_a_gguf_file_becomes_a_plain_folder(tmp_path: Path) -> None:
+    file = save_gguf(tmp_path / "tiny.gguf", kind="Q8_0", pre="smollm")
+    out = export_model(file, tmp_path / "plain")
+    plain = AutoModelForCausalLM.from_pretrained(out)
+    assert torch.equal(logits(plain), logits(stored_model("Q8_0")))
+    assert not hasattr(plain.config, "quantization_config")
+    lm, tokenizer = load_model(file), AutoTokenizer.from_pretrained(out)
+    for text in ("In 2024, 12 of them:\n\n  <|user|>", "naïve 日本"):
+        assert tokenizer(text).input_ids == lm.tokenizer(text).input_ids
+    assert tokenizer.chat_template == lm.tokenizer.chat_template
+    card = (out / "README.md").read_text()
+    assert f"`{lm.id}`" in card
+    assert "stored as Q8_0" in card
+    for name in ("README.md", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        assert "/tmp" not in (out / name).read_text(), name
+
+
+def test_a_folder_or_adapter_becomes_a_plain_folder_too(run: Run, tmp_path: Path) -> None:
+    merged = load_model(export_model(run.path / "adapter", tmp_path / "merged"))
+    assert (logits(merged.model) - logits(load_model(run.path).model)).abs().max() < 1e-4
+
+
+def test_only_a_run_has_what_a_run_has(tmp_path: Path) -> None:
+    file = save_gguf(tmp_path / "tiny.gguf")
+    with pytest.raises(ConfigError, match="no run of train, --adapter does not apply"):
+        export_model(file, tmp_path / "out", merged=False)
+    with pytest.raises(ConfigError, match="no adapter and no trained run"):
+        export_model(file, tmp_path / "out", base="embedded")
+    with pytest.raises(ModelError, match="not a GGUF file"):
+        export_model(Path(__file__), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_leads_back_to_the_gguf_file_it_was_trained_on(gguf_run: Run) -> None:
+    file = gguf_run.path.parent.parent / "tiny.gguf"
+    assert gguf_run.info["base_model"] == "../../tiny.gguf"
+    assert gguf_run.info["base_model_id"] == load_model(file).id
+    tuned = load_model(gguf_run.path)
+    assert tuned.base_id == load_model(file).id
+    with tuned.as_base():
+        assert torch.equal(logits(tuned.model), logits(stored_model("Q8_0")))
+    assert (logits(tuned.model) - logits(stored_model("Q8_0"))).abs().max() > 1e-2
+
+
+def test_what_was_trained_on_gguf_is_merged_into_a_plain_folder(
+    gguf_run: Run, tmp_path: Path
+) -> None:
+    tuned = logits(load_model(gguf_run.path).model)
+    out = export_model(gguf_run.path, tmp_path / "model")
+    merged = logits(AutoModelForCausalLM.from_pretrained(out))
+    assert (merged - tuned).abs().max() <= 1e-4 * tuned.abs().max()
+
+
+def test_its_adapter_goes_onto_the_file_wherever_that_is(gguf_run: Run, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.gguf"
+    shutil.copyfile(gguf_run.path.parent.parent / "tiny.gguf", moved)
+    run = Run.open(shutil.copytree(gguf_run.path, tmp_path / "elsewhere" / "ft"))
+    other = save_gguf(tmp_path / "other.gguf", seed=1)
+    with pytest.raises(ModelError, match="was trained on tiny@"):
+        load_model(other, adapter=run.path)
+    out = export_model(run.path, tmp_path / "adapter", merged=False, base=str(moved))
+    tuned = logits(load_model(gguf_run.path).model)
+    for found in (load_model(out), load_model(moved, adapter=run.path)):
+        assert torch.equal(logits(found.model), tuned)

@@ -94,7 +94,9 @@ def _settings(given: Given, overrides: list[str]) -> TrainSettings:
     read_as=(ModelSettings, {"--base": "base", "--trust-remote-code": "trust_remote_code"})
 )
 def export(
-    run: Annotated[Path, typer.Argument(help="a run folder of train")],
+    run: Annotated[
+        Path, typer.Argument(help="a run folder of train, or a model such as a GGUF file")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the model folder to make")],
     read_as: Given,
     merged: Annotated[
@@ -116,10 +118,9 @@ def export(
     """Write a model folder that plain transformers loads, with a card that holds the table."""
     from detoxlab.pipeline.preflight import check_export
     from detoxlab.pipeline.training import export_model
-    from detoxlab.runs import Run
 
     if dry_run:
-        arg.say_unchecked(check_export(Run.open(run), output, read_as.get("base")))
+        arg.say_unchecked(check_export(run, output, read_as.get("base")))
         typer.echo(f"would write {'the merged model' if merged else 'the adapter'} to {output}")
         return
     written = export_model(

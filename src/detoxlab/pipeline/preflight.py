@@ -149,13 +149,22 @@ def check_model(settings: ModelSettings) -> Unchecked:
     return check_model(ModelSettings(model=_base_of(folder)))
 
 
-def check_export(run: Run, output: Path | str, base: str | None) -> Unchecked:
-    """Of `export`: that there is an adapter with its base, and that `output` is free."""
+def check_export(path: Path | str, output: Path | str, base: str | None) -> Unchecked:
+    """Of `export`: a train run's adapter with its base, or a model; and that `output` is free."""
+    if not is_run(path):
+        check_free(Path(output))
+        return check_model(ModelSettings(model=str(path), base=base))
+    run = Run.open(path)
     if run.info["kind"] != "train":
         raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
     find_adapter(run.path)
     check_free(Path(output))
     return check_model(ModelSettings(model=str(run.path), base=base))
+
+
+def is_run(path: Path | str) -> bool:
+    """Whether `path` is a run folder; a model otherwise, or nothing."""
+    return (Path(path) / "run.json").is_file()
 
 
 # --- inside ---

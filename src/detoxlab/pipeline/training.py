@@ -1,6 +1,6 @@
 """data × base model → adapter, into one run folder; and that adapter as a model folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from detoxlab import processes
 from detoxlab.comparisons import Limits
 from detoxlab.config_changes import shortened
 from detoxlab.data.kinds import KINDS, summary
+from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
 from detoxlab.pipeline.comparing import compare_variants
 from detoxlab.pipeline.learning import (
@@ -17,11 +18,11 @@ from detoxlab.pipeline.learning import (
     training_scorers,
 )
 from detoxlab.pipeline.measuring import finished_run
-from detoxlab.pipeline.preflight import check_export, check_train
+from detoxlab.pipeline.preflight import check_export, check_train, is_run
 from detoxlab.pipeline.resources import measured_usage
 from detoxlab.pipeline.subjects import date_record, dated, load_named
 from detoxlab.publish.export import DType as ExportDType
-from detoxlab.publish.export import export_adapter, export_merged
+from detoxlab.publish.export import export_adapter, export_merged, export_plain
 from detoxlab.recipe.learning import TrainSettings
 from detoxlab.records import to_json
 from detoxlab.runs import Run
@@ -112,12 +113,19 @@ def export_model(
 ) -> Path:
     """The model of the train run at `path` as a folder, with a card that holds what was measured.
 
+    `path` may also be a model that is no run, such as a GGUF file: it is written as a plain
+    folder (`export_plain`), and `dtype` and `trust_remote_code` are all that can be said of it.
+
     `measured` are run folders, the baseline first. A train run that lies in a recipe's folder
     brings that recipe's measured runs, when none are named, and they are held to the recipe's
     limits. For the other options see `export_merged`.
     """
+    check_export(path, output, base)
+    if not is_run(path):
+        said = {"adapter": not merged, "original": original, "measured": bool(measured)}
+        _check_silent(path, said)
+        return export_plain(path, output, dtype=dtype, trust_remote_code=trust_remote_code)
     run = Run.open(path)
-    check_export(run, output, base)
     runs = [Run.open(one) for one in measured] or _measured_beside(run)
     limits = None if measured else _limits_beside(run)
     comparisons = compare_variants(runs[0], runs[1:], limits=limits) if runs else ()
@@ -136,6 +144,15 @@ def export_model(
             **facts,
         )
     return export_adapter(run, output, **facts)
+
+
+def _check_silent(path: Path | str, said: Mapping[str, bool]) -> None:
+    """Raises `ConfigError` where something is said of a model that only a run has."""
+    if names := [name for name, value in said.items() if value]:
+        raise ConfigError(
+            f"{path}: is no run of train, --{names[0]} does not apply",
+            remedy="Give a run of train, or the model alone.",
+        )
 
 
 def _experiment_of(run: Run) -> Path:

@@ -44,16 +44,44 @@ def model_card(
     return "\n".join(part for part in parts if part)
 
 
+def plain_card(title: str, facts: Mapping[str, Any], licence: str) -> str:
+    """The text of README.md for a model that was brought into plain transformers' layout.
+
+    `facts` are its `fingerprint`.
+    """
+    rows = [(name.replace("_", " "), str(value)) for name, value in facts.items()]
+    parts = [
+        _front_matter(_fields(licence, ["detoxlab"])),
+        f"# {title}\n",
+        f"`{facts['id']}` in the layout of transformers, written by detoxlab.\n",
+    ]
+    if stored := facts.get("file_type"):
+        parts.append(f"The weights were stored as {stored}: those of the original may differ.\n")
+    parts += [
+        f"Licence: {licence}. That of the original holds for this model too.\n",
+        _section("Provenance", _table(("what", "value"), rows)),
+    ]
+    return "\n".join(parts)
+
+
 def _metadata(info: Mapping[str, Any], licence: str) -> str:
     base = str(info["base_model"])
-    fields = {
+    fields = _fields(licence, ["detoxlab", "detoxification", str(info["method"])])
+    if info.get("model", {}).get("revision"):  # only a hub id means something to others
+        fields["base_model"] = base
+    return _front_matter(fields)
+
+
+def _fields(licence: str, tags: Sequence[str]) -> dict[str, Any]:
+    return {
         "license": licence,
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["detoxlab", "detoxification", str(info["method"])],
+        "tags": list(tags),
     }
-    if info.get("model", {}).get("revision"):  # only a hub id means something to others
-        fields["base_model"] = base
+
+
+def _front_matter(fields: Mapping[str, Any]) -> str:
     lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items()]
     return "---\n" + "\n".join(lines) + "\n---\n"
 

@@ -1,4 +1,4 @@
-"""A trained adapter as a folder to give away: merged weights or the adapter, with a model card.
+"""A model as a folder to give away: merged weights, an adapter, or plain weights; with a card.
 
 Imports torch and peft through `detoxlab.models`, inside the functions that need them.
 """
@@ -9,13 +9,16 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.locations import absolute
-from detoxlab.publish.card import model_card
+from detoxlab.publish.card import model_card, plain_card
 from detoxlab.records import Comparison, Measurement
 from detoxlab.runs import Run
+
+if TYPE_CHECKING:
+    from detoxlab.models import LanguageModel
 
 ADAPTER_CONFIG = "adapter_config.json"
 DType = Literal["float32", "bfloat16", "float16"]
@@ -47,7 +50,6 @@ def export_merged(
     Raises `ConfigError` when `out` holds something, `ModelError` when the run has no adapter.
     """
     from detoxlab.models import Quantisation, load_model
-    from detoxlab.models.dtypes import DTYPES
 
     quantisation = Quantisation("none") if original else None
     with _written_whole(Path(out)) as draft:
@@ -60,9 +62,37 @@ def export_merged(
             quantisation=quantisation,
             merge_adapter=True,
         )
-        lm.model.to(DTYPES[dtype]).save_pretrained(draft)
-        lm.tokenizer.save_pretrained(draft)
+        _save(lm, dtype, draft)
         _write_card(draft, Path(out).name, run, measured, comparisons, licence)
+    return Path(out)
+
+
+def export_plain(
+    model: Path | str,
+    out: Path | str,
+    *,
+    dtype: DType = "float32",
+    trust_remote_code: bool = False,
+    licence: str = "other",
+) -> Path:
+    """The folder `out` with a model that is no run, as plain transformers loads it.
+
+    Of a GGUF file it holds the weights in full precision, with tokenizer and chat template; an
+    adapter's folder is merged into its base. Errors as `export_merged`.
+    """
+    from detoxlab.models import load_model
+
+    with _written_whole(Path(out)) as draft:
+        lm = load_model(
+            model,
+            dtype="float32",
+            device="cpu",
+            trust_remote_code=trust_remote_code,
+            merge_adapter=True,
+        )
+        _save(lm, dtype, draft)
+        card = plain_card(Path(out).name, lm.fingerprint() | {"dtype": dtype}, licence)
+        (draft / "README.md").write_text(card, encoding="utf-8")
     return Path(out)
 
 
@@ -114,6 +144,13 @@ def _write_origin(folder: Path, run: Run, base: str | None) -> None:
     origin = {"base_model_id": adapter.base_id, "train_scorers": list(adapter.train_scorers)}
     for name, content in ((ADAPTER_CONFIG, config), (ORIGIN, origin)):
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _save(lm: "LanguageModel", dtype: DType, folder: Path) -> None:
+    from detoxlab.models.dtypes import DTYPES
+
+    lm.model.to(DTYPES[dtype]).save_pretrained(folder)
+    lm.tokenizer.save_pretrained(folder)
 
 
 def check_free(out: Path) -> None:
