@@ -2,13 +2,15 @@
 
 The whole public surface; everything is imported when it is first used.
 
-    settings = MeasureSettings(model="embedded", prompts=PromptSettings(source="embedded"))
-    base = measure_model(settings, "runs/base")
-    learning = DialogueSettings(source="embedded")
-    train_model(TrainSettings(method="sft", model="embedded", dialogues=learning), "runs/ft")
-    treated = measure_model(settings.model_copy(update={"model": "runs/ft"}), "runs/treated")
-    print(compare_runs("runs/base", "runs/treated").verdict)
-    build_report([base, treated], "report.html")
+    from detoxlab import compare, measure, report, train
+
+    base = measure("embedded", prompts="embedded", limit=20, out="runs/base")
+    tuned = train("sft", "embedded", dialogues="embedded", epochs=1, out="runs/ft")
+    treated = measure(tuned, prompts="embedded", limit=20, out="runs/treated")
+    print(compare(base, treated).verdict)
+    report([base, treated], "report.html")
+
+The keywords are the settings, which `detoxlab help settings measure` prints.
 """
 
 import importlib
@@ -30,17 +32,13 @@ if TYPE_CHECKING:
     from detoxlab.methods import METHODS, load_method
     from detoxlab.models import LanguageModel, load_model
     from detoxlab.pipeline import (
-        compare_runs,
         compare_variants,
-        evaluate_model,
-        evaluate_run,
         export_model,
-        measure_model,
         run_recipe,
         score_again,
         score_file,
-        train_model,
     )
+    from detoxlab.pipeline.api import compare, evaluate, measure, report, train
     from detoxlab.protocols import PROTOCOLS, get_protocol
     from detoxlab.recipe.experiment import Recipe
     from detoxlab.recipe.learning import TrainSettings
@@ -56,11 +54,11 @@ if TYPE_CHECKING:
         Sampling,
         Score,
     )
-    from detoxlab.reports import build_report
     from detoxlab.runs import Run
     from detoxlab.scorers import SCORERS, load_scorer
 
 _HOMES = {
+    "detoxlab.pipeline.api": ("compare", "evaluate", "measure", "report", "train"),
     "detoxlab.comparisons": ("Limits",),
     "detoxlab.data": (
         "load_dialogues",
@@ -76,16 +74,11 @@ _HOMES = {
     "detoxlab.methods": ("METHODS", "load_method"),
     "detoxlab.models": ("LanguageModel", "load_model"),
     "detoxlab.pipeline": (
-        "compare_runs",
         "compare_variants",
-        "evaluate_model",
-        "evaluate_run",
         "export_model",
-        "measure_model",
         "run_recipe",
         "score_again",
         "score_file",
-        "train_model",
     ),
     "detoxlab.recipe.experiment": ("Recipe",),
     "detoxlab.recipe.learning": ("TrainSettings",),
@@ -102,7 +95,6 @@ _HOMES = {
         "Sampling",
         "Score",
     ),
-    "detoxlab.reports": ("build_report",),
     "detoxlab.runs": ("Run",),
     "detoxlab.scorers": ("SCORERS", "load_scorer"),
 }
@@ -136,11 +128,9 @@ __all__ = [
     "Score",
     "SubjectSettings",
     "TrainSettings",
-    "build_report",
-    "compare_runs",
+    "compare",
     "compare_variants",
-    "evaluate_model",
-    "evaluate_run",
+    "evaluate",
     "export_model",
     "generate_into",
     "get_protocol",
@@ -154,11 +144,12 @@ __all__ = [
     "load_recipe",
     "load_responses_file",
     "load_scorer",
-    "measure_model",
+    "measure",
+    "report",
     "run_recipe",
     "score_again",
     "score_file",
-    "train_model",
+    "train",
 ]
 
 

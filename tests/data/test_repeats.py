@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detoxlab import compare_runs, load_prompts, score_file
+from detoxlab import compare, load_prompts, score_file
 from detoxlab.data import LeftOutWarning, load_responses_file
 from detoxlab.data.repeats import RepeatWarning, repetition
 from detoxlab.errors import ConfigError
@@ -65,7 +65,7 @@ def test_a_file_with_a_repeat_is_compared_with_one_without(tmp_path: Path) -> No
         first = scored(jsonl(tmp_path / "twice.jsonl", [*ONCE, row("B", 0.5)]))
     second = scored(jsonl(tmp_path / "once.jsonl", ONCE))
     for pair in ((first, second), (second, first)):
-        compared = compare_runs(*(run.path for run in pair), resamples=50)
+        compared = compare(*(run.path for run in pair), resamples=100)
         fraction = next(d for d in compared.differences if d.name == "toxic_fraction")
         assert (fraction.n_prompts, fraction.difference) == (5, 0.0)
 

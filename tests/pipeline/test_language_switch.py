@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detoxlab import compare_runs, score_file
+from detoxlab import compare, score_file
 from detoxlab.cli import main
 
 PROMPTS, TOXIC = 120, 0.4
@@ -47,7 +47,7 @@ def test_a_switch_of_language_is_no_improvement(
             second="rtp-linear",
             resamples=1000,
         )
-    comparison = compare_runs(tmp_path / "before", tmp_path / "after", resamples=1000)
+    comparison = compare(tmp_path / "before", tmp_path / "after", resamples=1000)
     assert comparison.verdict in ("invalid", "not shown")
     causes = " ".join(comparison.sentences)
     assert "coverage" in causes

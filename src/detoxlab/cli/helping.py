@@ -51,7 +51,7 @@ def kinds() -> "dict[str, type[BaseModel]]":
     from detoxlab.contest import WinRate
     from detoxlab.evaluations import EVALUATIONS
     from detoxlab.methods import METHODS
-    from detoxlab.recipe.comparing import CompareSettings
+    from detoxlab.recipe.comparing import CompareSettings, ReportSettings
     from detoxlab.recipe.experiment import Recipe
     from detoxlab.recipe.learning import TrainSettings
     from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
@@ -64,7 +64,7 @@ def kinds() -> "dict[str, type[BaseModel]]":
         "evaluate": SubjectSettings,
         "winrate": WinRate,
         "compare": CompareSettings,
-        "report": CompareSettings,
+        "report": ReportSettings,
         "limits": Limits,
         **methods,
         **{f"train {name}": kind for name, kind in methods.items()},

@@ -75,15 +75,14 @@ def report(
     set_: LimitOptions = [],
 ) -> None:
     """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON."""
-    from detoxlab.reports import build_report
-    from detoxlab.runs import Run
+    from detoxlab.pipeline.api import report as write
 
-    written = build_report(
-        [Run.open(path) for path in runs],
+    written = write(
+        runs,
         output,
-        trained={name: Run.open(path) for name, path in arg.pairs("--trained", trained).items()},
-        rivals=[(other, name) for name, other in arg.pairs("--against", against).items()],
-        win_rates=[Run.open(path) for path in win_rate],
+        trained=dict(arg.pairs("--trained", trained)),
+        against=[(other, name) for name, other in arg.pairs("--against", against).items()],
+        win_rates=win_rate,
         title=title,
         limits=_limits(set_),
     )

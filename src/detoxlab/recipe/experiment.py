@@ -8,10 +8,10 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from detoxlab.comparisons import Limits
 from detoxlab.contest import WinRate
 from detoxlab.evaluations import AnyEvaluation
 from detoxlab.loading import Loading, ModelName, ModelSettings
+from detoxlab.recipe.comparing import WithinLimits
 from detoxlab.recipe.learning import Learning, TrainSettings, check_seed
 from detoxlab.recipe.measuring import MeasureSettings, Measuring
 
@@ -46,9 +46,7 @@ class Recipe(Measuring):
     win_rate: WinRate | None = Field(
         None, description="a third model judges every variant against the base and its rivals"
     )
-    limits: Limits = Field(
-        default_factory=Limits, description="how far each guard may move; see docs/comparing.md"
-    )
+    limits: WithinLimits
 
     @model_validator(mode="after")
     def _one_seed(self) -> "Recipe":

@@ -1,0 +1,153 @@
+"""What one does with detoxlab in Python: a function per arrow, whose keywords are the settings.
+
+    base = measure("embedded", prompts="embedded", limit=20, out="runs/base")
+    tuned = train("sft", "embedded", dialogues="embedded", epochs=1, out="runs/ft")
+    treated = measure(tuned, prompts="embedded", limit=20, out="runs/treated")
+    print(compare(base, treated).verdict)
+    report([base, treated], "report.html")
+
+`detoxlab help settings NAME` prints all keywords. One that lies in a group may be named alone
+(`limit=20`, `k=5`) or in its group (`prompts={"source": "rtp", "limit": 20}`). A wrong one is a
+`ConfigError` that suggests the nearest. Models and runs are named by a `Run`, a path or an id.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from detoxlab.comparisons import Limits
+from detoxlab.data.kinds import KINDS
+from detoxlab.data.settings import PromptSettings
+from detoxlab.evaluations import EVALUATIONS, load_evaluation
+from detoxlab.methods import METHODS
+from detoxlab.pipeline.comparing import compare_runs
+from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
+from detoxlab.pipeline.measuring import measure_model
+from detoxlab.pipeline.training import train_model
+from detoxlab.recipe.comparing import CompareSettings, ReportSettings
+from detoxlab.recipe.learning import TrainSettings, data_settings
+from detoxlab.recipe.measuring import (
+    Intervals,
+    MeasureSettings,
+    SamplingSettings,
+    SubjectSettings,
+)
+from detoxlab.recipe.placing import placed
+from detoxlab.records import Comparison
+from detoxlab.registry import look_up
+from detoxlab.reports import FORMATS, build_report
+from detoxlab.runs import Run
+from detoxlab.settings import parse
+
+Named = Run | Path | str
+Groups = Mapping[str, type[BaseModel]]
+
+
+def measure(model: Named, *, out: Path | str, resume: bool = False, **settings: Any) -> Run:
+    """The run at `out` with generations, scores and measures of a model.
+
+    Keywords are the fields of `MeasureSettings`, of its `prompts` and of its `sampling`.
+    """
+    groups: Groups = {"prompts": PromptSettings, "sampling": SamplingSettings}
+    given = {"model": _name(model), **placed(settings, MeasureSettings, groups)}
+    return measure_model(parse(MeasureSettings, given, place="measure"), out, resume=resume)
+
+
+def train(
+    method: str, model: Named, *, out: Path | str, resume: bool = False, **settings: Any
+) -> Run:
+    """The run at `out` with the adapter that a method made; the base model is untouched.
+
+    Keywords are the fields of `TrainSettings`, one of which says what is learnt from
+    (`dialogues`, `pairs`, `prompts`, `texts`), those of that source, and the method's
+    hyperparameters.
+    """
+    if isinstance(texts := settings.get("texts"), str):
+        settings["texts"] = data_settings("texts", texts, {})
+    groups: dict[str, type[BaseModel]] = {
+        name: kind.settings for name, kind in KINDS.items() if name in settings
+    }
+    groups["config"] = look_up("method", method, METHODS).config
+    named = {"method": method, "model": _name(model)}
+    given = named | placed(settings, TrainSettings, groups)
+    return train_model(parse(TrainSettings, given, place="train"), out, resume=resume)
+
+
+def evaluate(
+    model: Named,
+    kind: str,
+    *,
+    out: Path | str | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    **settings: Any,
+) -> Run:
+    """The run with an evaluation of a model: the one at `out`, or the measured run itself.
+
+    Keywords are the settings of the kind of evaluation, `resamples` and `seed`, and, with `out`,
+    how the model is read (`SubjectSettings`); without, `base` alone. `name` is what the
+    evaluation is called in the run, else as its kind.
+    """
+    groups: Groups = {
+        "evaluation": look_up("kind of evaluation", kind, EVALUATIONS),
+        "intervals": Intervals,
+    }
+    given = placed(settings, SubjectSettings, groups)
+    named = {name or kind: load_evaluation({"kind": kind, **given.pop("evaluation", {})})}
+    how = parse(Intervals, given.pop("intervals", {}), place="evaluate").model_dump()
+    if out is None:
+        return evaluate_run(_run(model), named, **given, **how)
+    subject = parse(SubjectSettings, {"model": _name(model), **given}, place="evaluate")
+    return evaluate_model(subject, named, out, resume=resume, **how)
+
+
+def compare(baseline: Named, treated: Named, **settings: Any) -> Comparison:
+    """Whether a measured run is less toxic than another, and at what price.
+
+    Keywords are the fields of `CompareSettings` and of its `limits`.
+    """
+    given = placed(settings, CompareSettings, {"limits": Limits})
+    asked = parse(CompareSettings, given, place="compare")
+    how = {name: getattr(asked, name) for name in CompareSettings.model_fields}
+    return compare_runs(_run(baseline), _run(treated), **how)
+
+
+def report(
+    runs: Sequence[Named],
+    out: Path | str,
+    *,
+    trained: Mapping[str, Named] | None = None,
+    against: Iterable[tuple[str, str]] = (),
+    win_rates: Iterable[Named] = (),
+    title: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    **settings: Any,
+) -> Path:
+    """The path of the report of measured runs, the first of which is the baseline.
+
+    `trained` gives the training run behind a measured one by its name. `against` are pairs of
+    names, baseline and treated, that are compared too. Other keywords are the fields of
+    `ReportSettings` and of its `limits`.
+    """
+    given = placed(settings, ReportSettings, {"limits": Limits})
+    asked = parse(ReportSettings, given, place="report")
+    return build_report(
+        [_run(run) for run in runs],
+        out,
+        trained={name: _run(run) for name, run in (trained or {}).items()},
+        rivals=list(against),
+        win_rates=[_run(run) for run in win_rates],
+        title=title,
+        formats=formats,
+        **{name: getattr(asked, name) for name in ReportSettings.model_fields},
+    )
+
+
+def _name(model: Named) -> str:
+    return str(model.path) if isinstance(model, Run) else str(model)
+
+
+def _run(run: Named) -> Run:
+    return run if isinstance(run, Run) else Run.open(run)
