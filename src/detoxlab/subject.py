@@ -1,7 +1,7 @@
 """The model that is measured or evaluated, with all that changes it.
 
-Whoever asks such a model, generation and evaluations, takes a `Subject`. It alone says what the
-whole is called in results, which scorers it learnt from, and how its untouched base answers.
+Generation and evaluations take a `Subject`. It alone says how results name the whole, which
+scorers it was made by, and how its untouched base answers.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class Subject:
 
     @property
     def steering_id(self) -> str | None:
-        """What of the name stands for the steerings; None without any."""
+        """The part of the name that stands for the steerings; None without any."""
         return "+".join(steering.id for steering in self.steerings) or None
 
     @property

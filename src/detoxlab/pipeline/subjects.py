@@ -131,8 +131,8 @@ def steered_run(model: Path | str) -> SteeredRun | None:
     if product == "head":
         return SteeredRun(run, f"nado:{model}")
     if product == "steering":
-        kind = read_config(run.path / STEERING, f"{STEERING}.json")["kind"]
-        return SteeredRun(run, f"{kind}:{model}")
+        content = read_config(run.path / STEERING, f"{STEERING}.json")
+        return SteeredRun(run, f"{content.get('kind', '')}:{model}")
     return None
 
 
