@@ -24,17 +24,6 @@ def test_every_public_name_is_there() -> None:
         detoxlab.nonesuch  # noqa: B018
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, detoxlab.cli\n"
-        "try: detoxlab.cli.main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = ('torch', 'transformers', 'peft', 'trl', 'datasets', 'scipy', 'plotly')\n"
-        "print('heavy:', [name for name in heavy if name in sys.modules])"
-    )
-    assert in_a_new_process(code).endswith("heavy: []")
-
-
 def test_the_names_and_settings_of_all_methods_import_nothing_heavy() -> None:
     code = (
         "import sys, detoxlab.methods, detoxlab.recipe.experiment\n"
