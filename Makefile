@@ -1,9 +1,9 @@
-# Two commands: `make demo` (install, then the main job) and `make test`.
+# `make demo` (install, then the main job), `make model` (a real one to try), `make test`.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test check install clean
+.PHONY: demo model test check install clean
 
 install: $(VENV)/.installed
 
@@ -14,6 +14,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	$(RUN)/detoxlab demo --out demo
+
+model: install
+	$(RUN)/python scripts/fetch_model.py
 
 test: install
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile

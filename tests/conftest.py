@@ -1,6 +1,8 @@
 """Fixtures that every test may use. Small real things, no mocks, no network."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,22 @@ def data_dir() -> Path:
     if value or os.environ.get("CI"):
         pytest.fail(f"DETOXLAB_DATA={value!r} is not a folder")
     pytest.skip("set DETOXLAB_DATA to the folder of real data sets to run this test")
+
+
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    """The folder with SmolLM2, as a GGUF file and as a folder; fails in CI where it cannot be had.
+
+    It is fetched once, into DETOXLAB_MODELS or `models`.
+    """
+    root = Path(__file__).parents[1]
+    folder = Path(os.environ.get("DETOXLAB_MODELS", root / "models")).resolve()
+    command = [sys.executable, str(root / "scripts" / "fetch_model.py"), "--into", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop(f"SmolLM2 cannot be had: {done.stderr[-500:]}")
+    return folder
 
 
 @pytest.fixture(autouse=True)
