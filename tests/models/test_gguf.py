@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 from transformers.integrations.gguf import GGUF_CONFIG_ARCHS
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -23,6 +24,7 @@ from detoxlab.models.gguf.reading import GgufWarning
 from detoxlab.pipeline.preflight import check_model
 from detoxlab.provenance import file_sha256
 from tests.support.gguf_files import QUANTISATIONS, save_gguf, stored_model
+from tests.support.layouts import layout_model
 from tests.support.tiny import tiny_tokenizer
 
 IDS = torch.arange(4, 200)[None]
@@ -54,6 +56,30 @@ def test_the_tokenizer_and_its_template_are_those_of_the_file(tmp_path: Path) ->
     assert (lm.tokenizer.eos_token_id, lm.pad_id) == (0, 1)
     bare = load_model(save_gguf(tmp_path / "bare.gguf", template=None))
     assert bare.template_name == "user-assistant-lines@1"
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "phi3", "gemma3"])
+def test_other_architectures_give_their_own_logits(tmp_path: Path, architecture: str) -> None:
+    """Gemma's attention is scaled by a number that GGUF does not hold: that of its real heads."""
+    model = gemma3() if architecture == "gemma3" else layout_model(architecture)
+    file = save_gguf(tmp_path / "tiny.gguf", model=model, architecture=architecture)
+    assert torch.equal(logits(load_model(file).model), logits(model))
+
+
+def gemma3() -> torch.nn.Module:
+    """Seven layers, so that local and global attention are among them."""
+    config = Gemma3TextConfig(
+        vocab_size=260,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=7,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Gemma3ForCausalLM(config).eval()
 
 
 def test_another_type_on_request(tmp_path: Path) -> None:

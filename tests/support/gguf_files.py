@@ -29,6 +29,7 @@ def save_gguf(
     *,
     kind: str = "F32",
     seed: int = 0,
+    model: Any = None,
     architecture: str = "llama",
     tokenizer: bool = True,
     template: str | None = CHAT_TEMPLATE,
@@ -36,18 +37,19 @@ def save_gguf(
     scaled: bool = False,
     **fields: Any,
 ) -> Path:
-    """The tiny model as a GGUF file; `fields` are set besides, under `tokenizer.ggml`.
+    """The tiny model, or another `model` of its vocabulary, as a GGUF file.
 
-    `merge` among them are the two tokens that its tokenizer makes one of, `pre` how it splits
-    texts, `end` the id of its end-of-sequence token.
+    `fields` are set besides, under `tokenizer.ggml`. Among them are `merge`, two tokens that its
+    tokenizer makes one of; `pre`, how it splits texts; and `end`, the id of its last token.
     """
+    model = model or tiny_model(seed)
     writer = gguf.GGUFWriter(path, architecture)
-    _add_shape(writer, tiny_model(seed), kind)
+    _add_shape(writer, model, kind)
     if scaled:
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
     if tokenizer:
         _add_tokenizer(writer, template, fields)
-    for name, weight in _tensors(tiny_model(seed)).items() if weights else ():
+    for name, weight in _tensors(model, architecture).items() if weights else ():
         stored = QUANTISATIONS[kind] if weight.ndim > 1 else QUANTISATIONS["F32"]
         writer.add_tensor(name, gguf.quantize(weight, stored), raw_dtype=stored)
     writer.write_header_to_file()
@@ -71,7 +73,7 @@ def stored_model(kind: str, seed: int = 0) -> LlamaForCausalLM:
 # --- inside ---
 
 
-def _add_shape(writer: gguf.GGUFWriter, model: LlamaForCausalLM, kind: str) -> None:
+def _add_shape(writer: gguf.GGUFWriter, model: Any, kind: str) -> None:
     config = model.config
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
@@ -79,8 +81,12 @@ def _add_shape(writer: gguf.GGUFWriter, model: LlamaForCausalLM, kind: str) -> N
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    rotary = config.rope_parameters
+    writer.add_rope_freq_base(rotary.get("full_attention", rotary)["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.model_type.startswith("gemma"):
+        writer.add_key_length(config.head_dim)
+        writer.add_sliding_window(config.sliding_window)
     writer.add_vocab_size(config.vocab_size)
     writer.add_file_type(FILE_TYPES[kind])
 
@@ -106,18 +112,22 @@ def _add_tokenizer(writer: gguf.GGUFWriter, template: str | None, fields: dict[s
         writer.add_uint32(f"tokenizer.ggml.{name}", value)
 
 
-def _tensors(model: LlamaForCausalLM) -> dict[str, np.ndarray]:
-    """The weights under ggml's names; queries and keys in its order of rotary dimensions."""
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, model.config.num_hidden_layers)
+def _tensors(model: Any, architecture: str) -> dict[str, np.ndarray]:
+    """The weights under ggml's names: Llama's in its rotary order, Gemma's norms one higher."""
+    kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
+    known = kinds.get(architecture, gguf.MODEL_ARCH.LLAMA)
+    names = gguf.get_tensor_name_map(known, model.config.num_hidden_layers)
     found = {}
     for name, weight in model.state_dict().items():
-        if name == "lm_head.weight":  # tied
+        if name == "lm_head.weight" and model.config.tie_word_embeddings:
             continue
         values = weight.numpy()
-        if "q_proj" in name or "k_proj" in name:
+        if model.config.model_type == "llama" and ("q_proj" in name or "k_proj" in name):
             values = _permuted(values, model.config.num_attention_heads)
-        bare = name.removesuffix(".weight")
-        found[f"{names.get_name(bare)}.weight"] = np.ascontiguousarray(values)
+        if architecture.startswith("gemma") and name.endswith("norm.weight"):
+            values = values + 1
+        bare, _, part = name.rpartition(".")
+        found[f"{names.get_name(bare)}.{part}"] = np.ascontiguousarray(values)
     return found
 
 
