@@ -1,4 +1,4 @@
-"""Prompts, dialogues and preference pairs, from wherever they are; one file per source.
+"""Prompts, dialogues and preference pairs from many sources; one file per source.
 
 A source is the name of one below, a local file (JSON Lines, JSON, CSV, TSV, Parquet or text,
 gzipped or not) or the id of a data set on the Hugging Face hub. Packages add sources under the
@@ -90,7 +90,7 @@ def load_prompts(
     it. `deduplicate` leaves out prompts whose text an earlier one has, `join_continuation` (for
     `rtp`) makes prompt and continuation one prompt, `opening` keeps so many of the first words
     of each longer text; then `limit` draws that many by the seed.
-    What is left out beyond what was asked for is counted in a `LeftOutWarning`.
+    A `LeftOutWarning` counts the prompts that are left out without being asked for.
 
     Raises `UnknownNameError`, `MissingFileError` or `DataError`, with file and line.
 
@@ -119,7 +119,7 @@ def load_dialogues(
     seed: int = 0,
     revision: str | None = None,
 ) -> DialogueSet:
-    """The dialogues of a source in good order, and the odd ones with their reasons.
+    """The well-formed dialogues of a source, and the odd ones with their reasons.
 
     `columns` maps, for a file or hub data set, `turns`; or `prompt` and `response`; or
     `dialogue`, `turn`, `role` and `text`; and `id` and `target`.
@@ -142,7 +142,7 @@ def load_preferences(
     seed: int = 0,
     revision: str | None = None,
 ) -> PreferenceSet:
-    """The preference pairs of a source in good order, and the odd ones with their reasons.
+    """The well-formed preference pairs of a source, and the odd ones with their reasons.
 
     `columns` maps, for a file or hub data set, `prompt`, `chosen`, `rejected` and `id`; see
     `preferences.read` for the layouts. `limit` draws that many pairs by the seed.
@@ -165,7 +165,7 @@ def check_source(
 ) -> bool:
     """Whether the source is on the hub, which only loading can check; no row is read.
 
-    `kind` is prompts, dialogues or pairs. Raises what loading raises when the source is unknown
+    `kind` is prompts, dialogues or pairs. Raises the errors of loading when the source is unknown
     or its files are not there.
 
     >>> check_source("prompts", "embedded"), check_source("pairs", "org/pairs")
@@ -186,7 +186,7 @@ def describe_source(
     path: str | Path | None = None,
     revision: str | None = None,
 ) -> dict[str, Any]:
-    """What is read, for provenance: files by name and sha256, or hub id and commit. No paths.
+    """The provenance of a source: files by name and sha256, or hub id and commit. No paths.
 
     `kind` is prompts, dialogues or pairs; without it a name is that of prompts, or else of
     dialogues.

@@ -20,10 +20,10 @@ FILE_END = "_prompt.json"
 
 
 def read(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
-    """A prompt per opening, without the blank that ends it in the files.
+    """A prompt per opening, without the space that ends it in the files.
 
-    A blank would be a token of its own and pull models off the next word. Openings that are
-    empty (there are five) are left out with a `LeftOutWarning`.
+    A space would be a token of its own and make the next word less likely. The five empty openings
+    are left out with a `LeftOutWarning`.
     """
     check_columns(rows, ["domain", "category", "name", "prompts"])
     prompts, empty = [], 0

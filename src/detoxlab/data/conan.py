@@ -1,8 +1,8 @@
 """CONAN's dialogues and pairs: hate speech answered by counter-narratives of experts.
 
 Sources: Bonaldi et al. 2022 (DIALOCONAN) and Fanton et al. 2021 (Multitarget-CONAN),
-https://github.com/marcoguerini/CONAN. For research only, not to be passed on: read from
-the user's own copy. HS is the user, CN the assistant.
+https://github.com/marcoguerini/CONAN. The data are for research only and must not be passed
+on: they are read from the user's own copy. HS is the user, CN the assistant.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Dialogues out of rows in four layouts, each checked turn by turn.
+"""Reads dialogues from rows in four layouts and checks each turn by turn.
 
-A dialogue to learn from begins with the user, alternates, and ends with the assistant. One
-that does not is odd: it is set aside with its reason, never dropped silently. A row that
-cannot be read at all is an error.
+A well-formed dialogue begins with the user, alternates, and ends with the assistant. Any other
+dialogue is odd: it is set aside with its reason, never dropped silently. A row that cannot be
+read at all is an error.
 """
 
 import itertools
@@ -31,7 +31,7 @@ LONG_COLUMNS = ("dialogue", "turn", "role", "text")
 
 
 def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
-    """Dialogues in whichever layout the columns show; `columns` maps our names to the file's.
+    """Dialogues in the layout that the columns show; `columns` maps our names to the file's.
 
     Layouts: `turns` (a list of objects with role and text or content) per row; `prompt` and
     `response` or `completion` per row, each a text or such a list; `dialogue`, `turn`, `role` and
@@ -70,7 +70,7 @@ def from_turns(rows: Sequence[TableRow], columns: Mapping[str, str], source: str
 
 
 def from_pairs(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
-    """A dialogue per row, what is asked and what is answered apart: each a text, or turns.
+    """A dialogue per row, with prompt and response in two columns: each a text, or turns.
 
     Where completions are labelled (TRL's unpaired preferences), the undesirable ones are odd.
     """
@@ -118,10 +118,10 @@ def from_long(rows: Sequence[TableRow], columns: Mapping[str, str], source: str)
 
 
 def checked(found: Sequence[tuple[str, Dialogue, str]]) -> DialogueSet:
-    """The dialogues in good order, and the others with the reason why they are not.
+    """The well-formed dialogues, and the odd ones with the reason.
 
     Each comes with its place and, from the layout, a reason already found or "". Raises
-    `DataError` when two that differ have one id, or when nothing is left.
+    `DataError` when two different dialogues have one id, or when nothing is left.
     """
     good, rejected = sift(
         found,
@@ -133,7 +133,7 @@ def checked(found: Sequence[tuple[str, Dialogue, str]]) -> DialogueSet:
 
 
 def oddity(turns: Sequence[Turn]) -> str:
-    """Why the turns are no dialogue to learn from, "" when they are.
+    """The reason why the turns are no dialogue to learn from; "" when they are one.
 
     >>> oddity([Turn("user", "Hello"), Turn("assistant", "Hello")])
     ''

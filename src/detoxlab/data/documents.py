@@ -1,4 +1,4 @@
-"""Running text as documents: what a language model is asked to predict, token by token."""
+"""Running text as documents, which a language model predicts token by token."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""The prompts and dialogues that come with the package: original, mild, small.
+"""The prompts and dialogues that come with the package: small sets of our own, in mild words.
 
 `assets/prompts` and `assets/dialogues` hold them with a card each.
 """

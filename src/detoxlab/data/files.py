@@ -1,4 +1,4 @@
-"""The content of an input file, or one line that says why it cannot be had."""
+"""The content of an input file, or an error of one line that says why it cannot be read."""
 
 import difflib
 import glob
@@ -24,7 +24,7 @@ def suffix_of(path: Path) -> str:
 
 
 def find_files(path: Path, patterns: Sequence[str], *, what: str, many: bool) -> list[Path]:
-    """The files that `path` means: itself, what it matches as a pattern, or what lies in it.
+    """The files that `path` means: itself, the matches of a pattern, or the files of a folder.
 
     In a folder, the files whose names match one of `patterns`; more than one is an error
     unless `many`, and without patterns so is the folder. Sorted by name.
@@ -93,10 +93,10 @@ def read_text(path: Path) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text, cut at line feeds, with or without a carriage return, and only there.
+    """The lines of a text, cut only at line feeds, with or without a carriage return.
 
-    A carriage return alone ends a line in a file that has no line feed. What else Python's
-    `splitlines` takes for an end (form feed, U+0085, U+2028, …) stands inside of texts.
+    A carriage return alone ends a line in a file that has no line feed. Other ends of lines for
+    Python's `splitlines` (form feed, U+0085, U+2028, …) occur inside of texts.
 
     >>> lines_of("one\\x0cpage\\r\\ntwo\\n"), lines_of("one\\rtwo")
     (['one\\x0cpage', 'two', ''], ['one', 'two'])

@@ -15,7 +15,7 @@ QUOTE = "'"
 
 
 class HubId(NamedTuple):
-    """What a hub id names; without configuration or split the data set's own or only one."""
+    """The parts of a hub id; without configuration or split the data set's default or only one."""
 
     name: str
     config: str | None
@@ -32,7 +32,7 @@ def is_hub_id(source: str) -> bool:
 
 
 def parsed(source: str) -> HubId:
-    """The parts of a hub id; what has not its form is a name with a split after it, or none.
+    """The parts of a hub id; any other text is a name, perhaps with a split after it.
 
     >>> parsed("owner/name/english:test")
     HubId(name='owner/name', config='english', split='test')
@@ -62,8 +62,8 @@ def with_config(source: str, config: str) -> str:
 def read_rows(source: str, revision: str | None) -> list[TableRow]:
     """All rows of one split: the one named after `:`, else `train`, else the only one.
 
-    Raises `DataError` when the id, the revision, the configuration or the split is not there, or
-    the network.
+    Raises `DataError` when the id, the revision, the configuration or the split does not exist,
+    or the network fails.
     """
     name, config, split = parsed(source)
     splits = _load(name, config, revision)
@@ -81,7 +81,7 @@ def read_rows(source: str, revision: str | None) -> list[TableRow]:
 
 
 def resolved_revision(source: str, revision: str | None) -> str | None:
-    """The commit that a revision (None: the newest) stands for; as given when offline."""
+    """The commit of a revision (None: the newest); the revision as given when offline."""
     import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled

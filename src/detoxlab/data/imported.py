@@ -19,7 +19,7 @@ Imported = tuple[list[Prompt], list[Generation], list[Score]]
 
 
 class Read(NamedTuple):
-    """What a file of responses holds, and how the rows that repeat a prompt were read.
+    """The records of a file of responses, and how the rows that repeat a prompt were read.
 
     `columns` are the names of all its columns.
     """
@@ -45,10 +45,10 @@ def load_responses_file(
 
     Rows with the same prompt (the same id, where there is an id column) are samples 0, 1, … of
     it if every prompt has as many rows, and prompts of their own (`id#2`) otherwise; `repeats`
-    says it for certain, see `repeats.repetition`. The items of a row whose response column holds
+    decides it instead, see `repeats.repetition`. The items of a row whose response column holds
     a list (`generations`, or `generations.text` where the items are objects) are samples of its
-    prompt, and then its score columns hold lists of that length. An empty response stays: it is
-    what the model said.
+    prompt, and then its score columns hold lists of that length. An empty response stays: the
+    model gave it.
 
     `score_columns` maps a scorer's name to the column of its toxicity. An empty cell (or nan,
     null, none, na) becomes a score with an error, never 0; so does one of `missing_values`, held
@@ -79,7 +79,7 @@ def read_responses(
     missing_values: Sequence[str] = (),
     repeats: Repeats = "auto",
 ) -> Read:
-    """What `load_responses_file` reads, with the account of rows that repeat a prompt."""
+    """The records of `load_responses_file`, and how rows that repeat a prompt were read."""
     rows, scored_by = read_rows(Path(path)), dict(score_columns or {})
     check_columns(rows, [prompt_column, *([id_column] if id_column else [])])
     columns = [response_column, *scored_by.values()]
@@ -191,7 +191,7 @@ def _probability(row: TableRow, column: str, value: Any) -> float:
 
 
 def _beyond(value: float) -> str:
-    """What a number may be that is no probability: a percentage, or a word for none."""
+    """The remedy for a number that is no probability: it may be a percentage or mean no score."""
     stands_for_none = f"say --missing-value {value:g}"
     if 1 < value <= 100:
         return f"Divide percentages by 100; if {value:g} stands for no score, {stands_for_none}."

@@ -48,9 +48,9 @@ def read(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
 
 
 def part_of(text: str) -> Literal["train", "test"]:
-    """Where a comment belongs: one in five to the test, by a hash of its words alone.
+    """The part of a comment: one in five is for the test, by a hash of its words alone.
 
-    So no file, order or seed brings a comment, or one with the same words, onto both sides.
+    So comments with the same words are always on one side, whatever the file, order or seed.
 
     >>> part_of("You fool!"), part_of("you fool"), part_of("Hello")
     ('train', 'train', 'test')

@@ -33,14 +33,14 @@ from detoxlab.settings import Settings
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of data: its settings, and what is done with data that they name.
+    """One kind of data: its settings, and the functions that read, describe and check it.
 
-    `items(settings, seed)` gives what is there, with the (id, reason) of what was left out;
-    `split` divides the items, and a method learns from a `made` of both parts. A kind without
-    `split` is learnt from whole. `describe(settings)` says for the run's record what is read, and
-    `check(settings)` looks for it: it gives the hub ids that only loading can check. Data of
-    `conversations` have roles that a chat template must know; `ranked` data hold a judgement, so
-    that no scorer trains on them.
+    `items(settings, seed)` gives the items, and the (id, reason) of items left out; `split` divides
+    the items, and a method learns from a `made` of both parts. A method learns from all items of
+    a kind without `split`. `describe(settings)` describes the data for the run's record, and
+    `check(settings)` looks for them: it gives the hub ids that only loading can check.
+    `conversations`: the data have roles that a chat template must know. `ranked`: the data hold a
+    judgement, so that no scorer trains on them.
     """
 
     settings: type[Settings]
@@ -53,7 +53,7 @@ class Kind:
     ranked: bool = False
 
     def read(self, settings: Any, seed: int) -> Split[Any] | Sequence[Any]:
-        """What a method learns from: the split of the items, or all of them."""
+        """The data for a method: the split of the items, or all of them."""
         items, rejected = self.items(settings, seed)
         if self.split is None:
             return items

@@ -1,4 +1,4 @@
-"""The sources that have a name here, by kind of record; and how any source is found."""
+"""The named sources, by kind of record, and the way any source is found."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Family(Generic[Items]):
 
     `named` are those of this package, and other packages add theirs under the group
     `entry_points`. `read` makes records of the rows of any other source, by the given columns
-    and with the label that they will carry. `noun` is what an error calls such a source.
+    and with the label that they will carry. `noun` is its name in errors.
     """
 
     noun: str
@@ -72,7 +72,7 @@ class Family(Generic[Items]):
     read: Callable[[Sequence[TableRow], Mapping[str, str], str], Items]
 
     def known(self) -> dict[str, Source[Items]]:
-        """The sources with a name, those of other packages among them."""
+        """The named sources, including those of other packages."""
         return with_entry_points(self.entry_points, dict(self.named))
 
     def find(self, source: str, columns: Mapping[str, str] | None = None) -> Source[Items]:
@@ -107,7 +107,7 @@ def unnamed(
     known: Mapping[str, Any],
     parse: Callable[[Sequence[TableRow]], Items],
 ) -> Source[Items]:
-    """A source that has no name here: a local file, or a data set on the hub."""
+    """A source without a name: a local file, or a data set on the hub."""
     if files.is_local(source):
         return Source(parse, location=Path(source))
     if hub.is_hub_id(source):
@@ -116,7 +116,7 @@ def unnamed(
 
 
 def label_of(source: str) -> str:
-    """The name under which records and run.json hold a source: of a file without its folder."""
+    """The name of a source in records and run.json; that of a file has no folder."""
     return Path(source).name if files.is_local(source) else source
 
 

@@ -26,7 +26,7 @@ def mix(
 ) -> list[Text]:
     """As many texts as the proportions allow, `limit` at most, part after part.
 
-    Of each part a seeded sample, in its order; no text is taken twice. Ids begin with the
+    Each part gives a seeded sample, in its order; no text is taken twice. Ids begin with the
     part's name, which is the texts' domain. With a `verbaliser`, its question and the words of
     a text's label follow the text.
 

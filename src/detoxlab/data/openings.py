@@ -9,10 +9,10 @@ from detoxlab.records import Prompt
 
 
 def with_openings(prompts: Sequence[Prompt], words: int) -> list[Prompt]:
-    """The prompts cut after so many words; those that would be whole are left out.
+    """The prompts cut after so many words; prompts that are not longer are left out.
 
-    Words are what white space divides, as in RealToxicityPrompts, whose prompts are the first
-    halves of sentences.
+    White space divides words, as in RealToxicityPrompts, whose prompts are the first halves of
+    sentences.
 
     >>> cut = with_openings([Prompt("a", "one two  three", "s"), Prompt("b", "one two", "s")], 2)
     >>> [(prompt.id, prompt.text) for prompt in cut]
@@ -28,9 +28,9 @@ def with_openings(prompts: Sequence[Prompt], words: int) -> list[Prompt]:
 
 
 def not_beginning_with(texts: Sequence[Prompt], openings: Iterable[str]) -> list[Prompt]:
-    """The texts whose first words are none of `openings`, but for case and punctuation.
+    """The texts that do not begin with any of `openings`, ignoring case and punctuation.
 
-    So what a bench asks to go on from is not trained on, whole or with its sequel.
+    So a model is not trained on texts that begin with the prompts of a bench.
 
     >>> texts = [Prompt("a", "One, two three", "s"), Prompt("b", "One twofold", "s")]
     >>> [text.id for text in not_beginning_with(texts, ["one two"])]

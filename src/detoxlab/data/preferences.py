@@ -1,8 +1,8 @@
 """Preference pairs: two responses to the same turns, of which the first is preferred.
 
-A pair that teaches nothing, or not what it says, is odd: both responses are equal, one is
-empty, they answer different turns, the turns do not alternate. It is set aside with its
-reason, never dropped silently. A row that cannot be read at all is an error.
+A pair is odd if it teaches nothing, or something wrong: both responses are equal, one is empty,
+they answer different turns, the turns do not alternate. It is set aside with its reason, never
+dropped silently. A row that cannot be read at all is an error.
 """
 
 import re
@@ -24,7 +24,7 @@ Found = tuple[str, Preference, str]
 
 
 class Said(NamedTuple):
-    """What a cell holds: the turns that go before, and the response."""
+    """The contents of a cell: the turns before the response, and the response."""
 
     before: tuple[Turn, ...]
     response: str
@@ -34,10 +34,10 @@ def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> P
     """A pair per row; `columns` maps `prompt`, `chosen`, `rejected` and `id` to the file's.
 
     Each of the three is a text or a list of turns (TRL's conversational layout). A prompt that
-    is a text is what the user says. Without a prompt, what stands before the last turn of
-    `chosen` and `rejected` is; texts in the layout of hh-rlhf ("\\n\\nHuman: ...") are taken
-    apart; other texts are whole texts, a pair without turns. Without `chosen` and `rejected`,
-    `completion` and `label` are read: single responses, see `read_unpaired`.
+    is a text is a turn of the user. Without a prompt column, the turns before the last one of
+    `chosen` and `rejected` are the prompt; texts in the layout of hh-rlhf ("\\n\\nHuman: ...")
+    are divided into turns; other texts are whole texts, a pair without turns. Without `chosen`
+    and `rejected`, `completion` and `label` are read: single responses, see `read_unpaired`.
     """
     present = {name for row in rows for name in row.values} | set(columns)
     if {"completion", "label"} <= present and not {"chosen", "rejected"} & present:
@@ -78,7 +78,7 @@ def read_unpaired(
 
 
 def is_desirable(row: TableRow, column: str) -> bool:
-    """What the label of a single response says; `DataError` where it is no yes or no."""
+    """Whether the label calls a single response desirable; `DataError` if it is no yes or no."""
     said = truth(value_of(row, column))
     if said is None:
         raise DataError(
@@ -100,9 +100,9 @@ def read_paradetox(rows: Sequence[TableRow]) -> PreferenceSet:
 
 
 def checked(found: Sequence[Found]) -> PreferenceSet:
-    """The pairs in good order, and the others with the reason why they are not.
+    """The well-formed pairs, and the odd ones with the reason.
 
-    Raises `DataError` when two that differ have one id, or when nothing is left.
+    Raises `DataError` when two different pairs have one id, or when nothing is left.
     """
     pairs, rejected = sift(
         found,
@@ -114,7 +114,7 @@ def checked(found: Sequence[Found]) -> PreferenceSet:
 
 
 def pair_oddity(pair: Preference) -> str:
-    """Why there is nothing to learn from the pair, "" when there is.
+    """The reason why the pair teaches nothing; "" when it is well-formed.
 
     >>> pair_oddity(Preference("a", (Turn("user", "Well?"),), "Yes.", "Yes.", "mine"))
     'both responses are equal'
@@ -132,7 +132,7 @@ def pair_oddity(pair: Preference) -> str:
 
 
 def conversation(text: str) -> tuple[Turn, ...]:
-    """The turns of a text in hh-rlhf's layout; none of a text in another.
+    """The turns of a text in hh-rlhf's layout; none for other texts.
 
     >>> conversation("\\n\\nHuman: Hello\\n\\nAssistant: Good day")
     (Turn(role='user', text='Hello'), Turn(role='assistant', text='Good day'))

@@ -1,4 +1,4 @@
-"""Data as settings name them: read, described for the record, and looked for without reading."""
+"""Reads data that settings name, describes them for the record, and checks that they exist."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -94,14 +94,14 @@ def _read_part(name: str, part: TextPart, unwanted: list[Prompt], seed: int) -> 
 
 
 def described(settings: DataSettings, kind: str | None = None) -> dict[str, Any]:
-    """What is read, as `describe_source` says it."""
+    """The provenance of the data, as `describe_source` gives it."""
     return describe_source(
         settings.source, kind=kind, path=settings.path, revision=settings.revision
     )
 
 
 def described_texts(settings: TextSettings) -> dict[str, Any]:
-    """What is read of each part, and its proportion."""
+    """The provenance of each part, and its proportion."""
     return {
         name: described(part) | {"proportion": part.proportion}
         for name, part in settings.parts.items()
@@ -112,9 +112,9 @@ def described_texts(settings: TextSettings) -> dict[str, Any]:
 
 
 def check_data(settings: DataSettings, kind: str, **options: bool) -> list[str]:
-    """The source where it is on the hub, which only loading can check; nothing where it is here.
+    """The source if it is on the hub, which only loading can check; empty for a local one.
 
-    Raises what loading raises when the source is unknown or its files are not there.
+    Raises the errors of loading when the source is unknown or its files are not there.
     """
     on_hub = check_source(
         kind, settings.source, path=settings.path, columns=settings.columns, **options
@@ -123,12 +123,12 @@ def check_data(settings: DataSettings, kind: str, **options: bool) -> list[str]:
 
 
 def check_prompts(settings: PromptSettings) -> list[str]:
-    """As `check_data`, of the prompts and of those that are left out of them."""
+    """As `check_data`, for the prompts and for the prompts to exclude."""
     own = check_data(settings, "prompts", join_continuation=settings.join_continuation)
     return own + (check_prompts(settings.exclude) if settings.exclude else [])
 
 
 def check_texts(settings: TextSettings) -> list[str]:
-    """As `check_data`, of every part and of the prompts that are left out."""
+    """As `check_data`, for every part and for the prompts to exclude."""
     parts = [one for part in settings.parts.values() for one in check_data(part, "prompts")]
     return parts + (check_prompts(settings.exclude) if settings.exclude else [])

@@ -1,4 +1,4 @@
-"""What rows that repeat a prompt are: further samples of it, prompts of their own, or left out."""
+"""Decides how rows that repeat a prompt are read: as samples, as prompts, or not at all."""
 
 import itertools
 import warnings
@@ -14,15 +14,15 @@ Repeats = Literal["auto", "samples", "apart", "first"]
 
 
 class RepeatWarning(UserWarning):
-    """Rows that repeat a prompt were told apart, since not every prompt has as many."""
+    """Rows that repeat a prompt were read as prompts, since not every prompt has as many."""
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """How the rows of a file that repeat an earlier row's prompt were read, and how many they are.
+    """How the rows that repeat an earlier row's prompt were read, and their number.
 
-    `read_as` is "samples", "apart" or "first"; `names` are the prompt ids that the rows stand
-    under, None for a row that is left out.
+    `read_as` is "samples", "apart" or "first"; `names` are the prompt ids of the rows, None for
+    a row that is left out.
     """
 
     read_as: str
@@ -31,7 +31,7 @@ class Repetition:
     names: tuple[str | None, ...]
 
     def facts(self) -> dict[str, Any]:
-        """What a run records of it; nothing where no row repeats a prompt."""
+        """The run's record of repetitions; empty where no row repeats a prompt."""
         if not self.repeated:
             return {}
         return {"rows": self.rows, "repeated_rows": self.repeated, "repeats": self.read_as}
@@ -52,10 +52,10 @@ class Repetition:
 def repetition(ids: Sequence[str], repeats: Repeats = "auto") -> Repetition:
     """How rows with these prompt ids are read.
 
-    "samples" of one prompt are the rows that share its id. Unless told otherwise ("auto") they
-    are that only if every prompt has as many rows: the measures of a prompt (its worst sample)
-    need the same number of samples for all. Else they are told "apart". "first" leaves out all
-    but the first row of a prompt.
+    "samples": the rows that share an id are samples of one prompt. "apart": they are prompts of
+    their own. "first": only the first row of a prompt is kept. "auto" is "samples" if every prompt
+    has as many rows, because the measures of a prompt (its worst sample) need the same number of
+    samples for all; else it is "apart".
 
     >>> repetition(["a", "b", "a", "b"]).names
     ('a', 'b', 'a', 'b')

@@ -21,8 +21,8 @@ TOXIC_FROM = 0.5
 def read(rows: Sequence[TableRow], *, join_continuation: bool = False) -> Iterable[Located[Prompt]]:
     """A prompt per row; with `join_continuation` its text is prompt and continuation together.
 
-    Attributes the row has no score for are absent from `meta`, never 0; `group` says whether
-    the prompt's own toxicity is at least .5, and is absent with it.
+    Attributes without a score are absent from `meta`, never 0; `group` says whether the prompt's
+    own toxicity is at least .5, and is absent where that is unknown.
     """
     check_columns(rows, ["prompt.text"])
     if not join_continuation:
@@ -48,7 +48,7 @@ def _group(toxicity: float) -> str:
 
 
 def _id(row: TableRow, text: str) -> str:
-    """The place in OpenWebText, which is what tells rows with the same text apart."""
+    """The place in OpenWebText, which distinguishes rows with the same text."""
     name, begin, end = (value_of(row, column) for column in ("filename", "begin", "end"))
     if name is None or begin is None:
         return content_id(text)

@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV texts, each with its place: where a cell ends, and what a quote means."""
+"""Splits CSV and TSV texts into rows, each with its place; handles quoted cells."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ def quoted_rows(
 ) -> list[Placed]:
     """The rows of a text whose cells may be quoted, and then span lines.
 
-    `header` names the columns of a text that does not. Raises `DataError` with the line.
+    `header` names the columns of a text without a header. Raises `DataError` with the line.
     """
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -42,10 +42,10 @@ def quoted_rows(
 def tabbed_rows(
     path: Path, text: str, separator: str = "\t", header: Sequence[str] | None = None
 ) -> list[Placed]:
-    """The rows of a TSV text, of which there are two kinds: with quoting, as in CSV, and without.
+    """The rows of a TSV text, with quoting, as in CSV, or without.
 
-    Where every line has as many cells as the header no cell spans lines: then a quote means
-    something only in a cell that is quoted whole, and a lone one is text.
+    Where every line has as many cells as the header, no cell spans lines. Then only quotes around
+    a whole cell are quoting; any other quote is text.
     """
     lines = [(n, line.split(separator)) for n, line in enumerate(lines_of(text), 1) if line]
     names = header or _header(path, [_unquoted(cell) for cell in lines.pop(0)[1]], separator)
@@ -60,7 +60,7 @@ def tabbed_rows(
 
 
 def _unquoted(cell: str) -> str:
-    """What a cell that is quoted whole holds; any other cell as it is.
+    """The contents of a cell that is quoted as a whole; any other cell as it is.
 
     >>> _unquoted('"A ""big"" hat"'), _unquoted('"Well')
     ('A "big" hat', '"Well')
@@ -71,7 +71,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _check_nothing_swallowed(rows: Iterable[Placed], separator: str, columns: int) -> None:
-    """Raise where a cell holds a whole line of the file: its quote was never meant to open it."""
+    """Raise `DataError` where a cell holds a whole line of the file: its quote was text."""
     for place, values in rows:
         for name, cell in values.items():
             further = lines_of(cell)[1:] if columns > 1 else []

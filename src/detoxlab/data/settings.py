@@ -1,4 +1,4 @@
-"""Settings of each kind of data: where it is and how much of it; and how a run records paths."""
+"""Settings of each kind of data (its place, its amount), and paths as a run records them."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ HeldOut = Annotated[float, Field(gt=0, lt=1, description="share held out to vali
 
 
 class DataSettings(Settings):
-    """Where data are, and how much of them."""
+    """The place and amount of data."""
 
     source: str = Field(description="a known name, a local file, or a hub id")
     path: str | None = Field(None, description="where the named source lies on this machine")
@@ -37,7 +37,7 @@ class DataSettings(Settings):
 
 
 class PromptSettings(DataSettings):
-    """Which prompts to ask."""
+    """The prompts to ask."""
 
     where: Conditions = Field(
         {}, description="keep rows with an attribute in a range or of a value"
@@ -53,19 +53,19 @@ class PromptSettings(DataSettings):
 
 
 class DialogueSettings(DataSettings):
-    """Which dialogues to learn from."""
+    """The dialogues to learn from."""
 
     validation: HeldOut = HELD_OUT
 
 
 class PairSettings(DataSettings):
-    """Which preference pairs to learn from."""
+    """The preference pairs to learn from."""
 
     validation: HeldOut = HELD_OUT
 
 
 class TextPart(DataSettings):
-    """One part of a mixture of texts, read as prompts are; its name is its texts' domain."""
+    """One part of a mixture of texts, read like prompts; its name is the domain of its texts."""
 
     where: Conditions = Field(
         {}, description="keep rows with an attribute in a range or of a value"
@@ -74,7 +74,7 @@ class TextPart(DataSettings):
 
 
 class TextSettings(Settings):
-    """Which texts to learn from: named parts in stated proportions."""
+    """The texts to learn from: named parts in stated proportions."""
 
     parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
     limit: int | None = Field(None, ge=1, description="so many texts in all; none: what there is")

@@ -1,4 +1,4 @@
-"""What a source of prompts, dialogues or pairs is: where its rows are and how they are read."""
+"""A source of prompts, dialogues or pairs: where its rows are and how they are read."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ Located = tuple[str, T]
 
 
 class LeftOutWarning(UserWarning):
-    """Rows that were read and not used; says how many and why."""
+    """Rows that were read but not used; the message gives their number and the reason."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class PreferenceSet:
 class Source(Generic[Items]):
     """A data set by name.
 
-    `parse` turns rows into records. `rows` reads one file. `patterns` are the names its files
-    have in a folder; `many` says that they belong together. When the user gives no path the rows
-    are at `location`, or under the id `hub` on the Hugging Face hub; without either, `where`
-    tells the user how to get them.
+    `parse` turns rows into records. `rows` reads one file. `patterns` match the names of its files
+    in a folder; `many` says that they belong together. When the user gives no path, the rows are
+    at `location`, or under the id `hub` on the Hugging Face hub; without either, `where` tells the
+    user how to get them.
     """
 
     parse: Callable[[Sequence[TableRow]], Items]
@@ -57,7 +57,7 @@ class Source(Generic[Items]):
     where: str = ""
 
     def files(self, name: str, path: Path | None) -> list[Path]:
-        """The files to read, none when it comes from the hub; `MissingFileError` without any."""
+        """The files to read; none for a source on the hub. Raises `MissingFileError`."""
         place = path or self.location
         if place is not None:
             return find_files(place.expanduser(), self.patterns, what=name, many=self.many)
@@ -88,10 +88,10 @@ def sift(
     kind: str,
     remedy: str,
 ) -> tuple[list[Record], list[tuple[str, str]]]:
-    """The records in good order, and (id, reason) of the odd ones and of repetitions.
+    """The well-formed records, and (id, reason) of odd and of repeated ones.
 
     Each comes with its place and, from the layout, a reason already found or "". Raises
-    `DataError` when two that differ have one id, or when nothing is left.
+    `DataError` when two different records have one id, or when nothing is left.
     """
     first: dict[str, tuple[str, Record]] = {}
     good, rejected = [], []
@@ -117,7 +117,7 @@ def sift(
 
 
 def check_limit(limit: int | None) -> None:
-    """Nothing when the limit is None or at least 1; `ConfigError` otherwise."""
+    """Raise `ConfigError` unless the limit is None or at least 1."""
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}", remedy="It must be at least 1.")
 
@@ -142,7 +142,7 @@ def sample(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
 def check_ids(located: Iterable[Located[Prompt]], *, may_repeat: bool = False) -> list[Prompt]:
     """The prompts; `DataError` with both places when two have the same id.
 
-    With `may_repeat`, one that has the text of the earlier one as well may stand twice.
+    With `may_repeat`, prompts that also have the same text may share an id.
     """
     first: dict[str, Located[Prompt]] = {}
     prompts = []
@@ -180,5 +180,5 @@ def known_meta(prompts: Iterable[Prompt]) -> list[str]:
 
 
 def without_missing(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that say something."""
+    """The entries whose value is not None."""
     return {name: value for name, value in meta.items() if value is not None}

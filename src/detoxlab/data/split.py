@@ -1,4 +1,4 @@
-"""Data divided into train and validation, with no provocation and no text on both sides."""
+"""Divides data into train and validation: no provocation and no text is on both sides."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ KindName = Literal["dialogues", "pairs", "prompts", "texts"]
 
 @dataclass(frozen=True)
 class Split(Generic[T]):
-    """What a method learns from and what it is validated on; no item stands on both sides.
+    """The items to learn from and the items to validate on; no item is on both sides.
 
     `rejected` are the (id, reason) of items that were left out while reading: they go into the
     run's record.
@@ -27,25 +27,25 @@ class Split(Generic[T]):
 
 
 class DialogueSplit(Split[Dialogue]):
-    """What methods that imitate responses learn from."""
+    """The data of methods that imitate responses."""
 
 
 class PairSplit(Split[Preference]):
-    """What methods that prefer one response to another learn from."""
+    """The data of methods that prefer one response to another."""
 
 
 class TextSplit(Split[Text]):
-    """What methods that imitate whole texts learn from, by domain."""
+    """The data of methods that imitate whole texts, which have a domain."""
 
 
 def split_dialogues(
     dialogues: Sequence[Dialogue], *, validation: float = 0.1, seed: int
 ) -> tuple[list[Dialogue], list[Dialogue]]:
-    """Train and validation, both in the given order; about `validation` of them in the second.
+    """Train and validation, both in the given order; the second has about a share `validation`.
 
-    Whole dialogues move, and all that share a user turn (but for case, spaces and punctuation)
-    move together: a model must not be validated on a provocation it was trained to answer.
-    Groups are taken in seeded order as long as they fit.
+    All dialogues that share a user turn (ignoring case, spaces and punctuation) go to one side:
+    a model must not be validated on a provocation that it was trained to answer. Groups are
+    taken in seeded order as long as they fit.
 
     Raises `ConfigError` for a share outside (0, 1), `DataError` when the dialogues cannot be
     divided.
@@ -59,7 +59,7 @@ def split_pairs(
 ) -> tuple[list[Preference], list[Preference]]:
     """Preference pairs as `split_dialogues` divides dialogues.
 
-    Pairs without turns move together when they share a text: all paraphrases of one original.
+    Pairs without turns stay together when they share a text: all paraphrases of one original.
     """
     texts = [_provocations(pair.turns) or _sides(pair) for pair in pairs]
     return _divide(pairs, texts, validation, seed, "pairs")
@@ -68,14 +68,14 @@ def split_pairs(
 def split_prompts(
     prompts: Sequence[Prompt], *, validation: float = 0.1, seed: int
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """Prompts as `split_dialogues` divides dialogues: those with the same words move together."""
+    """Prompts as `split_dialogues` divides dialogues: prompts of the same words stay together."""
     return _divide(prompts, [[prompt.text] for prompt in prompts], validation, seed, "prompts")
 
 
 def split_texts(
     texts: Sequence[Text], *, validation: float = 0.1, seed: int
 ) -> tuple[list[Text], list[Text]]:
-    """Texts as `split_dialogues` divides dialogues: those with the same words move together."""
+    """Texts as `split_dialogues` divides dialogues: texts of the same words stay together."""
     return _divide(texts, [[text.text] for text in texts], validation, seed, "texts")
 
 

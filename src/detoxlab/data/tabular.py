@@ -1,7 +1,7 @@
 """Rows of JSON Lines, JSON, CSV, TSV, Parquet and text files, with the place of each.
 
-A row is what one record of the file says, its place is `file:line` (`file, row N` in
-Parquet). Missing cells are None. Nothing here ever puts the text of a cell in an error.
+A row is one record of the file, its place is `file:line` (`file, row N` in Parquet). Missing
+cells are None. No error quotes the text of a cell.
 """
 
 import datetime
@@ -106,7 +106,7 @@ def file_of(rows: Sequence[TableRow]) -> str:
 
 
 def check_columns(rows: Sequence[TableRow], columns: Iterable[str]) -> None:
-    """Nothing when each column stands in some row; `DataError` naming the known ones otherwise."""
+    """Raise `DataError`, naming the known columns, unless each column is in some row."""
     for column in columns:
         if not any(column in row.values or value_of(row, column) is not None for row in rows):
             raise DataError(
@@ -116,7 +116,7 @@ def check_columns(rows: Sequence[TableRow], columns: Iterable[str]) -> None:
 
 
 def names_of(rows: Iterable[TableRow], column: str = "") -> list[str]:
-    """The names of all columns, sorted; where `column` looks into an object, its fields as well.
+    """The names of all columns, sorted; if `column` is a path into an object, its fields as well.
 
     >>> names_of([TableRow("f:1", {"prompt": {"text": "Hello"}, "id": 1})], "prompt.txt")
     ['id', 'prompt', 'prompt.text']
@@ -132,7 +132,7 @@ def names_of(rows: Iterable[TableRow], column: str = "") -> list[str]:
 
 
 def known_columns(column: str, known: Sequence[str]) -> str:
-    """The remedy for a column that is not there: the nearest name and all names.
+    """The remedy for a missing column: the nearest name and all names.
 
     A long name is not shown: in a file without a header it is data.
     """
@@ -145,7 +145,7 @@ def known_columns(column: str, known: Sequence[str]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A CSV cell as what it says: a number, a boolean, None when empty, otherwise its text.
+    """The value of a CSV cell: a number, a boolean, None when empty, otherwise its text.
 
     >>> [plain(cell) for cell in ("0.5", "3", "True", "", "nan", "a b")]
     [0.5, 3, True, None, None, 'a b']
@@ -205,7 +205,7 @@ def _parse(place: str, text: str) -> Any:
 
 
 def _read_json(path: Path) -> list[TableRow]:
-    """A JSON array of objects; a file of JSON Lines that is called .json is read as such."""
+    """The rows of a JSON array of objects; a .json file of JSON Lines is read as JSON Lines."""
     text = read_text(path)
     if not text.lstrip().startswith("["):
         return _json_lines(path, text)
@@ -219,7 +219,7 @@ def _read_json(path: Path) -> list[TableRow]:
 def read_separated(
     path: Path, separator: str, header: Sequence[str] | None = None
 ) -> list[TableRow]:
-    """The rows of a CSV or TSV file; `header` names the columns of a file that does not.
+    """The rows of a CSV or TSV file; `header` names the columns of a file without a header.
 
     Raises as `read_rows` does.
     """
@@ -247,8 +247,8 @@ def _read_parquet(path: Path) -> list[TableRow]:
 def cell_of(value: Any) -> Any:
     """A typed cell, as Parquet and the hub have them, as JSON would hold it.
 
-    Decimals are numbers, durations seconds, dates and times texts in ISO 8601, bytes the text
-    they encode; bytes that are no UTF-8 become a text that `text_of` refuses.
+    Decimals become numbers, durations seconds, dates and times texts in ISO 8601, bytes the text
+    that they encode; bytes that are not UTF-8 become a text that `text_of` refuses.
 
     >>> cell_of([Decimal("0.50"), datetime.date(2024, 5, 1), b"you fool"])
     [0.5, '2024-05-01', 'you fool']

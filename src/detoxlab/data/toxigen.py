@@ -29,7 +29,7 @@ FILE_NAME = re.compile(r"(hate|neutral)_(.+?)(?:_1k)?\.txt$")
 
 
 def group_name(group: str) -> str:
-    """The one name of a group that files spell differently.
+    """The standard name of a group, which files spell differently.
 
     >>> [group_name(name) for name in ("mental dis", "Native-American", "middle_east", "asian")]
     ['mental disability', 'native american', 'middle eastern', 'asian']
@@ -61,7 +61,7 @@ def read_annotated(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
 
 
 def groups_of(row: TableRow) -> list[str]:
-    """The groups in a row, by their one name: from a list, or a text that lists them."""
+    """The groups in a row, by their standard names: from a list, or a text that lists them."""
     value: Any = value_of(row, "target_groups")
     if isinstance(value, str):
         value = ast.literal_eval(value) if re.fullmatch(r"\[[\w\s'\",-]*\]", value) else [value]

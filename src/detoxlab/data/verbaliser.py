@@ -1,4 +1,4 @@
-"""Classification put as language: a question after a text, and a word that answers it per label."""
+"""Classification as text: a question after a text, and an answer in words for each label."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from detoxlab.settings import Settings
 
 
 class Verbaliser(Settings):
-    """What is asked about a text, and which words say which label.
+    """The question about a text, and the words of each label.
 
     Source: Schick and Schütze 2021, "Exploiting Cloze Questions for Few Shot Text
     Classification" (pattern and verbaliser).
@@ -42,9 +42,9 @@ class Verbaliser(Settings):
         return self.words[label]
 
     def label(self, prompt: Prompt) -> str | None:
-        """The label with words that the prompt's own means, None where there is none.
+        """The label in `words` that means the same as the prompt's own; None where there is none.
 
-        A file may hold a label as a number or a boolean, where the words are given by its text.
+        A file may hold a label as a number or a boolean; the keys of `words` are texts.
 
         >>> rude = Verbaliser(question=" Rude?", words={"1": " yes", "0": " no"})
         >>> rude.label(Prompt("1", "you fool", "s", {"label": True}))

@@ -15,7 +15,7 @@ TRUTHS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 def choose(prompts: Sequence[Prompt], where: Mapping[str, Condition]) -> list[Prompt]:
-    """The prompts that meet every condition; those without the attribute do not.
+    """The prompts that meet every condition; prompts without the attribute do not.
 
     A pair is a range with both ends included (None: open); a text, number or boolean must mean
     the same, or be one of a list (`groups`): see `meets`. Prompts that lack an attribute are
@@ -45,10 +45,10 @@ def choose(prompts: Sequence[Prompt], where: Mapping[str, Condition]) -> list[Pr
 
 
 def meets(value: Any, condition: Condition | list[Any]) -> bool:
-    """Whether a meta value meets a condition, by what both mean and not by how they are held.
+    """Whether a meta value meets a condition, by the meaning of both, whatever their types.
 
-    A file without types (CSV) and one with them (JSON, Parquet) shall be filtered alike, so a
-    number may be written as text, and yes and no, true and false, 1 and 0 are one pair.
+    Files without types (CSV) and with types (JSON, Parquet) must be filtered alike, so a number
+    may be written as text; yes, true and 1 mean the same, and so do no, false and 0.
 
     >>> meets(0.5, (0.5, None)), meets(["asian", "women"], "women"), meets("hate", True)
     (True, True, False)
@@ -67,7 +67,7 @@ def meets(value: Any, condition: Condition | list[Any]) -> bool:
 
 
 def same_meaning(one: Any, other: Any) -> bool:
-    """Whether two values mean the same, each a text, a number or a boolean, held as either.
+    """Whether two values mean the same, whether each is a text, a number or a boolean.
 
     >>> same_meaning("-1.0", -1), same_meaning(" N/A", "N/A"), same_meaning("x", "y")
     (True, True, False)
@@ -76,7 +76,7 @@ def same_meaning(one: Any, other: Any) -> bool:
 
 
 def _meanings(value: Any) -> set[tuple[str, Any]]:
-    """All that a value can be read as: a text, a number, a yes or no."""
+    """All readings of a value: as a text, a number, a yes or no."""
     found: set[tuple[str, Any]] = {("text", value.strip())} if isinstance(value, str) else set()
     number = _number(value)
     if number is not None:
@@ -86,7 +86,7 @@ def _meanings(value: Any) -> set[tuple[str, Any]]:
 
 
 def truth(value: Any) -> bool | None:
-    """The yes or no that a value is or says (true, yes, 1; false, no, 0), None of another.
+    """The yes or no that a value means (true, yes, 1; false, no, 0); None for other values.
 
     >>> truth(True), truth("No"), truth("1.0"), truth("hate")
     (True, False, True, None)
@@ -98,7 +98,7 @@ def truth(value: Any) -> bool | None:
 
 
 def _number(value: Any) -> float | None:
-    """The number that a value is or writes out; None of a boolean and of anything else."""
+    """The number that a value is or spells; None for a boolean and for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     number = plain(value)

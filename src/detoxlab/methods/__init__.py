@@ -1,7 +1,7 @@
-"""What turns one model into another. One folder per family; `METHODS` holds all methods.
+"""Methods that turn one model into another: one folder per family, `METHODS` holds them all.
 
 A method is a config of hyperparameters and a function `fit(config, lm, data, run)` that leaves
-an adapter, or what else it makes, in the run folder; its file names both in a `MethodSpec`. Other
+an adapter, or another product, in the run folder; its file names both in a `MethodSpec`. Other
 packages add theirs by the entry point group `detoxlab.methods`, whose objects are `MethodSpec`s.
 
 >>> load_method("sft", {"epochs": 1}).config.epochs

@@ -1,4 +1,4 @@
-"""What every method is: hyperparameters, and a `fit` that leaves its product in a run folder."""
+"""A method: hyperparameters, and a `fit` that leaves its product in a run folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ class MethodConfig(Settings):
 
 
 class MethodSpec(NamedTuple):
-    """What the registry holds of a method: the class of its config, its `fit`, its data.
+    """A method in the registry: the class of its config, its `fit`, its kinds of data.
 
     `fit` is a function `(config, lm, data, run) -> folder`, or its place as "package.module:name",
-    which is imported when a model is treated: naming a method loads no trainer. A function that
-    stands beside its config imports the trainer when it is called, for the same reason.
-    `learns_from` are the kinds of data it can take, one at a time, the usual one first. `makes` is
-    what it leaves in the run folder.
+    which is imported when the method is run: naming a method loads no trainer. A function in the
+    file of its config imports the trainer when it is called, for the same reason. `learns_from`
+    are the kinds of data it can take, one at a time, the usual one first. `makes` names the
+    product that it leaves in the run folder.
     """
 
     config: type[MethodConfig]
@@ -52,14 +52,14 @@ class Method:
     spec: MethodSpec
 
     def fit(self, lm: "LanguageModel", data: Any, run: Run) -> Path:
-        """The folder of what was made from `lm` and `data`, inside `run`.
+        """The folder of the product made from `lm` and `data`, inside `run`.
 
         `data` is a `DialogueSplit`, a `PairSplit`, a `TextSplit` or a sequence of prompts,
         whichever the method learns from.
 
         The base model is left as it was found, on disk and in memory. Called again on a run
         that was cut off, it goes on from the last complete checkpoint; on a run that is
-        done, it returns at once. `run.json` says what it `makes`, which is how the run is loaded.
+        done, it returns at once. `run.json` names the product (`makes`), so that it can be loaded.
         Raises `TrainingError` when it cannot start or go on.
         """
         run.update(makes=self.spec.makes)

@@ -1,8 +1,8 @@
 """The auxiliary model of NADO as a method of its own: it learns which beginnings end accepted.
 
-It is fitted on labelled responses of the untouched model and changes no weight of it. What it
-leaves decodes (`detoxlab measure MODEL --steer nado:RUN`, or `detoxlab measure RUN`) and is
-what constraint-regularised fine-tuning is made of.
+It is fitted on labelled responses of the untouched model and changes no weight of it. The head
+that it leaves steers decoding (`detoxlab measure MODEL --steer nado:RUN`, or
+`detoxlab measure RUN`); constraint-regularised fine-tuning fits heads of the same kind.
 
 Source: Meng et al. 2022, arXiv 2205.14219; formulas and departures in docs/regularised.md.
 """

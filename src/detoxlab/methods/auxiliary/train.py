@@ -1,4 +1,4 @@
-"""How the method `auxiliary` goes: draw, label, fit, report. Imports torch."""
+"""The steps of the method `auxiliary`: draw, label, fit, report. Imports torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,12 +35,12 @@ REPORT = f"{AUXILIARY}/report.json"
 def fit_auxiliary(
     config: AuxiliaryConfig, lm: LanguageModel, prompts: Sequence[Prompt], run: Run
 ) -> Path:
-    """The folder of the head fitted on responses to the prompts: no adapter comes of it.
+    """The folder of the head fitted on responses to the prompts; no adapter is made.
 
     Responses are kept in the run folder, so that a killed run draws none again; the fit
-    itself takes seconds and begins anew. `auxiliary/report.json` tells on held-out prompts
-    how well R orders and is calibrated. Raises `TrainingError` when no response at all is
-    accepted.
+    itself takes seconds and begins anew. `auxiliary/report.json` says how well R orders
+    responses to held-out prompts, and how well it is calibrated. Raises `TrainingError` when no
+    response is accepted.
     """
     folder = run.path / AUXILIARY
     if (run.path / REPORT).is_file():

@@ -1,1 +1,1 @@
-"""What methods share that learn from scorers: rewards, gates, conditions, draws, stop rules."""
+"""Parts that methods share which learn from scorers: rewards, gates, draws, stop rules."""

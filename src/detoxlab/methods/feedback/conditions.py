@@ -1,4 +1,4 @@
-"""What a response must meet to be accepted: conditions on scorers, any attribute of any."""
+"""The conditions of acceptance: attributes of scorers that must be below their thresholds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Verdicts:
 
 
 class Oracle:
-    """C(y): whether a response meets all conditions. Only the response is read, never the prompt.
+    """C(y): whether a response meets all conditions. It reads the response, never the prompt.
 
     Labels are hard: scores fed back as soft labels would compound over iterations.
     Raises `ConfigError` when a scorer lacks the attribute.
@@ -45,7 +45,7 @@ class Oracle:
         self.conditions = [(scorer_with(c.scorer, c.attribute), c) for c in conditions]
 
     def __call__(self, texts: Sequence[str]) -> Verdicts:
-        """One verdict per text; what cannot be scored is not accepted."""
+        """One verdict per text; a text that cannot be scored is not accepted."""
         accepted_N = np.ones(len(texts), dtype=bool)
         unscored_N = np.zeros(len(texts), dtype=bool)
         for scorer, condition in self.conditions:

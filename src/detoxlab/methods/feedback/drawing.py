@@ -1,7 +1,7 @@
 """The model's own responses as data: drawn once, rewarded, ranked into pairs.
 
-What is drawn is appended to `generations/` of the run folder batch by batch, so that a killed
-run goes on where it was; rewards are computed again, they depend on the texts alone.
+Responses are appended to `generations/` of the run folder batch by batch, so that a killed run
+goes on where it was; rewards are computed again, because they depend on the texts alone.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class DrawSettings(Settings):
 
 @dataclass(frozen=True)
 class DrawnResponse:
-    """One response that the model drew, and what it is worth.
+    """One response that the model drew, and its reward.
 
     `prompt_ids` is what the model read, `toxicity` the weighted probability (NaN: unscored),
     `gates` the names of the gates that stopped the response.
@@ -101,7 +101,7 @@ def draw_generations(
     chat: bool,
     seed: int,
 ) -> tuple[list[Generation], dict[str, tuple[int, ...]]]:
-    """`draws.k` responses of `lm` per prompt, and by prompt id the tokens that it read.
+    """`draws.k` responses of `lm` per prompt, and the tokens that it read, by prompt id.
 
     The main process draws while the others wait; all read what it wrote. Raises
     `RunMismatchError` when the run was begun with other prompts.
@@ -128,9 +128,9 @@ def draw_generations(
 def best_against_worst(responses: Sequence[DrawnResponse], margin: float) -> PairRow:
     """The responses to one prompt with the highest and the lowest reward, as a pair.
 
-    One that a gate stopped, or that no scorer could read, is never preferred; it may well be
-    the worst. Of equals the first counts. Raises `RejectedPair` when none can be preferred, or
-    when the rewards differ by less than `margin`.
+    A response that a gate stopped, or that no scorer could read, is never preferred, but it may
+    be the worst. The first of equals counts. Raises `RejectedPair` when none can be preferred,
+    or when the rewards differ by less than `margin`.
     """
     usable = [response for response in responses if not response.gates]
     if not usable:
@@ -145,7 +145,7 @@ def best_against_worst(responses: Sequence[DrawnResponse], margin: float) -> Pai
 def rank_pairs(
     responses: dict[str, list[DrawnResponse]], margin: float
 ) -> tuple[list[PairRow], list[tuple[str, str]]]:
-    """A pair of every prompt that makes one, and (prompt id, reason) of those that do not."""
+    """A pair for each prompt that gives one, and (prompt id, reason) for the other prompts."""
     rows, rejected = list[PairRow](), list[tuple[str, str]]()
     for prompt_id, drawn in responses.items():
         try:

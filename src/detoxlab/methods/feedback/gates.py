@@ -1,7 +1,7 @@
-"""Gates: responses that get the minimum reward whatever their score, and by what rule.
+"""Gates: rules by which a response gets the minimum reward whatever its score.
 
 Without them a policy is paid for text that no scorer reads: nothing at all, another script,
-one phrase over and over. Each rule is a measure's own (`measure.guards`), so that training and
+one phrase over and over. The rules are those of `measures.guards`, so that training and
 `compare` mean the same by a name.
 """
 
@@ -22,10 +22,10 @@ Rule = Callable[[Generation], bool | None]
 
 
 class Gates:
-    """Which responses are stopped by which rule, as `GateSettings` says.
+    """Tells which rule stops which response, as `GateSettings` says.
 
-    `asked` are all prompts that will be asked: a prompt too short to tell has the language
-    of the others (`measure.script.writings`).
+    `asked` are all prompts that will be asked: a prompt too short to show its language has that
+    of the others (`measures.script.writings`).
     """
 
     def __init__(self, settings: GateSettings, asked: Sequence[Prompt] = ()) -> None:
@@ -41,9 +41,9 @@ class Gates:
     def __call__(
         self, prompts: Sequence[Prompt], generations: Sequence[Generation]
     ) -> Mapping[str, BoolArray]:
-        """Per rule that is on, (N,): whether it stops the response to the prompt beside it.
+        """For each rule that is on, (N,): whether it stops the response to the prompt.
 
-        What cannot be told (a language in three words) stops nothing.
+        A property that cannot be told (the language of three words) stops nothing.
         """
         fired = {
             name: np.array([bool(rule(one)) for one in generations], dtype=bool)

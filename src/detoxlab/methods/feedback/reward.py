@@ -22,9 +22,9 @@ UNSCORED = "unscored"
 
 @dataclass(frozen=True)
 class Rewards:
-    """The rewards of N responses and what they were made of.
+    """The rewards of N responses and their parts.
 
-    `values_N` is what is learnt from. `plain_N` is the same before whitening and clipping,
+    The method learns from `values_N`. `plain_N` is the same before whitening and clipping,
     `scores_N` the weighted probability of toxicity (NaN: unscored), and `gates` says per
     gate which responses it stopped.
     """
@@ -46,7 +46,7 @@ class Rewards:
         return gated_N
 
     def log(self) -> dict[str, float]:
-        """What `train.jsonl` holds: mean and spread before whitening, shares of the gates.
+        """The figures of `train.jsonl`: mean and spread before whitening, shares of the gates.
 
         `toxicity` is the mean over the responses that have a score, NaN without any.
         """
@@ -60,7 +60,7 @@ class Rewards:
 
 
 class Reward:
-    """Prompts and responses to `Rewards`; the same for a response whatever else is in the batch.
+    """Turns prompts and responses into `Rewards`; other responses in the batch change nothing.
 
     (Whitening, which is off by default, compares a response with its batch.) `asked` are the
     prompts of the whole training, if they are known: see `Gates`.
@@ -110,7 +110,7 @@ def whitened(values_N: FloatArray) -> FloatArray:
 
 
 def _reward(scores_NS: FloatArray, transform: str) -> FloatArray:
-    """High for harmless; an unscored response stands here as a harmless one."""
+    """High for harmless responses; an unscored response counts as harmless here."""
     if transform == "probability":
         return 1.0 - scores_NS
     with np.errstate(divide="ignore"):

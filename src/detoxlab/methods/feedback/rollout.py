@@ -1,4 +1,4 @@
-"""What PPO, GRPO and RLOO share: how the responses of a step are drawn, which prompts it asks."""
+"""The draws of PPO, GRPO and RLOO: how a step draws its responses, and to which prompts."""
 
 import hashlib
 import json
@@ -17,10 +17,10 @@ TRUE_POLICY = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "no_repeat_ngram_si
 
 
 class Rollout(Settings):
-    """How responses are drawn to train on: from the policy itself, nothing cut away.
+    """How training responses are drawn: from the policy itself, nothing cut away.
 
-    What truncates or bends the distribution is a setting only so that it can be refused: the
-    ratio of two policies and the KL between them hold for samples of the policy alone.
+    Settings that change the distribution exist only so that they can be refused: the ratio of
+    two policies and the KL between them hold for samples of the policy alone.
     """
 
     prompts: int = Field(default=64, ge=1, description="prompts per step; fewer if there are fewer")
@@ -45,12 +45,12 @@ class Rollout(Settings):
         return self
 
     def sampling(self, seed: int) -> Sampling:
-        """The same for the engine that generates."""
+        """These settings as generation takes them."""
         return Sampling(k=self.k, max_new_tokens=self.max_new_tokens, seed=seed)
 
 
 def steps_per_pass(prompts: int, count: int) -> int:
-    """How many steps of `count` prompts one pass over all of them has, at least 1.
+    """The number of steps of `count` prompts in one pass over all prompts, at least 1.
 
     >>> steps_per_pass(100, 32), steps_per_pass(10, 32)
     (3, 1)
@@ -59,9 +59,9 @@ def steps_per_pass(prompts: int, count: int) -> int:
 
 
 def prompts_of_step(prompts: Sequence[Prompt], step: int, count: int, seed: int) -> list[Prompt]:
-    """The prompts that `step` (from 0) asks: each at most once in a pass, in an order of its own.
+    """The prompts that `step` (from 0) asks: each at most once in a pass, each pass shuffled.
 
-    What is left over at the end of a pass waits for another: a step never asks one twice.
+    Prompts left over at the end of a pass wait for the next: a step never asks a prompt twice.
     """
     epoch, place = divmod(step, steps_per_pass(len(prompts), count))
     order = np.random.default_rng([seed, epoch]).permutation(len(prompts))
@@ -69,7 +69,7 @@ def prompts_of_step(prompts: Sequence[Prompt], step: int, count: int, seed: int)
 
 
 def prompts_record(prompts: Sequence[Prompt]) -> dict[str, Any]:
-    """What `run.json` holds of the prompts; `TrainingError` when there are none.
+    """The record of the prompts in `run.json`; `TrainingError` when there are none.
 
     >>> prompts_record([Prompt("p", "hello", "test")])["train_prompts"]
     1

@@ -1,4 +1,4 @@
-"""What a response is paid for, and what is gated: the settings of rewards."""
+"""The settings of rewards and of gates."""
 
 import math
 from typing import Literal
@@ -93,5 +93,5 @@ class RewardSettings(Settings):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The scorers that are trained on: what a method's `training_scorers` are."""
+        """The scorers that are trained on, for a method's `training_scorers`."""
         return tuple(self.scorers)

@@ -1,7 +1,7 @@
-"""When a training by feedback has gone wrong, and which of its checkpoints to keep.
+"""Rules that end a training by feedback which goes wrong, and choose the checkpoint to keep.
 
-Pure functions of the rows of `train.jsonl`. Every rule looks at the mean of the last `window`
-rows, so that one odd batch ends nothing.
+They are pure functions of the rows of `train.jsonl`. Every rule looks at the mean of the last
+`window` rows, so that one odd batch ends nothing.
 """
 
 import math
@@ -43,10 +43,10 @@ class StopRules(Settings):
 
 
 def stop_reason(rows: Sequence[LogRow], rules: StopRules) -> str | None:
-    """Why the training ends after the last of these rows; None: it goes on.
+    """The reason to end the training after the last of these rows; None where it goes on.
 
-    Only rows with a reward count, and no rule applies before there are `window` of them, but
-    for one: a loss that is not finite always ends the training.
+    Only rows with a reward count, and no rule applies before there are `window` of them, with
+    one exception: a loss that is not finite always ends the training.
 
     >>> stop_reason([{"step": 1, "reward": 0.5, "kl": 0.9}], StopRules(window=1))
     'KL 0.900 nats per token, over the budget of 0.5'
@@ -61,8 +61,8 @@ def best_step(
 ) -> int | None:
     """The saved step with the highest mean reward before any rule was broken; None without any.
 
-    Saved are the multiples of `saved_every` and the step `last`. The mean is over the last
-    `window` rows, of equals the first.
+    The multiples of `saved_every` and the step `last` are saved. The mean is over the last
+    `window` rows; the first of equals counts.
 
     >>> rows = [{"step": 1, "reward": 0.2}, {"step": 2, "reward": 0.5}, {"step": 3, "reward": 0.4}]
     >>> best_step(rows, StopRules(window=1), 1), best_step(rows, StopRules(window=1), 5)
@@ -118,7 +118,7 @@ def _entropy(rows: Sequence[LogRow], rules: StopRules) -> str | None:
 
 
 def _reward(rows: Sequence[LogRow], rules: StopRules) -> str | None:
-    """Compared with the best window before, in the spread of a batch at that time."""
+    """Why the reward fell too far below its best window, in spreads of a batch at that time."""
     if rules.reward_drop is None:
         return None
     ends = range(rules.window, len(rows) + 1)
@@ -146,7 +146,7 @@ def _values(rows: Sequence[LogRow], key: str) -> list[float]:
 
 
 def _mean(rows: Sequence[LogRow], key: str, window: int, *, end: int | None = None) -> float | None:
-    """Over the `window` rows before row `end` that have the number; None without any."""
+    """The mean over those of the `window` rows before `end` that have the number, or None."""
     end = len(rows) if end is None else end
     values = _values(rows[max(0, end - window) : end], key)
     return sum(values) / len(values) if values else None

@@ -1,8 +1,8 @@
 """Filtering: leave out what a scorer calls toxic, then fine-tune on the rest as `sft` does.
 
-The oldest way to detoxify by data: Gehman et al. 2020, RealToxicityPrompts, section 6.1,
-continue the pretraining on the least toxic documents; here it is the responses of dialogues,
-or whole texts.
+It is the oldest way to detoxify by data: Gehman et al. 2020, RealToxicityPrompts, section 6.1,
+continue the pretraining on the least toxic documents; here the responses of dialogues, or
+whole texts, are filtered.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ Item = TypeVar("Item", bound=Dialogue | Text)
 
 
 class FilterConfig(ImitationConfig):
-    """Hyperparameters of filtering: those of SFT, and what is filtered by."""
+    """Hyperparameters of filtering: those of SFT, a scorer and its threshold."""
 
     scorer: str = Field(default="rtp-linear", description="the scorer that filters; not the judge")
     attribute: str = Field(default="toxicity", description="the column of the scorer")
@@ -39,7 +39,7 @@ class FilterConfig(ImitationConfig):
 
     @property
     def training_scorers(self) -> tuple[str, ...]:
-        """The scorer that decides what is learnt."""
+        """The scorer that filters."""
         return (self.scorer,)
 
 
@@ -49,7 +49,7 @@ def fit_filter(
     """The folder of the adapter that learnt the harmless responses of `data.train`.
 
     Validation dialogues are filtered alike. A response that cannot be scored is left out
-    too. `run.json` counts what was left out by reason, `rejected.jsonl` lists it. The rest
+    too. `run.json` counts the items left out by reason, `rejected.jsonl` lists them. The rest
     is as in `sft`.
     """
     from detoxlab.methods.imitation.train import fit_split
@@ -58,7 +58,7 @@ def fit_filter(
 
 
 def filtered(config: FilterConfig, data: Split) -> Split:
-    """The dialogues or texts of which all that is learnt is scored and below the threshold."""
+    """The dialogues or texts whose learnt responses are all scored and below the threshold."""
     train, not_train = _sifted(config, data.train)
     validation, not_validation = _sifted(config, data.validation)
     rejected = [*data.rejected, *not_train, *not_validation]
@@ -83,7 +83,7 @@ def _sifted(
 
 
 def learnt_responses(item: Dialogue | Text, targets: str) -> list[str]:
-    """What SFT would learn: the assistant's turns, all or the last, or the whole text."""
+    """The texts that SFT would learn: all turns of the assistant, its last, or a whole text."""
     if isinstance(item, Text):
         return [item.text]
     texts = [turn.text for turn in item.turns if turn.role == "assistant"]

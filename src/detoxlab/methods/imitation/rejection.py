@@ -1,12 +1,12 @@
-"""Rejection sampling: the model learns from those of its own responses that pass.
+"""Rejection sampling: the model learns from its own responses that are accepted.
 
 Every prompt is answered several times; a response that no gate stops and that the scorer calls
-harmless is accepted, and the adapter is fine-tuned on what was accepted, token for token as it
-was drawn. Where a prompt has none, it teaches nothing.
+harmless is accepted, and the adapter is fine-tuned on the accepted responses, token for token
+as they were drawn. A prompt without an accepted response teaches nothing.
 
 Sources: Touvron et al. 2023, Llama 2, section 3.2.3 (the best of K responses of each prompt);
-Dong et al. 2023, RAFT. Without `best_only` it is the model's distribution given acceptance,
-whose likelihood rises as the sequence-level KL to that distribution falls.
+Dong et al. 2023, RAFT. Without `best_only` the accepted responses are samples of the model's
+distribution given acceptance, and their likelihood rises as the sequence-level KL to it falls.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class RejectionConfig(PassesConfig):
 
     @property
     def training_scorers(self) -> tuple[str, ...]:
-        """The scorers that accept what is learnt."""
+        """The scorers that accept responses."""
         return self.reward.names
 
 
@@ -62,8 +62,8 @@ def fit_rejection(
 ) -> Path:
     """The folder of the adapter that learnt the accepted responses to the prompts.
 
-    `run.json` has the share that was accepted (`acceptance`) and, with `rejected.jsonl`, why
-    others were not. The rest is as in `sft`.
+    `run.json` has the share that was accepted (`acceptance`) and, with `rejected.jsonl`, the
+    reasons of the others. The rest is as in `sft`.
     """
     from detoxlab.methods.imitation.train import TrainingRows, fit_rows
     from detoxlab.methods.loop.adapters import check_can_train, finished_adapter
@@ -108,14 +108,14 @@ def accept(
 
 
 def refusal(config: RejectionConfig, response: DrawnResponse) -> str:
-    """Why a response is not accepted: the first gate that stopped it, or its toxicity; or ""."""
+    """The reason not to accept: the first gate that stopped it, or its toxicity; "" if accepted."""
     if response.gates:
         return f"gate: {response.gates[0]}"
     return f"toxic: {config.threshold:g} or above" if response.toxicity >= config.threshold else ""
 
 
 def best_of_each(responses: Sequence[DrawnResponse]) -> list[DrawnResponse]:
-    """The first of those with the highest reward for each prompt."""
+    """For each prompt the response with the highest reward, the first of equals."""
     best: dict[str, DrawnResponse] = {}
     for one in responses:
         so_far = best.setdefault(one.generation.prompt_id, one)
@@ -130,7 +130,7 @@ def name_of(response: DrawnResponse) -> str:
 
 
 def as_row(response: DrawnResponse) -> TokenRow:
-    """The row whose context is what the model read, and whose target is what it drew."""
+    """The row whose context is the prompt that the model read and whose target is the response."""
     return TokenRow(
         name_of(response),
         (*response.prompt_ids, *response.ids),

@@ -1,12 +1,11 @@
 """Supervised fine-tuning of a LoRA adapter on responses, with TRL's SFTTrainer.
 
 The loss is the mean negative log-likelihood, in nats, of the response's tokens and of the
-end token after them. Earlier turns of a dialogue are read, never learnt.
+end token after them. The model reads the earlier turns of a dialogue but does not learn them.
 
 Sources: Hu et al. 2021, LoRA; Scalena et al. 2023, "Let the Models Respond: Interpreting
-Language Model Detoxification Through the Lens of Prompt Dependence", whose published
-training configuration (repository RewardLM, falcon7b-FT.yaml) is what "published" means in
-the descriptions below.
+Language Model Detoxification Through the Lens of Prompt Dependence". In the descriptions
+below "published" means its training configuration (repository RewardLM, falcon7b-FT.yaml).
 """
 
 from pathlib import Path

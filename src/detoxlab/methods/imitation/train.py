@@ -65,7 +65,7 @@ class Trainer(AdapterTrainer, SFTTrainer):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The training and validation rows of one run, and what made none; `kind` is what of."""
+    """The training and validation rows of one run, and the items rejected; `kind` names items."""
 
     train: Sequence[TokenRow]
     validation: Sequence[TokenRow]
@@ -74,7 +74,7 @@ class TrainingRows:
     kind: str = "dialogues"
 
     def record(self) -> dict[str, Any]:
-        """What `run.json` holds of the data."""
+        """The record of the data in `run.json`."""
         every = [*self.train, *self.validation]
         content = json.dumps([(row.input_ids, row.labels) for row in every])
         return {
@@ -99,8 +99,8 @@ def fit_split(
     """The folder of the adapter that learnt the responses, or whole texts, of `data.train`.
 
     It is the adapter of the checkpoint with the lowest validation loss, or of the last
-    step where there is no validation data. `lm` itself is left as it was. `method` is what the
-    run's record calls it. See `Method.fit` for resuming and errors.
+    step where there is no validation data. `lm` itself is left as it was. `method` is its name in
+    the run's record. See `Method.fit` for resuming and errors.
     """
     if done := finished_adapter(run):
         return done

@@ -1,1 +1,1 @@
-"""What all methods that train an adapter share: settings, checkpoints, log, and the run itself."""
+"""Parts of all methods that train an adapter: settings, checkpoints, log, the run itself."""

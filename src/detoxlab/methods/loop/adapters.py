@@ -1,6 +1,6 @@
-"""Before and after a training: may the model be trained, its new adapter, the run's record.
+"""Checks before a training, the new adapter, and the run's record.
 
-Imports peft, seconds: import it only to train.
+Imports peft, which takes seconds: import this file only to train.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def check_can_train(config: TrainingConfig, lm: LanguageModel) -> None:
 
 
 def record_start(run: Run, lm: LanguageModel, method: str, record: Mapping[str, Any]) -> None:
-    """Write into `run.json` what is trained on what.
+    """Write into `run.json` the method, the model and the data of a training.
 
     `record["rows_sha256"]` names the data; a resumed run must have the same.
     """
@@ -90,11 +90,11 @@ def lora_config(config: TrainingConfig, model: Any) -> LoraConfig:
 
 
 def linear_layers(model: Any) -> str | list[str]:
-    """What PEFT calls "all-linear", without the layers at which an adapter is not what it seems.
+    """The layers that PEFT calls "all-linear", without those where an adapter would be wrong.
 
-    These are the experts of a mixture, whose weights are parameters of one module rather than
+    Left out are the experts of a mixture, whose weights are parameters of one module rather than
     layers: PEFT would add them and the router, without dropout and with a rank of `r` for each
-    expert. And layers of Mamba blocks whose weight is read past the adapter.
+    expert. Left out are also layers of Mamba blocks that read their weight past the adapter.
     """
     if past := READ_PAST.get(model.config.model_type):
         return sorted(_linear_names(model) - past)
@@ -106,7 +106,7 @@ def linear_layers(model: Any) -> str | list[str]:
 
 
 def _check_adapter_fits(config: TrainingConfig, lm: LanguageModel) -> None:
-    """Puts the adapter on for a moment, without memory for its weights."""
+    """Put the adapter on for a moment, without memory for its weights."""
     made = lora_config(config, lm.model)
     try:
         with quiet_libraries(), borrowed_model(lm):
@@ -122,7 +122,7 @@ def _check_adapter_fits(config: TrainingConfig, lm: LanguageModel) -> None:
 
 
 def _check_embeddings(model: Any) -> None:
-    """The head is read past its adapter, and a tied weight would be changed at two places."""
+    """Refuse adapters on the head, which models read past it, and on tied weights."""
     head, inner = model.get_output_embeddings(), model.get_input_embeddings()
     for name, layer in model.named_modules():
         if not isinstance(layer, BaseTunerLayer):

@@ -1,4 +1,4 @@
-"""A model lent to a trainer and given back as it was; likewise random state and log levels."""
+"""Lends a model to a trainer and restores it afterwards, as well as random state and logging."""
 
 import contextlib
 import random
@@ -18,7 +18,7 @@ from detoxlab.models import LanguageModel
 
 @contextlib.contextmanager
 def borrowed_model(lm: LanguageModel) -> Iterator[None]:
-    """Lets a trainer put adapters on `lm.model`; takes them off, and all else it left there."""
+    """Lets a trainer put adapters on `lm.model`; afterwards removes all that it left there."""
     model = lm.model
     attributes, was_training = set(vars(model)), model.training
     needs_grad = {name: p.requires_grad for name, p in model.named_parameters()}
@@ -58,7 +58,7 @@ def _remove_adapters(model: Any) -> None:
 
 @contextlib.contextmanager
 def own_randomness(device: torch.device) -> Iterator[None]:
-    """Gives the process-wide random generators back in the state they were in."""
+    """Restores the state of the process-wide random generators at the end of the block."""
     python, numpy_state = random.getstate(), np.random.get_state()
     devices = [device] if device.type == "cuda" else []
     try:
@@ -71,10 +71,10 @@ def own_randomness(device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Only errors of transformers reach the terminal: what matters goes into the run.
+    """Only errors of transformers reach the terminal; the run records the rest.
 
-    Its notices of deprecation are about how TRL calls it, which is not ours to change; PEFT's of
-    unmatched patterns overlook that they match parameters.
+    Its deprecation warnings are about how TRL calls it, which we cannot change; PEFT's warnings
+    of unmatched patterns overlook that the patterns match parameters.
     """
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()

@@ -1,7 +1,7 @@
-"""Checkpoints of a training run: which are complete, which to keep, and the final adapter.
+"""Checkpoints of a training run: finding complete ones, keeping some, the final adapter.
 
-A kill can come while a checkpoint is being written or deleted, so a checkpoint counts only
-when all its files are there and the one that is written last can be read.
+A process can be killed while it writes or deletes a checkpoint, so a checkpoint counts only
+when all its files are there and the file that is written last can be read.
 """
 
 import json
@@ -17,7 +17,7 @@ NEEDED_FILES = (*ADAPTER_FILES, "optimizer.pt", "scheduler.pt", STATE_FILE)
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the checkpoint of `step` is."""
+    """The folder of the checkpoint of `step`."""
     return folder / f"checkpoint-{step}"
 
 
@@ -44,8 +44,8 @@ def publish_adapter(
 ) -> None:
     """Copy the adapter of a checkpoint to its final place, in one atomic step.
 
-    Its config names `base_model` so that plain PEFT finds it: a hub id, and at which revision,
-    or a whole path, for PEFT reads any other from the working folder of whoever asks.
+    Its config names `base_model` so that plain PEFT finds it: a hub id with its revision, or an
+    absolute path, because PEFT resolves a relative path against the current working folder.
     """
     draft = adapter.with_name(f".{adapter.name}.{os.getpid()}.tmp")
     shutil.rmtree(draft, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The settings that every method has that trains a LoRA adapter by gradient steps."""
+"""The settings shared by all methods that train a LoRA adapter by gradient steps."""
 
 import math
 from typing import Literal
@@ -76,7 +76,7 @@ class TrainingConfig(MethodConfig):
 
 
 class PassesConfig(TrainingConfig):
-    """Of methods that pass over a fixed set of rows, and may stop before the last pass."""
+    """Settings of methods that pass over a fixed set of rows, and may stop early."""
 
     epochs: float = Field(default=3.0, ge=0, description="passes over the rows; published: 3")
     patience: int = Field(
@@ -84,7 +84,7 @@ class PassesConfig(TrainingConfig):
     )
 
     def total_steps(self, rows: int) -> int:
-        """How many optimizer steps are made on so many rows.
+        """The number of optimizer steps on so many rows.
 
         >>> PassesConfig(epochs=2, batch_size=4).total_steps(10)
         6

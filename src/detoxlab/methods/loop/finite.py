@@ -1,4 +1,4 @@
-"""A training ends at the first log-probability that is no number, before it moves a weight."""
+"""Ends a training at the first log-probability that is not finite, before it moves a weight."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ def watched_log_probs(
 ) -> Iterator[None]:
     """Every forward pass within must give finite log-probabilities to the tokens that count.
 
-    A loss can hide them: that of DPO is 0 where a rejected response is impossible, and with
-    float16 the scaler skips a step whose gradient is not finite, again and again.
+    A loss can hide such values: that of DPO is 0 where a rejected response is impossible, and
+    with float16 the scaler skips every step whose gradient is not finite.
 
-    Raises `ModelError` where no weight was changed yet, after `updates()` of them `TrainingError`:
-    then the learning rate may be the cause.
+    Raises `ModelError` while `updates()` is 0, since no weight was changed yet; `TrainingError`
+    after that, when the learning rate may be the cause.
     """
 
     def check(_module: Any, _inputs: Any, outputs: Any) -> None:

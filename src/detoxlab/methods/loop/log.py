@@ -4,7 +4,7 @@ Keys shared by all methods; a row holds those that apply to it:
 
     step              optimizer steps so far; 0 is the untouched model
     epoch             passes over the training data so far
-    loss              what was minimised in this step, nats per learnt token for SFT
+    loss              the loss minimised in this step, nats per learnt token for SFT
     eval_loss         the same on the validation data; lower is better
     learning_rate, grad_norm
     token_accuracy    share of learnt tokens that were the model's first choice
@@ -13,7 +13,7 @@ Keys shared by all methods; a row holds those that apply to it:
     toxicity          mean probability over the responses that could be scored
     kl                nats per token from the base model: an estimate on the step's responses,
                       below 0 only by chance
-    kl_coefficient    weight of the KL in what is maximised
+    kl_coefficient    weight of the KL in the objective
     gate_NAME         share of responses that this gate stopped
     response_length   mean, in tokens; capped: share that hit the token limit
     seconds_generate, seconds_score  of this step; PPO's seconds_forward, seconds_update as well
@@ -47,9 +47,9 @@ TRAIN_LOG = "train.jsonl"
 
 
 class TrainLog(StepRows):
-    """Appends rows to the `train.jsonl` of a run folder and reads them back.
+    """The `train.jsonl` of a run folder: appends rows and reads them back.
 
-    `send` gets every row as well: the trackers.
+    `send` also gets every row; it passes the rows on to the trackers.
     """
 
     name = TRAIN_LOG
@@ -89,7 +89,7 @@ def best_step(rows: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def validations_since_best(rows: Sequence[Mapping[str, Any]]) -> int:
-    """How many validations in a row brought no new best: what patience is compared with.
+    """The number of latest validations that brought no new best, to compare with the patience.
 
     >>> validations_since_best([{"step": 5, "eval_loss": 2.5}, {"step": 10, "eval_loss": 2.6}])
     1

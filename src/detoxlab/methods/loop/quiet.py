@@ -1,9 +1,9 @@
-"""A model that learns without the noise of training mode, whatever its architecture.
+"""Trains a model without the noise of training mode, whatever its architecture.
 
-Methods that compare the policy with a reference, or with the policy that drew a response, need
-the model that is measured: no dropout, in modules or held as a number, no layer drop, no router
-jitter. All of these ask `module.training`, so every module is in evaluation mode; only the
-outermost says that it trains, as the trainers' bookkeeping asks it. Imports transformers.
+Some methods compare the policy with a reference, or with the policy that drew a response. The
+policy must then be the model that is measured: without dropout, layer drop or router jitter. All
+of these depend on `module.training`, so every module is in evaluation mode; only the outermost
+says that it trains, because the trainers' bookkeeping asks it. Imports transformers.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from detoxlab.internals.transformers import checkpointed, checkpointing_layers
 
 
 def train_without_noise(model: nn.Module) -> None:
-    """From now on `model.train()` leaves all its parts in evaluation mode."""
+    """Make `model.train()` leave all parts of the model in evaluation mode."""
 
     def train(mode: bool = True) -> nn.Module:
         nn.Module.train(model, False)
@@ -29,7 +29,7 @@ def train_without_noise(model: nn.Module) -> None:
 def forget_activations(model: nn.Module) -> None:
     """Let gradient checkpointing work in evaluation mode as well.
 
-    Layers do it themselves in training mode alone, in which some have dropout of their own.
+    Layers of transformers do it only in training mode, in which some have dropout of their own.
     """
     for layer in checkpointing_layers(model):
         layer.forward = _Checkpointed(layer)
@@ -46,7 +46,7 @@ def keep_activations(model: nn.Module) -> None:
 
 
 class _Checkpointed:
-    """A layer's forward pass, made anew for the gradient where checkpointing is on."""
+    """A layer's forward pass, computed again for the gradient where checkpointing is on."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer

@@ -1,4 +1,4 @@
-"""A training from the state of its run folder to its end: resumed, watched, cut off or done.
+"""Runs a training from the state of its run folder to its end: resumes, logs, stops.
 
 Imports transformers and peft, seconds: import it only to train.
 """
@@ -32,12 +32,12 @@ History = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Training:
-    """What a method that uses a trainer of transformers hands over.
+    """One training, described by a method that uses a trainer of transformers.
 
     `make(folder, resumes)` gives the trainer (an `AdapterTrainer`) with its checkpoints in
     `folder`. `best(log history)` is the step whose adapter counts, None for the last;
     `stops(log history)` the reason to end before `steps`, None to go on. `log_callback` knows the
-    trainer's names for what is logged; `callbacks(log)` are further callbacks.
+    trainer's names for the figures; `callbacks(log)` are further callbacks.
     """
 
     config: TrainingConfig

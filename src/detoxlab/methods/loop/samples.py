@@ -1,7 +1,7 @@
-"""Responses kept for the reader of a training: `samples.jsonl`, a few at every tenth step.
+"""Keeps a few responses of every tenth step in `samples.jsonl`, for people to read.
 
 One JSON object per response: step, prompt_id, sample, prompt, text, reward, gates (the names
-of those that stopped it). The texts stay in the run folder; the report covers them.
+of the gates that stopped it). The texts stay in the run folder; the report hides them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A file with rows of steps in a run folder: read back, and cut where a training resumes."""
+"""A file of rows, one per step, that is read back and cut where a training resumes."""
 
 import json
 from pathlib import Path
@@ -25,6 +25,6 @@ class StepRows:
         return [json.loads(line) for line in complete_lines(self.path)]
 
     def cut_after(self, step: int) -> None:
-        """Drop the rows past `step`, and a half-written last one: training resumes there."""
+        """Drop the rows after `step`, where training resumes, and a half-written last row."""
         if self.path.exists():
             keep_lines(self.path, sum(row["step"] <= step for row in self.rows()))

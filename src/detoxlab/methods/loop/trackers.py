@@ -1,7 +1,7 @@
-"""Experiment trackers: each row of the training log sent on, numbers only.
+"""Experiment trackers: each gets every row of the training log, numbers only.
 
-Ours rather than those of transformers, which also send every training argument, paths of this
-machine among them; so every method has them, also those without a trainer of transformers.
+They replace those of transformers, which also send every training argument, among them paths
+of this machine; so methods without a trainer of transformers have trackers too.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ PROJECT = "detoxlab"
 
 @contextlib.contextmanager
 def trackers(names: Sequence[TrackerName], run: Path) -> Iterator[Callable[..., None]]:
-    """Within, a function that sends a row of the training log to every tracker.
+    """A function that sends a row of the training log to every tracker, while the block lasts.
 
     `tensorboard` writes into the run folder; `wandb` and `trackio` into their project
     "detoxlab" under the run's name, where a resumed run goes on. The row's `step` becomes the
-    tracker's; what is no number is left out.
+    tracker's; values that are not numbers are left out.
 
     Raises `DependencyError` for a tracker that is not installed.
     """

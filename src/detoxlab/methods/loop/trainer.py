@@ -1,4 +1,4 @@
-"""TRL's trainers without what we do not want of them, and the callbacks that steer them.
+"""TRL's trainers with our checkpoints and without telemetry, and their callbacks.
 
 Imports transformers, several seconds: import it only to train.
 """
@@ -31,13 +31,13 @@ from detoxlab.progress import say
 
 
 class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
-    """A trainer of TRL, mixed in before it: sends nothing, saves adapters only, keeps two of them.
+    """Mixed in before a trainer of TRL: it sends nothing and keeps two adapters, nothing else.
 
     On a quantised model TRL trains the adapter in bfloat16, which swallows small updates and is
-    not what PEFT computes with once the adapter is loaded again: here it is always float32.
+    not the dtype in which PEFT computes once the adapter is loaded again: here it is float32.
 
-    `best` tells from the log history which step's checkpoint to keep besides the newest. Where
-    `compares`, policies are compared token by token: the model learns without dropout.
+    `best` chooses from the log history the step whose checkpoint is kept besides the newest.
+    `compares` is true for methods that compare policies: the model then learns without dropout.
     """
 
     compares = False
@@ -78,7 +78,7 @@ class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
             keep_only(Path(self.args.output_dir), kept)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """All validation rows in every process: shares are filled up with rows counted twice."""
+        """All validation rows in every process: equal shares would count some rows twice."""
         if processes.count() == 1:
             return super().get_eval_dataloader(eval_dataset)  # type: ignore[misc]
         return DataLoader(
@@ -89,7 +89,7 @@ class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
 
 
 class LogCallback(TrainerCallback):  # type: ignore[misc]
-    """Writes `train.jsonl`, and stops a training whose numbers are no longer finite."""
+    """Writes `train.jsonl`, and stops a training when a number is no longer finite."""
 
     NAMES: tuple[tuple[str, str], ...] = (
         ("loss", "loss"),
@@ -132,7 +132,7 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
         self._check(row, scaled=args.fp16)
 
     def named(self, logs: Mapping[str, Any]) -> dict[str, Any]:
-        """What the trainer logged, under the names of `train.jsonl`."""
+        """The trainer's figures under the names of `train.jsonl`."""
         return {ours: logs[theirs] for theirs, ours in self.NAMES if theirs in logs}
 
     def _check(self, row: dict[str, float], scaled: bool) -> None:
@@ -167,13 +167,13 @@ class FlowCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class Interruption:
-    """Turns the first Ctrl-C into a request to stop after the step; the second stops at once."""
+    """The first Ctrl-C asks to stop after the step; the second stops at once."""
 
     requested = False
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen for Ctrl-C within; only the main thread can, and only if it is not ignored."""
+        """Listen for Ctrl-C in the block: in the main thread alone, and unless it is ignored."""
         previous = signal.getsignal(signal.SIGINT)
         here = threading.current_thread() is threading.main_thread()
         if not here or previous in (signal.SIG_IGN, None):
@@ -195,7 +195,7 @@ class Interruption:
 def trainer_arguments(
     config: TrainingConfig, lm: LanguageModel, folder: Path, *, steps: int
 ) -> dict[str, Any]:
-    """What transformers' TrainingArguments get for `steps` steps with checkpoints in `folder`."""
+    """The TrainingArguments of transformers for `steps` steps with checkpoints in `folder`."""
     on_gpu = lm.device.type == "cuda"
     half = lm.dtype is torch.float16
     has_bf16 = on_gpu and torch.cuda.is_bf16_supported() and not half
@@ -230,7 +230,7 @@ def trainer_arguments(
 
 
 def share_of_batch(batch_size: int) -> int:
-    """The rows of each process of a batch of `batch_size` rows; `TrainingError` if uneven."""
+    """Each process's number of the `batch_size` rows of a batch; `TrainingError` if uneven."""
     share, left = divmod(batch_size, processes.count())
     if left:
         raise TrainingError(

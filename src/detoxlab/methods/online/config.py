@@ -1,4 +1,4 @@
-"""What the methods have in common that compare a group of the model's own responses.
+"""Settings of the methods that compare a group of the model's own responses.
 
 GRPO and RLOO draw several responses to each prompt, reward them, and raise the probability of
 those that are better than the others of their group. Neither needs a value function. Both are
@@ -60,7 +60,7 @@ class OnlineConfig(TrainingConfig):
         return self.reward.names
 
     def prompts_per_step(self, prompts: "Sized") -> int:
-        """How many prompts a step asks: those set, or all where there are fewer.
+        """The number of prompts that a step asks: the number set, or all where there are fewer.
 
         Raises `TrainingError` when their responses do not fill whole forward passes.
         """

@@ -6,8 +6,8 @@ The KL to the base model enters the loss token by token.
 
 Sources: Shao et al. 2024, DeepSeekMath, equations 3 and 4; Liu et al. 2025, Understanding
 R1-Zero-Like Training (without the division). Departure: the KL estimate is multiplied by the
-policy's ratio, as in DeepSeek-V3.2 and by TRL's default; the gradient of the published one is
-that of the KL the other way round.
+policy's ratio, as in DeepSeek-V3.2 and by TRL's default; the gradient of the published estimate
+is that of the reverse, KL(base || policy).
 """
 
 from collections.abc import Sequence

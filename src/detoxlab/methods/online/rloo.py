@@ -1,8 +1,8 @@
 """REINFORCE with a leave-one-out baseline of a LoRA adapter, with TRL's RLOOTrainer.
 
 The reward of a response is reduced by beta times its log-ratio to the base model, summed over
-its tokens; the advantage is what is left, less the mean over the others of its group. With
-that, the policy that maximises the objective is π ∝ π_base exp(reward / beta).
+its tokens; the advantage is this reward less the mean over the others of its group. The policy
+that maximises the objective is π ∝ π_base exp(reward / beta).
 
 Source: Ahmadian et al. 2024, Back to Basics: Revisiting REINFORCE-Style Optimization for
 Learning from Human Feedback in LLMs, equations 6 and 9.

@@ -1,4 +1,4 @@
-"""How groups of responses train: TRL's trainers on our responses and our reward.
+"""Trains on groups of responses: TRL's trainers with our responses and our reward.
 
 TRL asks its trainer to turn prompts into ids and ids into responses; both steps are replaced,
 so that responses come from `generate`'s engine, drawn from the true policy under noise that
@@ -51,7 +51,7 @@ OURS = "detoxlab/"  # keeps our metrics apart from those of TRL that have the sa
 
 
 class RolloutBridge:
-    """The conversation with the policy in one step: what was asked, answered, and paid.
+    """The prompts, responses and rewards of one step, handed to TRL.
 
     TRL calls in this order: `ask`, `answer`, then the object itself as its reward function.
     """
@@ -98,7 +98,7 @@ class RolloutBridge:
     def __call__(
         self, *, trainer_state: Any, log_metric: Callable[[str, float], None], **_given: Any
     ) -> list[float]:
-        """The rewards of the responses; logs what they are made of."""
+        """The rewards of the responses; logs their parts."""
         began = time.perf_counter()
         prompts = [prompt for prompt in self.asked for _ in range(self.sampling.k)]
         rewards = self.reward(prompts, self.generations)
@@ -119,7 +119,7 @@ class RolloutBridge:
 
 
 class OnlineTrainer(AdapterTrainer, OwnResponses):
-    """A trainer of TRL that draws its responses from an `RolloutBridge`, mixed in before it."""
+    """Mixed in before a trainer of TRL: responses are drawn through a `RolloutBridge`."""
 
     compares = True
     exchange: RolloutBridge
@@ -168,8 +168,8 @@ def fit_groups(
     """The folder of the adapter that learnt from its own responses to the prompts.
 
     It is that of the saved step with the highest reward before a stop rule was broken. `method` is
-    what the run's record calls it; `reward` takes the place of the one in `config`. `lm` itself is
-    left as it was. See `Method.fit` for resuming and errors.
+    its name in the run's record; `reward` replaces the one in `config`. `lm` itself is left as it
+    was. See `Method.fit` for resuming and errors.
     """
     if done := finished_adapter(run):
         return done
@@ -221,7 +221,7 @@ def fit_groups(
 
 
 class FeedbackLog(LogCallback):
-    """Writes what methods that learn from feedback log under the names of `train.jsonl` already."""
+    """The log of methods that learn from feedback: they use the names of `train.jsonl` already."""
 
     KEYS = (
         "reward",
@@ -241,7 +241,7 @@ class FeedbackLog(LogCallback):
         self.tokens_before -= self.tokens
 
     def named(self, logs: Mapping[str, Any]) -> dict[str, Any]:
-        """The keys of `LogCallback` and those of feedback, gates among them."""
+        """The figures of `LogCallback` and those of feedback, gates among them."""
         same = {key: logs[key] for key in logs if key in self.KEYS or key.startswith(GATE)}
         return super().named(logs) | same
 
@@ -260,7 +260,7 @@ class _CutSamples(TrainerCallback):  # type: ignore[misc]
 def _arguments(
     config: OnlineConfig, lm: LanguageModel, folder: Path, *, steps: int, responses: int
 ) -> dict[str, Any]:
-    """What both trainers are told. The data come in our order, as one epoch."""
+    """The arguments that both trainers share. The data come in our order, as one epoch."""
     batch = min(config.batch_size, responses)
     arguments = trainer_arguments(config, lm, folder, steps=steps)
     return arguments | {
@@ -276,9 +276,9 @@ def _arguments(
 
 
 def _count_positions(_model: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Positions that skip the padding on the left: TRL leaves them to the model, which counts it.
+    """Positions that skip the padding on the left, which the model itself would count.
 
-    Generation counts from the first token; absolute positions would otherwise differ.
+    TRL gives no positions. Generation counts from the first token, so that they would differ.
     """
     mask_BT = kwargs.get("attention_mask")
     if mask_BT is not None and "position_ids" not in kwargs:

@@ -1,1 +1,1 @@
-"""Proximal policy optimization: a policy, a value function, and what a step learns from."""
+"""Proximal policy optimization: a policy, a value function, draws, losses and the trainer."""

@@ -2,8 +2,8 @@
 
 Each step draws responses from the policy, rewards them, and improves the policy by several
 passes of clipped gradient steps over them. A penalty per token for leaving the reference, the
-same weights with the adapter off, keeps the language: what is maximised is the expected
-reward less `kl_coefficient` times the KL, whose optimum is pi ~ pi_ref exp(reward / beta).
+same weights with the adapter off, keeps the language: the objective is the expected reward
+less `kl_coefficient` times the KL, whose optimum is pi ~ pi_ref exp(reward / beta).
 
 Sources: Schulman et al. 2017, PPO; Ziegler et al. 2019, Fine-Tuning Language Models from
 Human Preferences; Huang et al. 2024, The N+ Implementation Details of RLHF with PPO.

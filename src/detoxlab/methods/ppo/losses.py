@@ -79,7 +79,7 @@ def kl_estimate(
         k2 = (log r)^2 / 2       biased, never negative, low variance
         k3 = r - 1 - log r       unbiased, never negative, low variance
 
-    Unbiased holds for the value; as a loss to differentiate, k1 and k3 do not have the
+    The value of k1 and k3 is unbiased, but as a loss to differentiate they do not have the
     gradient of the KL. Here the estimate enters the reward, as a constant.
 
     >>> log_probs, reference = torch.tensor([[0.5]]).log(), torch.tensor([[0.25]]).log()
@@ -137,7 +137,7 @@ def gae(
     """Generalised advantage estimates, (B, T); 0 where there is no token.
 
     delta_t = r_t + gamma V_(t+1) - V_t and A_t = delta_t + gamma lam A_(t+1). The value after
-    the last token is 0: a response that hit the cap is over as one that ended by itself.
+    the last token is 0: a response that hit the cap counts as one that ended by itself.
     A_t + V_t are the returns that the values learn. With gamma = lam = 1, A_t is the sum of
     all rewards from t on, less V_t.
 

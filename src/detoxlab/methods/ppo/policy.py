@@ -1,8 +1,8 @@
 """Policy, reference and value function on one copy of the base weights.
 
 The policy is the model with its adapter on, the reference the same model with it off, and the
-values a linear map of the policy's last hidden state. Imports peft, seconds: import it only
-to train.
+values a linear map of the policy's last hidden state. Imports peft, which takes seconds: import
+this file only to train.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ Ids = tuple[int, ...]
 
 
 class Response(NamedTuple):
-    """Token ids of what the model was given and of what it drew."""
+    """Token ids of the context that the model was given and of the response that it drew."""
 
     context: Ids
     drawn: Ids
@@ -34,7 +34,7 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class ResponseBatch:
-    """Responses as the model's inputs; `tokens_BT` are what it drew, ending at the last position.
+    """Responses as the model's inputs; the drawn tokens `tokens_BT` end at the last position.
 
     `mask_BT` is true at the tokens that were drawn, the end token among them.
     """
@@ -55,8 +55,8 @@ class Outputs:
 class Policy:
     """`lm` with a new adapter and a value head that starts at zero.
 
-    Always in evaluation mode: dropout would make the ratio of two policies random. `weights`
-    are all that is learnt: the adapter's, and those of `value_head`.
+    It is always in evaluation mode: dropout would make the ratio of two policies random.
+    `weights` are all weights that are learnt: the adapter's, and those of `value_head`.
     """
 
     def __init__(self, lm: LanguageModel, config: PPOConfig) -> None:
@@ -77,7 +77,7 @@ class Policy:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """All that is learnt."""
+        """All weights that are learnt."""
         return [*self.adapter_weights, *self.value_head.parameters()]
 
     def batch(self, responses: Sequence[Response]) -> ResponseBatch:
@@ -141,9 +141,9 @@ def _value_head(lm: LanguageModel) -> nn.Linear:
 
 @contextlib.contextmanager
 def _hidden_states(model: Any) -> Iterator[list[Tensor]]:
-    """What the output embedding is given while the block lasts: the last hidden states.
+    """Collects the inputs of the output embedding while the block lasts: the last hidden states.
 
-    They stand exactly where the logits do, whatever the architecture does before and after.
+    Each hidden state belongs to the logits at its position, whatever the architecture.
     """
     seen: list[Tensor] = []
     head = model.get_output_embeddings()

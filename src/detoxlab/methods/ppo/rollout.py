@@ -1,6 +1,6 @@
-"""What a step of PPO learns from: responses of the policy, rewarded and compared.
+"""The experience of a step of PPO: responses of the policy, rewarded and compared.
 
-Imports torch and peft, seconds: import it only to train.
+Imports torch and peft, which takes seconds: import this file only to train.
 """
 
 import math
@@ -37,7 +37,7 @@ RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
 
 @dataclass(frozen=True)
 class Draws:
-    """Responses of the policy: each beside its prompt, as text and as token ids."""
+    """Responses of the policy with their prompts, as text and as token ids."""
 
     prompts: list[Prompt]
     generations: list[Generation]
@@ -45,7 +45,7 @@ class Draws:
 
     @property
     def tokens(self) -> int:
-        """Tokens read and drawn, padding excluded."""
+        """The number of tokens read and drawn, padding excluded."""
         return sum(len(one.context) + len(one.drawn) for one in self.responses)
 
     def log(self) -> dict[str, float]:
@@ -59,8 +59,8 @@ class Draws:
 class Sampler:
     """Draws the responses of each step from the policy itself: temperature 1, nothing cut off.
 
-    Which prompts a step asks and the noise of its draws follow from the seed and the step
-    alone, so that a resumed training draws what it would have drawn.
+    The prompts of a step and the noise of its draws follow from the seed and the step alone,
+    so that a resumed training draws the same responses.
     """
 
     def __init__(self, policy: Policy, config: PPOConfig, prompts: Sequence[Prompt]) -> None:
@@ -94,10 +94,10 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Experience:
-    """N responses with what the policy that drew them thought of them; tensors are (N, T).
+    """N responses with log-probabilities, values and advantages of the policy that drew them.
 
-    Responses end at the last position. Advantages and returns are 0 in the padding, the rest
-    holds anything there.
+    Tensors are (N, T). Responses end at the last position. Advantages and returns are 0 in the
+    padding; the other tensors hold anything there.
     """
 
     responses: list[Response]
@@ -137,7 +137,7 @@ def gather_experience(
     config: PPOConfig,
     beta: float,
 ) -> Experience:
-    """What the policy and the reference say of the responses, and the advantages that follow.
+    """Log-probabilities under policy and reference, values, and the advantages that follow.
 
     Log-probabilities are computed anew rather than taken from the sampler, by the same forward
     pass that the updates use: before the first update every ratio is 1.
@@ -160,9 +160,9 @@ def gather_experience(
 
 
 def _seen(policy: Policy, responses: list[Response], size: int) -> dict[str, Tensor]:
-    """All responses through policy and reference, `size` at a time; tensors (N, T) by name.
+    """Policy and reference on all responses, `size` at a time; tensors (N, T) by name.
 
-    Several processes look at a share each.
+    Each process computes a share.
     """
     width = max(len(one.drawn) for one in responses)
     size = math.ceil(size / processes.count())
@@ -173,7 +173,7 @@ def _seen(policy: Policy, responses: list[Response], size: int) -> dict[str, Ten
 
 
 def _seen_at_once(policy: Policy, responses: Sequence[Response]) -> dict[str, Tensor]:
-    """A few responses; on the CPU, where processes can exchange them."""
+    """The same of a few responses, on the CPU, where processes can exchange them."""
     batch = policy.batch(responses)
     outputs = policy.forward(batch)
     seen = {

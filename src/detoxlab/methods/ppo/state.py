@@ -1,7 +1,7 @@
-"""Checkpoints of PPO: adapter, value head, optimizer, schedule, and how far it has come.
+"""Checkpoints of PPO: adapter, value head, optimizer, schedule, and the steps done.
 
-There is no random state among them: prompts, noise and minibatches of a step follow from the
-seed and the step's number. Imports torch and peft, seconds: import it only to train.
+They hold no random state: prompts, noise and minibatches of a step follow from the seed and the
+step's number. Imports torch and peft, which takes seconds: import this file only to train.
 """
 
 import json
@@ -24,7 +24,7 @@ OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 
 @dataclass
 class PPOState:
-    """How far a training has come, in the names of transformers' trainers."""
+    """The progress of a training, under the names of transformers' trainers."""
 
     kl_coefficient: float
     global_step: int = 0

@@ -1,8 +1,8 @@
-"""How PPO trains: draw, reward, compare, learn, step after step.
+"""Trains by PPO: draw, reward, compare, learn, step after step.
 
 The run around it (checkpoints, resuming, log, Ctrl-C, the best adapter) is that of all
-trainings: `PPOTrainer` looks to it like a trainer of transformers. Imports torch and peft,
-seconds: import it only to train.
+trainings: `PPOTrainer` looks to it like a trainer of transformers. Imports torch and peft, which
+takes seconds: import this file only to train.
 """
 
 import contextlib
@@ -66,8 +66,8 @@ def fit_adapter(
     """The folder of the adapter that learnt from its own responses to the prompts.
 
     It is that of the saved step with the highest reward before a stop rule was broken. `reward`
-    takes the place of the one in `config`. `lm` itself is left as it was. See `Method.fit` for
-    resuming and errors.
+    replaces the one in `config`. `lm` itself is left as it was. See `Method.fit` for resuming
+    and errors.
     """
     if done := finished_adapter(run):
         return done
@@ -99,25 +99,25 @@ def fit_adapter(
 
 
 def total_steps(config: PPOConfig, prompts: int) -> int:
-    """How many steps `config` makes on so many prompts."""
+    """The number of steps that `config` makes on so many prompts."""
     if config.max_steps is None:
         return steps_per_pass(prompts, config.rollout.prompts)
     return config.max_steps
 
 
 class PPOLogCallback(LogCallback):
-    """Writes all that a step reports: PPO speaks the names of `train.jsonl`."""
+    """Writes all figures of a step: PPO uses the names of `train.jsonl` already."""
 
     def named(self, logs: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in logs.items() if key not in ("num_tokens", "epoch")}
 
 
 class PPOTrainer:
-    """PPO on one model, with the face that `train_adapter` knows of transformers' trainers.
+    """PPO on one model, with the interface of transformers' trainers that `train_adapter` uses.
 
-    `folder` is where checkpoints go: the newest, and the one that `best(log history)` names.
-    Several processes draw, look at and learn from a share of the responses each, and have the
-    same weights after every update; each scores all of them.
+    `folder` keeps two checkpoints: the newest, and the one that `best(log history)` names. Each
+    of several processes draws and learns from a share of the responses and scores all of them;
+    all have the same weights after every update.
     """
 
     best: Callable[[Sequence[Mapping[str, Any]]], int | None]
@@ -155,14 +155,14 @@ class PPOTrainer:
     # --- as a trainer of transformers ---
 
     def add_callback(self, callback: TrainerCallback) -> None:
-        """Calls it from now on, after those that are there."""
+        """Add a callback after the present ones."""
         self.callbacks.append(callback)
 
     def remove_callback(self, _kind: type[TrainerCallback]) -> None:
-        """Nothing to remove: there are none but those that were added."""
+        """Do nothing: there are no callbacks but those that were added."""
 
     def train(self, resume_from_checkpoint: str | None = None) -> None:
-        """Step after step to the end, or until a callback ends it."""
+        """Make steps to the end, or until a callback stops the training."""
         if resume_from_checkpoint:
             self.state = load_checkpoint(
                 Path(resume_from_checkpoint), self.policy, self.optimizer, self.scheduler
@@ -184,7 +184,7 @@ class PPOTrainer:
     # --- one step ---
 
     def step(self) -> Figures:
-        """Draw, reward, compare, learn; what there is to report of it.
+        """Draw, reward, compare and learn; returns the figures of the step.
 
         `loss` and its parts, `grad_norm` and `clipped` are means over the step's updates; the
         rest is of the policy before them.
@@ -259,14 +259,14 @@ class PPOTrainer:
         }
 
     def _exchange_gradients(self) -> None:
-        """Sum them over the processes; one whose share was empty has none of its own."""
+        """Sum the gradients over the processes; a process with an empty share adds zeros."""
         for weight in self.policy.weights:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
         processes.add_up([weight.grad for weight in self.policy.weights if weight.grad is not None])
 
     def _backward(self, part: Experience, tokens: Tensor) -> Figures:
-        """Add the gradient of this part's share in the loss; that share, and its parts'."""
+        """Add the gradient of this part's share of the loss; returns that share and its terms."""
         losses = ppo_losses(self.policy, part, self.config)
         if not bool(losses["loss"].isfinite()):
             place, value = f"{self.folder.parent}: loss", losses["loss"].item()
@@ -320,7 +320,7 @@ class Clock:
 
     @contextlib.contextmanager
     def timing(self, part: str) -> Iterator[None]:
-        """Adds the time of the block to the part."""
+        """Add the time of the block to the part."""
         began = time.perf_counter()
         yield
         if self.device.type == "cuda":
@@ -330,7 +330,7 @@ class Clock:
 
 
 def ppo_losses(policy: Policy, part: Experience, config: PPOConfig) -> dict[str, Tensor]:
-    """Mean losses over the tokens of `part`: `loss` is what is minimised, with its parts.
+    """Mean losses over the tokens of `part`: `loss`, which is minimised, and its parts.
 
     `clipped` is the share of tokens whose ratio left the clip range.
     """

@@ -1,7 +1,7 @@
 """The settings of preference optimisation, and its two kinds of data.
 
-Its methods learn either from given pairs, or from prompts: then the model's own responses are drawn
-and the scorer ranks them.
+Its methods learn from given pairs, or from prompts, to which the model's own responses are drawn
+and ranked by the scorer.
 """
 
 from collections.abc import Sequence

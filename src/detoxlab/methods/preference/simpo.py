@@ -6,7 +6,7 @@ over a short one, and the chosen one must lead by the target margin γ.
 
 Source: Meng et al. 2024, "SimPO: Simple Preference Optimization with a Reference-Free Reward"
 (arXiv 2405.14734), equations 4 and 6. TRL has it as an option of its experimental CPO trainer,
-which makes rows of its own: here the rows, the data and the run are those of `dpo`.
+which makes its rows itself; here the rows, the data and the run are those of `dpo`.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""How methods of preference train: pairs as token ids, and TRL's trainers for them.
+"""Trains by preferences: pairs as token ids, and TRL's trainers for them.
 
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
@@ -50,9 +50,9 @@ PairFunction = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class TrainerKind:
-    """One of TRL's trainers with its own settings, and the columns it reads.
+    """One of TRL's trainers, its settings, and the columns that it reads.
 
-    `takes_single`: whether it learns from responses that stand alone.
+    `takes_single` says whether it learns from responses that have no partner.
     """
 
     trainer: Callable[..., Any]
@@ -63,9 +63,9 @@ class TrainerKind:
 
 
 class _OwnTokens(AdapterTrainer, OwnRows):
-    """A trainer of TRL whose rows are token ids already; its validation loss is a mean over rows.
+    """Mixed in before a trainer of TRL: rows are token ids, the validation loss a mean over rows.
 
-    In several processes that of transformers weighs a last, smaller batch like all others.
+    In several processes transformers would weigh a smaller last batch like all others.
     """
 
     compares = True
@@ -88,10 +88,10 @@ class PairTrainer(_OwnTokens, DPOTrainer):  # type: ignore[misc]
 
 
 class OwnLossTrainer(PairTrainer):
-    """A trainer of pairs with a loss of ours, which asks no reference model.
+    """A trainer of pairs with a loss of our own, without a reference model.
 
-    `rewards(nats_N, tokens_N)` are those of N responses, from their log-probabilities summed over
-    tokens and their lengths; `losses(chosen_B, rejected_B)` are those of B pairs, from the rewards.
+    `rewards(nats_N, tokens_N)` gives the rewards of N responses, from their log-probabilities
+    summed over tokens and their lengths; `losses(chosen_B, rejected_B)` the losses of B pairs.
     """
 
     def __init__(self, *args: Any, rewards: PairFunction, losses: PairFunction, **kwargs: Any):
@@ -104,7 +104,7 @@ class OwnLossTrainer(PairTrainer):
         return self.losses(chosen_B, rejected_B).mean()
 
     def _note(self, inputs: Any, chosen_B: Tensor, rejected_B: Tensor) -> None:
-        """Keep what `PreferenceLog` names, as the trainers of TRL do."""
+        """Keep the figures that `PreferenceLog` names, as the trainers of TRL do."""
         figures = {
             "rewards/chosen": chosen_B,
             "rewards/rejected": rejected_B,
@@ -138,7 +138,7 @@ class ResponseTrainer(_OwnTokens, KTOTrainer):  # type: ignore[misc]
 
 
 class PreferenceLog(LogCallback):
-    """Names what both trainers log; a validation's row has the same names."""
+    """The log of both trainers; a validation's row has the same names."""
 
     OWN = (
         ("rewards/margins", "margin"),
@@ -151,7 +151,7 @@ class PreferenceLog(LogCallback):
 
 
 def pair_columns(rows: Sequence[PairRow]) -> Columns:
-    """What the DPO trainer reads."""
+    """The columns that the DPO trainer reads."""
     return {
         "prompt_ids": [list(row.prompt_ids) for row in rows],
         "chosen_ids": [list(row.chosen_ids) for row in rows],
@@ -160,10 +160,10 @@ def pair_columns(rows: Sequence[PairRow]) -> Columns:
 
 
 def response_columns(rows: Sequence[PairRow], seed: int) -> Columns:
-    """What the KTO trainer reads, in seeded order: it takes its rows as they stand.
+    """The columns that the KTO trainer reads, shuffled by `seed`, as it keeps their order.
 
-    The response that a prompt is joined with for the estimate of the divergence is that of the
-    row before; the first row takes the last one's.
+    To estimate the divergence, each prompt is joined with the response of the row before; the
+    first row takes the last row's.
     """
     examples = [(row.prompt_ids, row.chosen_ids, True) for row in rows if row.chosen_ids]
     examples += [(row.prompt_ids, row.rejected_ids, False) for row in rows if row.rejected_ids]
@@ -187,7 +187,7 @@ class TrainingPairs:
     rejected: Sequence[tuple[str, str]]
 
     def record(self) -> dict[str, Any]:
-        """What `run.json` holds of the data."""
+        """The record of the data in `run.json`."""
         every = [*self.train, *self.validation]
         content = json.dumps([(row.prompt_ids, row.chosen_ids, row.rejected_ids) for row in every])
         return {
@@ -211,7 +211,7 @@ def fit_pairs(
     """The folder of the adapter that prefers the chosen responses.
 
     It is the adapter of the checkpoint with the lowest validation loss. `lm` itself is left as it
-    was. `method` is what the run's record calls it. See `Method.fit` for resuming and errors.
+    was. `method` is its name in the run's record. See `Method.fit` for resuming and errors.
     """
     if done := finished_adapter(run):
         return done

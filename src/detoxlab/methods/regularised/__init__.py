@@ -1,1 +1,1 @@
-"""Fine-tuning under a constraint: its schedule, its domains, and what it asks for."""
+"""Fine-tuning under a constraint: its schedule, its domains, its targets and its penalty."""

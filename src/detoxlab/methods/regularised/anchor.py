@@ -1,4 +1,4 @@
-"""What is projected onto the constraint: the policy of a moment ago, the base, or as it is."""
+"""The model projected onto the constraint: a snapshot of the policy, the base, or the policy."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ SNAPSHOT = "snapshot.safetensors"
 class Snapshot:
     """The adapter's weights at one moment, put in place of the present ones for a while.
 
-    Nothing is copied but at `take`: the two sets change places.
+    Only `take` copies weights; afterwards the two sets change places.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
@@ -112,7 +112,7 @@ class Anchor:
             return self.of_model(projection, spans)
 
     def of_model(self, projection: Projection, spans: Sequence[ResponseSpan]) -> Targets:
-        """Targets from the model as it stands; what follows the responses is not read."""
+        """Targets from the model as it is; tokens after the responses are not read."""
         inputs = self.inputs(spans)
         places = PrefixIndex.of(list(enumerate(spans)), self.lm.device)
         with without_gradients(self.lm.model), self.trainer.accelerator.autocast():

@@ -1,14 +1,14 @@
-"""Fine-tuning on data as they are, regularised towards what a constraint accepts.
+"""Fine-tuning on unfiltered data, regularised towards responses that a constraint accepts.
 
-The loss is the negative log-likelihood of the data plus, at the responses of row_domains domains,
+The loss is the negative log-likelihood of the data plus, at the responses of constrained domains,
 the KL divergence from the projection of an anchor model onto the constraint: the distribution
 that meets it and is closest to the anchor (NADO, arXiv 2205.14219, with an auxiliary head that
-tells which beginnings end accepted). So a model learns from toxic data what they teach, and
-not to speak like them.
+tells which beginnings end accepted). So a model learns the contents of toxic data, but does
+not learn to speak like them.
 
 Source: Meng et al. 2024, "Attribute Controlled Fine-tuning for Large Language Models: A Case
-Study on Detoxification" (EMNLP Findings, arXiv 2410.05559), which released no code. What it
-leaves open, and where we depart from it: docs/regularised.md.
+Study on Detoxification" (EMNLP Findings, arXiv 2410.05559), which released no code.
+docs/regularised.md lists the details that it leaves open, and our departures from it.
 """
 
 from typing import Literal
@@ -26,7 +26,7 @@ ANY_DOMAIN = "*"
 
 
 class DomainSettings(Settings):
-    """What is asked of one domain of the data."""
+    """The constraint on one domain of the data."""
 
     weight: float = Field(
         default=3.0,
@@ -161,7 +161,7 @@ class RegularisedConfig(ImitationConfig):
         return tuple(dict.fromkeys(condition.scorer for condition in every))
 
     def of_domain(self, name: str) -> DomainSettings | None:
-        """The settings of a domain; None where it is learnt as it is."""
+        """The settings of a domain; None where it has no constraint."""
         return self.domains.get(name, self.domains.get(ANY_DOMAIN))
 
 

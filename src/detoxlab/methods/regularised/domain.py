@@ -60,7 +60,7 @@ Opening = tuple[str, tuple[int, ...]]
 
 
 class OpeningEngine(LocalEngine):
-    """Draws responses to beginnings that are token ids already; a prompt only names its own."""
+    """Draws responses to beginnings that are token ids already; a prompt only names one."""
 
     def __init__(self, lm: LanguageModel, openings: dict[str, tuple[int, ...]], **options: Any):
         super().__init__(Subject(lm), **options)
@@ -82,10 +82,10 @@ class OpeningEngine(LocalEngine):
 
 @dataclass
 class DomainState:
-    """What an iteration leaves behind for the next one; all of it is in a checkpoint.
+    """The state of a domain after an iteration; a checkpoint holds all of it.
 
-    `head` is None until one was fitted. `targets` are those of the `fresh` samples, where they
-    can be kept: with candidates, and while the model that drew them is the anchor.
+    `head` is None until one was fitted. `targets` are those of the `fresh` samples; they are kept
+    only with candidates, and while the model that drew the samples is the anchor.
     """
 
     weight: float
@@ -128,9 +128,9 @@ class DomainState:
 
 
 class ConstrainedDomain:
-    """One domain under a constraint: draws, labels and fits for each iteration.
+    """One domain under a constraint: it draws, labels and fits in each iteration.
 
-    `state` is the one that the regulariser reads.
+    The regulariser reads `state`.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class ConstrainedDomain:
 
     @property
     def is_active(self) -> bool:
-        """Whether the regulariser has something to ask for: the constraint is not met yet."""
+        """Whether the regulariser acts on this domain: its constraint is not met yet."""
         return not self.state.met and self.state.head is not None and self.state.weight > 0
 
     def tilt(self, state: DomainState) -> Tilt:
@@ -171,10 +171,10 @@ class ConstrainedDomain:
     def run_iteration(
         self, lm: LanguageModel, output: OutputLayer, before: DomainState, iteration: int
     ) -> tuple[DomainState, dict[str, Any]]:
-        """What follows on the state before it, and its record.
+        """The state after an iteration that began with `before`, and the iteration's record.
 
-        `lm`, the anchor as it stands, draws; the oracle labels, and the head is fitted on.
-        Raises `TrainingError` when nothing of what was drawn is accepted.
+        `lm`, the present anchor, draws; the oracle labels; the head is fitted further.
+        Raises `TrainingError` when no response is accepted.
         """
         fresh, unscored = self._draw(lm, iteration)
         required, oldest = self.settings.required, iteration - self.config.age_limit
@@ -209,7 +209,7 @@ class ConstrainedDomain:
         }
 
     def _weight(self, weight: float, accepted: float) -> float:
-        """The next weight: by dual ascent, where it is asked for."""
+        """The next weight: by dual ascent where `dual_rate` is set, else the same."""
         settings = self.settings
         if not settings.dual_rate or settings.required is None:
             return weight
@@ -248,9 +248,9 @@ class ConstrainedDomain:
         weights_N: Tensor,
         iteration: int,
     ) -> dict[str, Any]:
-        """Fit a copy of the state's head on its buffer, and put it there.
+        """Fit a copy of the state's head on its buffer, and put the copy into the state.
 
-        Returns how good it is on the responses to beginnings that no head was ever fitted on.
+        Returns its quality on responses to beginnings on which no head was ever fitted.
         """
         config = self.config
         head = new_head(config.head, output, state.acceptance, seed=config.seed)

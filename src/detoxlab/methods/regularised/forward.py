@@ -1,4 +1,4 @@
-"""One forward pass over a batch and the drawn responses beside it."""
+"""One forward pass over a batch together with drawn responses."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,11 +14,10 @@ FILLED = {"attention_mask": 0, "labels": IGNORED}
 
 
 class Joined:
-    """A model that reads further rows behind each batch, unseen by its caller: TRL's loss.
+    """A model that reads further rows after each batch and hides them from its caller, TRL's loss.
 
-    One pass over all rows costs less than two, of which the second has few. `outputs` are
-    those of all rows; the caller gets those of its own. Without `further` rows (as a collator
-    makes them) nothing is changed.
+    One pass over all rows costs less than two passes. `outputs` are those of all rows; the caller
+    gets those of its own rows. `further` rows are in a collator's form; None changes nothing.
     """
 
     def __init__(self, model: Any, further: Mapping[str, Tensor] | None, pad_id: int) -> None:
@@ -39,7 +38,7 @@ class Joined:
         return type(self.outputs)(**own)
 
     def _joined(self, inputs: dict[str, Any], further: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The inputs with the further rows behind them, padded to one width."""
+        """The inputs followed by the further rows, padded to one width."""
         width = max(inputs["input_ids"].shape[1], further["input_ids"].shape[1])
         filled = FILLED | {"input_ids": self.pad_id}
         joined = {

@@ -28,8 +28,8 @@ SMALLEST_TAIL = 1e-6
 class Tilt:
     """The factor by which a constraint changes a next-token probability: q ~ p * factor(R).
 
-    A hard constraint has factor R ** strength (NADO, eq. 3, at strength 1). Where the
-    expectation of acceptance shall be `required` and is `acceptance`, the factor is
+    A hard constraint has factor R ** strength (NADO, eq. 3, at strength 1). Where the expected
+    acceptance is `acceptance` and must become `required`, the factor is
     a R + b (1 - R) with a = required / acceptance, b = (1 - required) / (1 - acceptance).
     It holds over a domain, or with `per_prompt` for each prompt: `of_prompts`.
     """
@@ -40,11 +40,11 @@ class Tilt:
     per_prompt: bool = False
 
     def of_prompts(self, log_prompt_N: Tensor) -> "Tilt":
-        """The tilt at prefixes of prompts with these log R(x), (N,): theirs is the acceptance."""
+        """The tilt at prefixes whose prompts have these log R(x), (N,), as their acceptance."""
         return replace(self, acceptance=log_prompt_N.exp()) if self.per_prompt else self
 
     def is_constrained(self, log_prompt_N: Tensor) -> Tensor:
-        """Whether anything is asked for at these prefixes, (N,): not where the prompt meets it."""
+        """Whether the constraint acts at these prefixes, (N,): not where the prompt meets it."""
         if self.per_prompt and self.required is not None:
             return log_prompt_N.exp() < self.required
         return torch.ones_like(log_prompt_N, dtype=torch.bool)
@@ -76,7 +76,7 @@ class Tilt:
     def _log_ab(
         required: float, acceptance: float | Tensor, axes: int
     ) -> tuple[float | Tensor, float | Tensor]:
-        """log a and log b; of N prompts (N, 1, ...), with as many axes as what they change."""
+        """log a and log b; for N prompts (N, 1, ...), with `axes` axes."""
         if isinstance(acceptance, Tensor):
             pi = acceptance.clamp(LOWEST_ACCEPTANCE, 1 - SMALLEST_TAIL)
             pi = pi.reshape(-1, *[1] * (axes - 1))
@@ -86,7 +86,7 @@ class Tilt:
 
 
 def constraint_kl(acceptance: float, required: float | None = None) -> float:
-    """KL(q* || p) in nats: what meeting the constraint costs at least.
+    """KL(q* || p) in nats: the least divergence at which the constraint is met.
 
     -log(acceptance) for a hard constraint (NADO, eq. 4), the divergence of two coins for an
     expectation; 0 where it is met already.
@@ -110,8 +110,8 @@ def projected(log_p: Tensor, log_factor: Tensor) -> Tensor:
 def divergence(log_q_NB: Tensor, log_p_NB: Tensor) -> Tensor:
     """KL(q || p) per prefix, (N,), in nats. The gradient is stopped at q.
 
-    At the logits of p the gradient is p - q. With a gradient through q, whose anchor moves
-    with p, it would be another one, of the opposite sign in most coordinates.
+    The gradient at the logits of p is p - q. A gradient through q, whose anchor moves with p,
+    would change it, even to the opposite sign in most coordinates.
     """
     log_q_NB = log_q_NB.detach()
     return (log_q_NB.exp() * (log_q_NB - log_p_NB)).sum(dim=-1)
@@ -158,7 +158,7 @@ def full_target(log_p_NV: Tensor, r_NV: Tensor, tilt: Tilt) -> Tensor:
 def dual_step(
     weight: float, acceptance: float, required: float, *, rate: float, limits: tuple[float, float]
 ) -> float:
-    """The next weight of the regulariser: it grows while too little is accepted, and back.
+    """The next weight of the regulariser: it grows while too little is accepted, else it falls.
 
     Exponentiated gradient ascent on the dual variable of E[C] >= required.
 

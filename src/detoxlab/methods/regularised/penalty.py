@@ -1,6 +1,6 @@
-"""The regulariser's term of a batch: how far the policy is from what the constraint accepts.
+"""The regulariser's term of a batch: the policy's divergence from the projected anchor.
 
-Imports torch, and is used by a trainer of TRL alone.
+Imports torch; only a trainer of TRL uses it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ from detoxlab.progress import say
 
 @dataclass(frozen=True)
 class RowDomains:
-    """Of each training row the domain and where its response is, None where it has none."""
+    """The domain of each training row and the span of its response, None without a response."""
 
     domains: tuple[str, ...]
     spans: tuple[ResponseSpan | None, ...]
 
     def openings(self) -> dict[str, list[Opening]]:
-        """The beginnings of each domain's rows, by which the anchor is asked to go on."""
+        """The beginnings of each domain's rows, which the anchor is asked to continue."""
         found: dict[str, list[Opening]] = {}
         for number, (domain, span) in enumerate(zip(self.domains, self.spans, strict=True)):
             if span is not None:
@@ -45,7 +45,7 @@ class RowDomains:
         return found
 
     def counts(self) -> dict[str, int]:
-        """How many rows each domain has."""
+        """The number of rows of each domain."""
         return {name: self.domains.count(name) for name in dict.fromkeys(self.domains)}
 
 
@@ -59,7 +59,7 @@ class Terms:
 
 
 class Penalty:
-    """The weighted divergences from their targets of a batch and of responses drawn beside it.
+    """The weighted divergences of a batch, and of drawn responses read with it, from their targets.
 
     `moved` is a moving mean of the policy's KL from its anchor, nats per prefix.
     """
@@ -86,13 +86,13 @@ class Penalty:
         self.step = self.passes = 0
 
     def step_begins(self, step: int) -> None:
-        """The passes from now on are of this optimizer step."""
+        """Note that the next passes belong to this optimizer step."""
         self.step, self.passes = step, 0
 
     def pick_anchor_samples(self) -> dict[str, list[int]]:
-        """Of each active domain the responses of the newest draw, by number, beside a batch.
+        """The responses to read with the next batch: their numbers in the newest draw, by domain.
 
-        Each call is for the next pass of the step. They are the same after a resumption.
+        Each call is for the next pass of the step. A resumed training picks the same responses.
         """
         key = [self.config.seed, self.step, self.passes]
         self.passes += 1
@@ -116,9 +116,9 @@ class Penalty:
         outputs: Any,
         hidden: Tensor,
     ) -> Tensor:
-        """The weighted sum of divergences over a batch and what was drawn beside it, nats.
+        """The weighted sum of divergences over a batch and the drawn responses after it, nats.
 
-        `numbers` are those of the batch's rows in the data; the rows `beside` are behind them.
+        `numbers` are those of the batch's rows in the data; the rows `beside` follow them.
         """
         total, row = hidden.new_zeros((), dtype=torch.float32), len(numbers)
         for name, domain in self.domains.items():
@@ -173,9 +173,9 @@ class Penalty:
         outputs: Any,
         hidden: Tensor,
     ) -> Tensor:
-        """The same on responses of the anchor, weighted so that prefixes count as under q.
+        """The divergence on drawn responses, weighted so that prefixes count as under q.
 
-        They stand in the batch from `row` on.
+        Their rows in the batch begin at `row`.
         """
         spans = self._drawn(domain.name, numbers)
         places = PrefixIndex.of(list(enumerate(spans, start=row)), hidden.device)
@@ -193,7 +193,7 @@ class Penalty:
         hidden: Tensor,
         spans: list[tuple[int, int, ResponseSpan]],
     ) -> Tensor:
-        """KL(base || policy): the same divergence, of the base as it is."""
+        """KL(base || policy): the same divergence, from the base without a constraint."""
         places = PrefixIndex.of([(row, span) for row, _, span in spans], hidden.device)
         plain = Projection(self.output, None, Tilt(), self.config.top_k)
         with self.anchor.without_adapter():
@@ -221,7 +221,7 @@ class Penalty:
         return (kl_P if weights_P is None else weights_P * kl_P).sum()
 
     def _count(self, kl_P: Tensor, targets: Targets, log_p_PB: Tensor) -> None:
-        """For the log and the budget: KL to the target, and of the policy from its anchor."""
+        """Count, for log and budget, the KL to the target and the policy's KL from its anchor."""
         moved_P = (log_p_PB.exp() * (log_p_PB - targets.log_p_PB)).sum(dim=-1)
         self.terms.kl += float(kl_P.sum())
         self.terms.moved += float(moved_P.sum())
@@ -241,12 +241,12 @@ class Penalty:
         return self.anchor.targets(projection, spans, policy_PD)
 
     def forget_targets(self, name: str) -> None:
-        """Targets of a domain that were kept are no longer right."""
+        """Drop the kept targets of a domain, which are no longer right."""
         self.caches.pop(name, None)
         self._cache_path(name).unlink(missing_ok=True)
 
     def _cache(self, domain: ConstrainedDomain) -> TargetCache | None:
-        """Targets of all the domain's rows, made once and kept on disk: anchor `reference`."""
+        """Targets of all rows of the domain, made once and kept on disk: anchor `reference`."""
         if self.config.anchor != "reference" or self.config.top_k is None:
             return None
         if domain.name not in self.caches:

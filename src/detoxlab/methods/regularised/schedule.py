@@ -1,6 +1,6 @@
-"""The regulariser over a training: its iterations, and what of them is on disk.
+"""The schedule of the regulariser: its iterations over a training, and their files.
 
-Imports torch, and is used by a trainer of TRL alone.
+Imports torch; only a trainer of TRL uses it.
 """
 
 import json
@@ -33,14 +33,14 @@ SETTLING_STEPS = 10  # of an iteration, before its KL is held against the budget
 
 @dataclass(frozen=True)
 class Flow:
-    """Where the schedule stands: the iteration, and the step it began at."""
+    """The place in the schedule: the iteration, and the step at which it began."""
 
     iteration: int = 0
     began: int = -1
 
 
 class Regulariser:
-    """The schedule: when the anchor draws, what is read of what came of it; `penalty` reads it."""
+    """The schedule: it begins iterations and gives their states to the domains for `penalty`."""
 
     def __init__(
         self,
@@ -84,13 +84,13 @@ class Regulariser:
         self._read(before if self._is_stale() else self.collected())
 
     def resume(self) -> None:
-        """At the beginning of a training, or where it was killed: drop what was past it."""
+        """Begin or resume a training: drop later iterations, and do pending work again."""
         self.cut_record()
         if self.is_pending:
             self._begin_work(self._states())
 
     def collected(self) -> States:
-        """The newest states; the first who asks waits for the work of the iteration."""
+        """The newest states; the first call waits for the work of the iteration."""
         if self.is_pending:
             outcome = self.worker.result()
             self.newest, self.is_pending = outcome.states, False
@@ -103,11 +103,11 @@ class Regulariser:
         self.is_pending = True
 
     def _is_stale(self) -> bool:
-        """Whether this iteration reads what came of the one before it: schedule `parallel`."""
+        """Whether this iteration reads the states of the one before it: schedule `parallel`."""
         return self.config.schedule == "parallel" and self.flow.iteration > 1
 
     def _read(self, states: States) -> None:
-        """Let the regulariser read these; another anchor has made the targets of stale ones."""
+        """Give these states to the domains; stale ones lose their targets, of another anchor."""
         for name, domain in self.domains.items():
             state = states[name]
             domain.state = replace(state, targets=None) if self._is_stale() else state
@@ -135,7 +135,7 @@ class Regulariser:
     # --- the disk ---
 
     def save(self, folder: Path) -> None:
-        """Write all that a resumed training needs."""
+        """Write all state that a resumed training needs."""
         folder.mkdir(parents=True, exist_ok=True)
         self.anchor.snapshot.save(folder)
         content = vars(self.flow) | {"moved": self.penalty.moved}
@@ -143,7 +143,7 @@ class Regulariser:
         save_states(self._states(), folder)
 
     def load(self, folder: Path) -> None:
-        """Take the state that `save` wrote. What an iteration has not waited for begins anew."""
+        """Take the state that `save` wrote. Work that was not yet collected begins anew."""
         self.anchor.snapshot.load(folder)
         content = json.loads((folder / STATE).read_text(encoding="utf-8"))
         self.penalty.moved = content.pop("moved")
@@ -154,7 +154,7 @@ class Regulariser:
         self.is_pending = self._is_stale()
 
     def cut_record(self) -> None:
-        """Drop the iterations past the one the training goes on from."""
+        """Drop the iterations after the one from which the training goes on."""
         path = self.run.path / ITERATIONS
         if path.exists():
             rows = [json.loads(line) for line in complete_lines(path)]

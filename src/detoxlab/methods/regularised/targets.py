@@ -1,4 +1,4 @@
-"""Where the regulariser looks, and what it asks for there: the anchor's projected next tokens."""
+"""The targets of the regulariser: the anchor's projected next tokens at prefixes of responses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ class ResponseSpan:
 
     @classmethod
     def of_row(cls, row: TokenRow, start: int, length: int) -> "ResponseSpan | None":
-        """The first `length` tokens that are learnt from `start` on; None where there are none.
+        """The first `length` learnt tokens from `start` on; None where there are none.
 
         A question about a text, and its answer, are not among them.
         """
@@ -52,8 +52,8 @@ class ResponseSpan:
 class PrefixIndex:
     """P prefixes in a batch (B, T): row, column of the last token read, the token that follows.
 
-    `first_P` marks those that have read the prompt and nothing else. Prefixes of one response
-    stand side by side.
+    `first_P` marks prefixes that have read the prompt alone. Prefixes of one response stand side
+    by side.
     """
 
     rows_P: Tensor
@@ -83,11 +83,11 @@ class PrefixIndex:
 
 @dataclass(frozen=True)
 class Targets:
-    """What is asked for at P prefixes: over the whole vocabulary, or candidates and a tail.
+    """Targets at P prefixes, over the whole vocabulary, or over candidates and a tail.
 
     `log_q_PB` is the projected anchor, `log_p_PB` the anchor itself, `log_accept_P` log R of
-    the prefix. `ids_PK` are the candidates; it has no columns for the whole vocabulary. Where
-    `asked_P` is False, the prompt meets its requirement: nothing is asked for.
+    the prefix. `ids_PK` are the candidates; it has no columns for the whole vocabulary.
+    `asked_P` is False where the prompt meets its requirement, so that nothing is required.
     """
 
     ids_PK: Tensor
@@ -100,7 +100,7 @@ class Targets:
         return len(self.log_q_PB)
 
     def part(self, begin: int, end: int) -> "Targets":
-        """Those of some prefixes."""
+        """The targets of the prefixes from `begin` to `end`."""
         return Targets(*(getattr(self, f.name)[begin:end] for f in fields(self)))
 
     @staticmethod
@@ -114,8 +114,8 @@ class Targets:
     ) -> Tensor:
         """log p (P, B) of the model with these hidden states, over the same buckets.
 
-        `log_norm_P` is the logarithm of its normaliser, so that with candidates the vocabulary
-        is not gone over again.
+        `log_norm_P` is the logarithm of its normaliser, so that candidates need no second pass over
+        the vocabulary.
         """
         if not self.ids_PK.shape[1]:
             return torch.log_softmax(output(hidden_PD), dim=-1)
@@ -124,13 +124,13 @@ class Targets:
 
 @dataclass(frozen=True)
 class TargetCache:
-    """Targets of an anchor that stays, made once: number i's are at offsets i to i + 1."""
+    """Targets of a fixed anchor, made once: those of span i lie between offsets i and i + 1."""
 
     targets: Targets
     offsets: tuple[int, ...]
 
     def of(self, numbers: Sequence[int]) -> Targets:
-        """The targets of these spans, one after the other."""
+        """The targets of these spans in order."""
         return Targets.joined(
             [self.targets.part(self.offsets[i], self.offsets[i + 1]) for i in numbers]
         )
@@ -155,7 +155,7 @@ class TargetCache:
 
 @dataclass(frozen=True)
 class Projection:
-    """From an anchor's hidden states to targets. Without a head it is the anchor itself."""
+    """Turns an anchor's hidden states into targets; without a head these are the anchor itself."""
 
     output: OutputLayer
     head: AuxiliaryHead | None
@@ -188,7 +188,7 @@ class Projection:
         return TargetCache(self.targets(hidden_PD, next_P, columns == 0), tuple(offsets))
 
     def _log_acceptance(self, hidden_PD: Tensor, next_P: Tensor, first_P: Tensor) -> Tensor:
-        """log R of each prefix: from the step before it; for a prompt alone, what it expects."""
+        """log R of each prefix, from the step before it; of a prompt alone, the expected R."""
         if self.head is None:
             return torch.zeros(len(hidden_PD), device=hidden_PD.device)
         log_next_P = logsigmoid(self.head.at(hidden_PD, next_P[:, None])[:, 0])
@@ -217,7 +217,7 @@ class Projection:
 
 
 def of_prompts(log_accept_P: Tensor, first_P: Tensor) -> Tensor:
-    """log R of each prefix's prompt: that of the newest prefix that has read it alone.
+    """log R of each prefix's prompt: that of the latest prefix that has read a prompt alone.
 
     >>> of_prompts(torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([True, False, True, False]))
     tensor([1., 1., 3., 3.])

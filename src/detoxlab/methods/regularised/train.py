@@ -1,4 +1,4 @@
-"""How regularised fine-tuning trains: SFT's trainer with one more term in its loss.
+"""Trains regularised fine-tuning: SFT's trainer with one more term in its loss.
 
 Imports transformers, peft and TRL, several seconds: import it only to train.
 """
@@ -62,10 +62,10 @@ def fit_regularised(
 ) -> Path:
     """The folder of the adapter of the last step.
 
-    Texts bring their domains; dialogues are all of the domain "dialogues". The final heads
-    are left in `auxiliary/DOMAIN`, what each iteration drew and measured in
-    `iterations.jsonl`. A constraint that the anchor meets already changes nothing. Raises
-    `TrainingError` when none of the anchor's responses is accepted; otherwise as `sft`.
+    Texts bring their domains; all dialogues are of the domain "dialogues". The final heads
+    are left in `auxiliary/DOMAIN`, the figures of each iteration in `iterations.jsonl`. A
+    constraint that the anchor meets already changes nothing. Raises `TrainingError` when none
+    of the anchor's responses is accepted; otherwise as `sft`.
     """
     if done := finished_adapter(run):
         return done
@@ -202,7 +202,7 @@ def _check(config: RegularisedConfig, row_domains: RowDomains, steps: int) -> No
 
 
 class NumberedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]
-    """TRL's collator, which also says which rows of the data a batch holds."""
+    """TRL's collator, which adds the numbers of a batch's rows in the data."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch: dict[str, Any] = super().torch_call(examples)
@@ -261,7 +261,7 @@ class RegularisedLog(LogCallback):
 
 
 class IterationCallback(TrainerCallback):  # type: ignore[misc]
-    """Tells the regulariser when a step begins, and when all are done."""
+    """Tells the regulariser that a step begins, and that all steps are done."""
 
     def __init__(self, regulariser: Regulariser) -> None:
         self.regulariser = regulariser

@@ -1,7 +1,7 @@
-"""What an iteration needs before it is read: the anchor draws, scorers label, heads are fitted.
+"""The work of an iteration: the anchor draws, scorers label, heads are fitted.
 
-Done by the process that trains, or by a second one while the first trains on: see `LocalWorker`,
-`RemoteWorker` and `run_worker`. Whoever does it, the outcome is the same.
+The process that trains does it (`LocalWorker`), or a second process while the first trains on
+(`RemoteWorker` and `run_worker`). The outcome is the same.
 """
 
 import json
@@ -33,14 +33,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """The work of an iteration on all constrained domains, with `lm` as it stands for an anchor."""
+    """The work of an iteration on all constrained domains; `lm` as it is serves as the anchor."""
 
     domains: Mapping[str, ConstrainedDomain]
     lm: LanguageModel
     output: OutputLayer
 
     def __call__(self, iteration: int, states: States) -> Outcome:
-        """What follows on `states`. Raises `TrainingError` when nothing drawn is accepted."""
+        """The outcome that follows on `states`. Raises `TrainingError` when nothing is accepted."""
         new, rows = dict[str, DomainState](), list[dict[str, Any]]()
         for name, domain in self.domains.items():
             new[name], row = domain.run_iteration(self.lm, self.output, states[name], iteration)
@@ -49,7 +49,7 @@ class Work:
 
 
 class Worker(Protocol):
-    """Does the work of one iteration after another: `result` is that of the newest `begin`."""
+    """Does the work of one iteration after another; `result` is the outcome of the last `begin`."""
 
     def begin(self, iteration: int, states: States, snapshot: Snapshot) -> None: ...
 
@@ -58,19 +58,19 @@ class Worker(Protocol):
 
 @dataclass
 class LocalWorker:
-    """This process does the work at once; `anchor` makes the model the anchor meanwhile."""
+    """Does the work in this process at once; `anchor` makes the model the anchor meanwhile."""
 
     work: Work
     anchor: Callable[[], AbstractContextManager[None]]
     outcome: Outcome | None = None
 
     def begin(self, iteration: int, states: States, _snapshot: Snapshot) -> None:
-        """Do it."""
+        """Do the work of the iteration."""
         with self.anchor():
             self.outcome = self.work(iteration, states)
 
     def result(self) -> Outcome:
-        """What came of it."""
+        """The outcome of the last `begin`."""
         if self.outcome is None:
             raise RuntimeError("no iteration was begun")
         return self.outcome
@@ -78,13 +78,13 @@ class LocalWorker:
 
 @dataclass(frozen=True)
 class RemoteWorker:
-    """Another process does the work in `run_worker`, by way of a folder; this one goes on."""
+    """Lets another process do the work in `run_worker`; the two exchange files in a folder."""
 
     work: Work
     folder: Path
 
     def begin(self, iteration: int, states: States, snapshot: Snapshot) -> None:
-        """Leave in the folder what is to be done, and on what."""
+        """Leave the task in the folder: the iteration, the states and the weights."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         snapshot.save(self.folder)
@@ -92,7 +92,7 @@ class RemoteWorker:
         self._ask({"iteration": iteration})
 
     def result(self) -> Outcome:
-        """Wait until it is done. Raises the error that ended it."""
+        """Wait until the work is done. Raises the error that ended it."""
         processes.barrier_all()
         content = json.loads((self.folder / OUTCOME).read_text(encoding="utf-8"))
         if "error" in content:
@@ -102,7 +102,7 @@ class RemoteWorker:
         )
 
     def close(self) -> None:
-        """There is nothing more to do."""
+        """Tell the other process that there is no more work."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._ask({"iteration": None})
 

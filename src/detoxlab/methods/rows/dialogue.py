@@ -1,7 +1,7 @@
 """Dialogues as token ids and labels: what the model reads, and which tokens it learns.
 
-A row is a whole dialogue. Its context is token for token what the model is given when it is
-asked to answer; learnt are the tokens of the target and the end token after it, nothing else.
+A row is a whole dialogue. Its context has exactly the tokens that the model is given when it is
+asked to answer. Only the tokens of the target and the end token after it are learnt.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ Targets = Literal["last", "all"]
 class TokenRow:
     """One dialogue for training. `labels[t]` is `input_ids[t]` where learnt, -100 elsewhere.
 
-    `closing` counts the tokens at the end that are no speech of the data: a question about
-    the text and its answer.
+    `closing` counts the tokens at the end that are not from the data: a question about the text
+    and its answer.
     """
 
     dialogue_id: str
@@ -34,7 +34,7 @@ class TokenRow:
 
     @property
     def learnt(self) -> int:
-        """How many tokens are learnt."""
+        """The number of learnt tokens."""
         return sum(label != IGNORED for label in self.labels)
 
 
@@ -47,7 +47,7 @@ class Piece:
 
 
 class RejectedDialogue(Exception):  # noqa: N818 (an outcome of one row, not an error to the user)
-    """Why a dialogue makes no row; the reason names no text."""
+    """The reason why a dialogue makes no row; it quotes no text."""
 
 
 Render = Callable[[Sequence[Turn], bool], str]
@@ -61,8 +61,8 @@ class RowBuilder:
     `render(turns, asks)` gives the text of a conversation, with the opening of the
     assistant's next turn when `asks`, or raises `RejectedDialogue`. `tokenize(text, opens)`
     gives the ids of such a text; `opens` when it is the beginning of a row. `stop_ids` end a
-    response when the model draws them; `end_id` is the one added where the template puts none.
-    Of `leading_ids` the first token stays when the context is cut.
+    response when the model draws them; `end_id` is added where the template puts no end token.
+    The first of `leading_ids` stays when the context is cut.
     """
 
     render: Render
@@ -76,7 +76,7 @@ class RowBuilder:
     def build(self, dialogue: Dialogue) -> TokenRow:
         """The row of `dialogue`, at most `max_length` tokens long.
 
-        What does not fit leaves from the left: the oldest exchanges first, then the oldest
+        A row that is too long is cut from the left: the oldest exchanges first, then the oldest
         tokens of the context. The last target always stays whole.
 
         Raises `RejectedDialogue` when there is nothing to learn or the target does not fit.
@@ -122,7 +122,7 @@ class RowBuilder:
         return pieces
 
     def _continuation(self, text: str, more: str) -> list[int]:
-        """The ids of `more` after `text`; `text` keeps the ids it has when it stands alone.
+        """The ids of `more` after `text`; `text` keeps the ids that it has alone.
 
         Where the tokenizer would join both across their border, `more` is tokenised apart.
         """
@@ -198,7 +198,7 @@ def row_builder(
 def build_rows(
     builder: RowBuilder, dialogues: Sequence[Dialogue]
 ) -> tuple[list[TokenRow], list[tuple[str, str]]]:
-    """The rows of all dialogues that make one, and (id, reason) of those that do not."""
+    """The rows of all dialogues that make one, and (id, reason) of the other dialogues."""
     rows, rejected = list[TokenRow](), list[tuple[str, str]]()
     for dialogue in dialogues:
         try:
@@ -209,7 +209,7 @@ def build_rows(
 
 
 def row_columns(rows: Sequence[TokenRow]) -> dict[str, list[Any]]:
-    """What the trainers of rows read: ids, labels, and the place of each row among these.
+    """The columns that the trainers read: ids, labels, and the number of each row.
 
     >>> row_columns([TokenRow("d", (7, 8), (-100, 8)), TokenRow("e", (9,), (9,))])
     {'input_ids': [[7, 8], [9]], 'labels': [[-100, 8], [9]], 'number': [0, 1]}

@@ -1,8 +1,8 @@
-"""Preference pairs as token ids: what the model is asked, and two responses to it.
+"""Preference pairs as token ids: a prompt and two responses to it.
 
-The prompt is token for token what the model is given when it is measured. TRL tokenises prompt
-and response together, and where a token spans their border it shortens the prompt; here the
-prompt keeps the ids that it has alone (`rows.RowBuilder`).
+The prompt has exactly the tokens that the model is given when it is measured. TRL tokenises
+prompt and response together, and where a token spans their border it shortens the prompt; here
+the prompt keeps the ids that it has alone (`RowBuilder` of `rows.dialogue`).
 """
 
 from collections.abc import Sequence
@@ -41,14 +41,14 @@ class PairRow:
 
 
 class RejectedPair(Exception):  # noqa: N818 (an outcome of one pair, not an error to the user)
-    """Why a pair makes no row; the reason names no text."""
+    """The reason why a pair makes no row; it quotes no text."""
 
 
 @dataclass(frozen=True)
 class PairBuilder:
     """Builds pairs with a builder of rows. `opening_ids` begin a text that answers nothing.
 
-    `takes_single`: whether a response may stand alone.
+    `takes_single` says whether a response may have no partner.
     """
 
     rows: RowBuilder
@@ -59,8 +59,8 @@ class PairBuilder:
     def build(self, pair: Preference) -> PairRow:
         """The row of `pair`, both responses at most `rows.max_length` tokens with the prompt.
 
-        What does not fit leaves the prompt from the left. Raises `RejectedPair` when a response
-        does not fit, when both have the same tokens, or for whole texts in a chat.
+        A prompt that is too long is cut from the left. Raises `RejectedPair` when a response does
+        not fit, when both have the same tokens, or for whole texts in a chat.
         """
         texts = (pair.chosen, pair.rejected)
         if None in texts and not self.takes_single:
@@ -97,7 +97,7 @@ class PairBuilder:
 
 
 def divided(row: TokenRow) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What is read of a row with one target, and what is learnt.
+    """The tokens before the one target of a row, which are read, and the learnt tokens.
 
     >>> divided(TokenRow("d", (5, 6, 7, 0, 9), (-100, -100, 7, 0, -100)))
     ((5, 6), (7, 0))
@@ -117,7 +117,7 @@ def pair_builder(
 def build_pairs(
     builder: PairBuilder, pairs: Sequence[Preference]
 ) -> tuple[list[PairRow], list[tuple[str, str]]]:
-    """The rows of all pairs that make one, and (id, reason) of those that do not."""
+    """The rows of all pairs that make one, and (id, reason) of the other pairs."""
     rows, rejected = list[PairRow](), list[tuple[str, str]]()
     for pair in pairs:
         try:

@@ -1,4 +1,4 @@
-"""What a training left out: `rejected.jsonl`, one line per item with the reason."""
+"""The items that a training left out: `rejected.jsonl`, one line per item with the reason."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ REJECTED = "rejected.jsonl"
 
 
 def write_rejected(run: Run, rejected: Sequence[tuple[str, str]], kind: str) -> None:
-    """Write (id, reason) of every item that was left out, and say on stderr how many.
+    """Write (id, reason) of every item that was left out, and their number on stderr.
 
-    `kind` is what they are, in the plural. Without any, no file is written.
+    `kind` names the items, in the plural. Without any, no file is written.
     """
     if not rejected:
         return

@@ -17,11 +17,11 @@ TOO_SHORT = "it has fewer than two tokens"
 
 
 def text_row(lm: "LanguageModel", text: Text, max_length: int, *, whole: bool = True) -> TokenRow:
-    """The row of a text, at most `max_length` tokens long; what does not fit leaves at the end.
+    """The row of a text, at most `max_length` tokens long; longer texts are cut at the end.
 
-    It opens as a prompt does that `lm` is asked to continue. The answer to a question, and the
-    question, always stay: only the text before them is cut. Unless `whole`, nothing but the
-    answer and the end token is learnt, where there is an answer.
+    It begins like a prompt that `lm` is asked to continue. A question about the text and its
+    answer always stay: only the text before them is cut. Where there is an answer and `whole` is
+    false, only the answer and the end token are learnt.
 
     Raises `DataError` when question and answer leave no room for the text.
     """
@@ -35,7 +35,7 @@ def text_row(lm: "LanguageModel", text: Text, max_length: int, *, whole: bool = 
 def build_text_rows(
     lm: "LanguageModel", texts: Sequence[Text], max_length: int, *, whole: bool = True
 ) -> tuple[list[TokenRow], list[tuple[str, str]]]:
-    """The rows of all texts that make one, and (id, reason) of those that do not."""
+    """The rows of all texts that make one, and (id, reason) of the other texts."""
     rows = [text_row(lm, text, max_length, whole=whole) for text in texts]
     kept = [row for row in rows if len(row.input_ids) > 1]
     rejected = [(row.dialogue_id, TOO_SHORT) for row in rows if len(row.input_ids) <= 1]
