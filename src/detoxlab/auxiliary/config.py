@@ -1,4 +1,4 @@
-"""The settings of an auxiliary head, and where a run keeps one. Imports no torch."""
+"""The settings of an auxiliary head, and its place in a run folder. Imports no torch."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ REMEDY = "Give a finished run of auxiliary or regularised, or the folder of one 
 class HeadSettings(Settings):
     """The auxiliary head and how it is fitted.
 
-    A head knows a thousand responses by heart within few steps; weight decay and consistency
-    are what made it right about others on the embedded model (docs/nado.md).
+    A head memorises a thousand responses within few steps; weight decay and consistency made it
+    right about other responses on the embedded model (docs/nado.md).
     """
 
     blocks: int = Field(default=1, ge=0, le=4, description="residual layers before the output")

@@ -1,4 +1,4 @@
-"""Labelled responses, and what the auxiliary head reads of them."""
+"""Labelled responses, and the hidden states from which the auxiliary head reads them."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ POSITIONS = 512  # next-token distributions in memory at once
 class Sample:
     """One response with its verdict; `log_s` is its log-probability as it was drawn, nats.
 
-    `iteration` is when it was drawn: what is too old leaves the buffer.
+    `iteration` is the one in which it was drawn: samples that are too old leave the buffer.
     """
 
     prompt_id: str
@@ -37,7 +37,7 @@ class Sample:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Sample":
-        """The sample that `dataclasses.asdict` gave, after a way through JSON."""
+        """The sample from the output of `dataclasses.asdict`, saved as JSON and read back."""
         return cls(**{**row, "prompt_ids": tuple(row["prompt_ids"]), "ids": tuple(row["ids"])})
 
 
@@ -62,7 +62,7 @@ def accepted_share(samples: Sequence[Sample], weights_N: Tensor) -> float:
 
 
 def acceptance_rate(samples: Sequence[Sample], weights_N: Tensor) -> float:
-    """That share, smoothed: (accepted + 1/2) / (N + 1), in (0, 1).
+    """The accepted share, smoothed: (accepted + 1/2) / (N + 1), in (0, 1).
 
     Raises `TrainingError` when none is accepted: such a constraint cannot be learnt.
     """
@@ -76,10 +76,10 @@ def acceptance_rate(samples: Sequence[Sample], weights_N: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Features:
-    """What a head is fitted on: N responses of at most L tokens, read by one model.
+    """The data to fit a head on: N responses of at most L tokens, read by one model.
 
     `hidden_NLD[n, j]` has read the prompt and the first j tokens; `ids_NL[n, j]` is the token
-    that follows it. `mask_NL` is False behind a response's end. `log_p_N` is the model's
+    that follows it. `mask_NL` is False after a response's end. `log_p_N` is the model's
     log-probability of the whole response.
     """
 
@@ -93,7 +93,7 @@ class Features:
         return len(self.ids_NL)
 
     def part(self, chosen_N: Tensor) -> "Features":
-        """Those of the responses that are marked."""
+        """The features of the marked responses."""
         return Features(*(getattr(self, one.name)[chosen_N] for one in dataclasses.fields(self)))
 
 
@@ -144,9 +144,9 @@ def sequence_log_probs(
 def drawn_from(
     samples: Sequence[Sample], features: Features, output: OutputLayer, temperature: float
 ) -> list[Sample]:
-    """The samples with `log_s` filled in where the model that drew them is the one that read them.
+    """The samples, with `log_s` filled in for fresh ones, which the reading model drew itself.
 
-    Fresh samples are those without it.
+    Fresh samples have no `log_s` yet.
     """
     if all(sample.log_s is not None for sample in samples):
         return list(samples)
@@ -164,13 +164,13 @@ def drawn_from(
 
 
 def log_weights(samples: Sequence[Sample], features: Features) -> Tensor:
-    """log p(y) - log s(y), (N,): how much likelier each sample is now than when it was drawn."""
+    """log p(y) - log s(y), (N,): by how much each sample is likelier now than when it was drawn."""
     log_s_N = torch.tensor([sample.log_s for sample in samples], dtype=torch.float64)
     return features.log_p_N - log_s_N.to(features.log_p_N.device)
 
 
 def _alike(samples: Sequence[Sample]) -> Iterator[list[int]]:
-    """Indices of samples of like length together."""
+    """Batches of indices of samples of similar length."""
     order = np.argsort([-len(s.prompt_ids) - len(s.ids) for s in samples], kind="stable")
     for start in range(0, len(order), ROWS):
         yield [int(i) for i in order[start : start + ROWS]]

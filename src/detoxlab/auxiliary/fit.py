@@ -1,4 +1,4 @@
-"""Fitting the auxiliary head on labelled responses, and what it is worth on others."""
+"""Fits the auxiliary head on labelled responses, and measures its quality on others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of a head: what to fit it on, with a weight per response, and how."""
+    """One fit of a head: its data, with a weight per response, and its settings."""
 
     head: AuxiliaryHead
     output: OutputLayer
@@ -66,7 +66,7 @@ class Fit:
         head.eval()
 
     def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Indices of responses and their weights; balanced over labels, the weights undo it."""
+        """Indices of responses and their weights, which undo the balancing over labels."""
         size, accepted_N = self.settings.batch_size, self.features.accepted_N.cpu()
         weights_N = self.weights_N.cpu().float()
         share = float((weights_N * accepted_N).sum() / weights_N.sum())
@@ -121,7 +121,7 @@ class Fit:
 def expected_acceptance(
     head: AuxiliaryHead, output: OutputLayer, hidden_PD: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """log S and log(1 - S), (P,): what the head expects of the next token, over the vocabulary."""
+    """log S and log(1 - S), (P,): the R that the head expects after the next token."""
     parts = [
         log_next_acceptance(torch.log_softmax(output(part), dim=-1), head(part))
         for part in torch.split(hidden_PD, POSITIONS)
@@ -131,9 +131,9 @@ def expected_acceptance(
 
 @torch.no_grad()
 def evaluate_head(head: AuxiliaryHead, output: OutputLayer, features: Features) -> Report:
-    """How good R is on responses it was not fitted on, by position (1: after the first token).
+    """The quality of R on responses it was not fitted on, by position (1: after the first token).
 
-    `auroc` is how probable it is that an accepted response has a higher R than another,
+    `auroc` is the probability that an accepted response has a higher R than a rejected one,
     `calibration_error` the mean gap between R and the share accepted over bins of R,
     `consistency_gap` the mean |S - R|. `prompt_r` is R before the first token; its mean should
     be the acceptance rate.

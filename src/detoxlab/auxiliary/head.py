@@ -1,8 +1,8 @@
 """The auxiliary model of NADO: a head on a language model's hidden states.
 
-At each position it gives, for every token that could come next, the logit of R: how probable
-it is that a response going on with that token ends up accepted. It never touches the language
-model, whose hidden states come in without gradient.
+At each position it gives, for every possible next token, the logit of R: the probability that a
+response which goes on with that token ends up accepted. It never changes the language model,
+whose hidden states come in without gradient.
 
 Departure from Meng et al. 2022, who train a transformer of its own: the blocks here look at
 one position at a time, since a hidden state has read all before it. So decoding needs no
@@ -31,7 +31,7 @@ EMBEDDINGS = "embeddings"
 
 @dataclass(frozen=True)
 class HeadShape:
-    """What a head is built from. `tied` heads compare with the LM's own output embeddings."""
+    """The shape of a head. `tied` heads compare with the LM's own output embeddings."""
 
     width: int
     vocabulary: int
@@ -59,9 +59,9 @@ class AuxiliaryHead(nn.Module):
     """Hidden states (..., D) to logits r (..., V) of the acceptance after each next token.
 
     r = (A z + c) E^T + b with z the normalised hidden state after the blocks. With `tied`, E
-    are the LM's output embeddings, frozen and not stored, so that what is learnt of a token
-    holds for its likes; without, E is the identity and A is V x D. A is zero and b the logit
-    of the acceptance rate to begin with, so that R is the same for all tokens and q = p.
+    are the LM's output embeddings, frozen and not stored, so that similar tokens are learnt
+    together; without it, E is the identity and A is V x D. At first A is zero and b the logit
+    of the acceptance rate, so that R is the same for all tokens and q = p.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class AuxiliaryHead(nn.Module):
         return r_NK + self.bias_V[ids_NK]
 
     def features(self, hidden: Tensor) -> Tensor:
-        """What the output map reads, (..., D), float32."""
+        """The input of the output map, (..., D), float32."""
         features: Tensor = self.blocks(self.norm(hidden.detach().float()))
         return features
 
@@ -162,7 +162,7 @@ def load_head(folder: Path, embeddings_VD: Tensor) -> AuxiliaryHead:
 def head_facts(
     lm: LanguageModel, conditions: Sequence[Settings], acceptance: float
 ) -> dict[str, Any]:
-    """What stands beside a saved head: whose hidden states it reads, and what it is about."""
+    """The facts saved with a head: its model, its conditions and its acceptance rate."""
     return {
         "model": lm.id,
         "conditions": [condition.model_dump() for condition in conditions],

@@ -37,7 +37,7 @@ def acceptance_loss(r_N: Tensor, accepted_N: Tensor) -> Tensor:
 
 
 def consistency_loss(r_N: Tensor, log_s_N: Tensor, log_not_s_N: Tensor) -> Tensor:
-    """KL(S || R) of two coins, (N,): how far R is from what the next step expects (eq. 5).
+    """KL(S || R) of two coins, (N,): the gap between R and the next step's expectation (eq. 5).
 
     The gradient reaches R alone, `r_N`; S is a target. Never below 0.
     """
@@ -47,7 +47,7 @@ def consistency_loss(r_N: Tensor, log_s_N: Tensor, log_not_s_N: Tensor) -> Tenso
 
 
 def importance_weights(log_weights_N: Tensor, *, limit: float = 10.0) -> Tensor:
-    """Weights (N,) with mean 1 from log p(y) - log s(y), none beyond `limit` times the median.
+    """Weights (N,) with mean 1 from log p(y) - log s(y), at most `limit` times the median.
 
     >>> importance_weights(torch.tensor([0.0, 0.0, 0.0]))
     tensor([1., 1., 1.])

@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _settle() -> None:
-    """No telemetry, no chatter of libraries, and our warnings as one line each."""
+    """Switch off telemetry and messages of libraries; show our warnings as one line each."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -77,7 +77,7 @@ def _settle() -> None:
 
 
 class _OneLine:
-    """Shows our warnings, each once, though the stages of a recipe may read the same data."""
+    """Shows each of our warnings once, even if several stages of a recipe read the same data."""
 
     def __init__(self) -> None:
         self.shown: set[str] = set()

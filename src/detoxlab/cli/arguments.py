@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their text becomes settings."""
+"""Options that several commands share, and the functions that turn their text into settings."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ INTERVALS = {"--resamples": "resamples", "--seed": "seed"}
 def refuse(asked: Mapping[str, Any], table: Mapping[str, str], reason: str) -> None:
     """Raises `ConfigError` for the first option of a table whose field was given.
 
-    `reason` says why it makes no sense.
+    `reason` says why the option makes no sense here.
     """
     for flag, path in table.items():
         if path in asked:
@@ -47,7 +47,7 @@ def refuse(asked: Mapping[str, Any], table: Mapping[str, str], reason: str) -> N
 
 
 def say_unchecked(names: Iterable[str]) -> None:
-    """Print what a dry run could not look at."""
+    """Print the names of sources that a dry run could not check."""
     if found := ", ".join(dict.fromkeys(names)):
         typer.echo(f"not looked at, for the hub is not asked: {found}")
 
@@ -70,7 +70,7 @@ def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
 def conditions(values: Iterable[str]) -> dict[str, Any]:
     """`--where` texts as conditions: `toxicity=0.5:1` is a range, anything else equality.
 
-    What a word or number means is for the filter to tell: `label=1` may be of a text or a number.
+    The filter decides whether a value is a text or a number, for instance in `label=1`.
 
     >>> conditions(["toxicity=0.5:1", "kind=hostile", "challenging=true", "label=1"])
     {'toxicity': (0.5, 1.0), 'kind': 'hostile', 'challenging': True, 'label': '1'}
@@ -91,7 +91,7 @@ def conditions(values: Iterable[str]) -> dict[str, Any]:
 def within(
     group: str, overrides: Iterable[str], outside: Iterable[str], inside: Iterable[str]
 ) -> list[str]:
-    """`--set` texts put inside a group, but for those whose key is known outside of it alone.
+    """`--set` texts put inside a group, except those whose key is known only outside of it.
 
     >>> within("config", ["epochs=2", "dtype=float16"], ["dtype", "config"], ["epochs"])
     ['config.epochs=2', 'dtype=float16']

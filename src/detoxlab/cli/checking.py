@@ -1,4 +1,4 @@
-"""`detoxlab doctor`: what this machine can do."""
+"""`detoxlab doctor`: tells what this machine can do."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""The fields of settings in words, for `detoxlab help settings`: made from the models alone."""
+"""Describes the fields of settings for `detoxlab help settings`, from their models alone."""
 
 import datetime
 import textwrap
@@ -25,7 +25,7 @@ NAMES: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class Described:
-    """A field in words: its dotted name, what it takes, its default and its description."""
+    """A field in words: its dotted name, its type, its default and its description."""
 
     name: str
     takes: str
@@ -47,9 +47,9 @@ class Described:
 def describe(
     kind: type[BaseModel], prefix: str = "", known: dict[type[BaseModel], str] | None = None
 ) -> Iterator[Described]:
-    """Every field of settings, those of a group after the group itself.
+    """Every field of settings; the fields of a group follow the group itself.
 
-    A group that stands there twice, or inside itself, is described once: `known` holds where.
+    A group that occurs twice, or inside itself, is described once; `known` remembers where.
     """
     known = {kind: prefix} if known is None else known
     for name, field in kind.model_fields.items():
@@ -117,5 +117,5 @@ def _type_name(annotation: Any) -> str:
 
 
 def _entry(field: FieldInfo) -> str:
-    """How one enters the settings below: by an entry's name where there are several."""
+    """The next part of the dotted name: an entry's name where a field holds several settings."""
     return "NAME." if get_origin(without_none(field.annotation)) in (dict, tuple) else ""

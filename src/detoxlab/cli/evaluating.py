@@ -75,7 +75,7 @@ def evaluate(
 
 
 def _with_set(kind: str, asked: Given, read_as: Given, overrides: list[str]) -> Given:
-    """The settings of the model, and under "evaluation" those of what is asked."""
+    """The settings of the model, and under "evaluation" the settings of the evaluation."""
     from detoxlab.evaluations import EVALUATIONS
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.registry import look_up
@@ -130,7 +130,7 @@ def _say_plan(
 
 
 def _check_in_place(path: str, given: Given) -> None:
-    """Raises `ConfigError` where there is no run, or what is given is for the run to say."""
+    """Raises `ConfigError` where there is no run, or for settings that the run has fixed."""
     from detoxlab.errors import ConfigError
 
     if not (Path(path) / "run.json").is_file():

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="the run folder to make")] = Path("demo"),
 ) -> None:
-    """The whole way on the embedded model: measure, fine-tune, measure, compare, report.
+    """Show every step on the embedded model: measure, fine-tune, measure, compare, report.
 
     Needs no network, no key and no GPU. Run again, it goes on where it stopped.
     """

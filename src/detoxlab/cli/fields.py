@@ -1,10 +1,10 @@
-"""Options that are fields of settings: their type, default and text are the field's own.
+"""Options made from fields of settings, with the field's type, default and description.
 
     @from_fields(asked=(MeasureSettings, {"--judge": "judge", "--limit": "prompts.limit"}))
     def measure(model: str, asked: Given) -> None: ...
 
 The command has one option per line of the table. It takes the fields that were given on the
-command line as one mapping, here `{"prompts": {"limit": 5}}`; all others are up to the settings.
+command line as one mapping, here `{"prompts": {"limit": 5}}`; the settings have the other values.
 """
 
 import inspect
@@ -43,12 +43,12 @@ class FieldOption:
 
     @property
     def field(self) -> FieldInfo:
-        """The field that it names."""
+        """The field of this option."""
         return field_at(self.kind, self.path)
 
     @property
     def value_type(self) -> Any:
-        """The field's type without None; texts where the command line knows no such type."""
+        """The field's type without None."""
         return without_none(self.field.annotation)
 
     def signature(self) -> inspect.Parameter:
@@ -64,7 +64,7 @@ class FieldOption:
         )
 
     def read(self, value: Any) -> Any:
-        """What was given as the field takes it.
+        """A value from the command line in the form that the field takes.
 
         "none" is None for a field that has another default. A mapping in braces is read as YAML
         for a field that holds settings.
@@ -87,7 +87,7 @@ class FieldOption:
         return named if is_text else {name: value_of(text) for name, text in named.items()}
 
     def _default(self) -> Any:
-        """The field's own; none for a field that must be given, if its group need not be there."""
+        """The field's own default; None for a required field in a group that may be left out."""
         if self.field.is_required():
             return None if "." in self.path else inspect.Parameter.empty
         if self._shown_type() == list[str]:
@@ -110,7 +110,7 @@ class FieldOption:
 
 
 def from_fields(**groups: tuple[type[BaseModel], Table]) -> Callable[[Command], Command]:
-    """Gives a command the options of tables (flag: dotted name of a field), by parameter.
+    """Gives a command one option per line of each table (flag: dotted name of a field).
 
     The options are kept as the command's attribute `field_options`.
     """

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="help")
 
 
-# One command alone would otherwise be the group itself, and `help settings` would not be read.
+# Without a callback, typer would make the only command the group itself.
 def settings(
     names: Annotated[
         list[str] | None,
@@ -46,7 +46,7 @@ def settings(
 
 
 def kinds() -> "dict[str, type[BaseModel]]":
-    """All settings there are, by the name under which `help settings` prints them."""
+    """All settings, by the name under which `help settings` prints them."""
     from detoxlab.comparisons import Limits
     from detoxlab.contest import WinRate
     from detoxlab.evaluations import EVALUATIONS

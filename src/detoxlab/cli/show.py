@@ -1,4 +1,4 @@
-"""What commands print on the terminal: plans, measured tables, comparisons."""
+"""Prints plans, measured tables and comparisons on the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,14 +49,14 @@ def show_plan(settings: "MeasureSettings", out: Path) -> None:
 
 
 def show_run(run: Run) -> None:
-    """Print the measured table of a run, over all its prompts, and where it is."""
+    """Print the measured table of a run, over all its prompts, and the folder of the run."""
     rows = [row for row in run.measurements() if row.group is None and row.subset in (None, "P")]
     _print_measurements(run.name, rows)
     console().print(f"run: {escape(str(run.path))}", highlight=False)
 
 
 def show_evaluated(run: Run, name: str) -> None:
-    """Print what one evaluation of a run measured, and where it is."""
+    """Print the measurements of one evaluation of a run, and the folder of the run."""
     from detoxlab.evaluations import read_evaluated
 
     _print_measurements(f"{run.name}: {name}", read_evaluated(run)[name].measurements)
@@ -73,7 +73,7 @@ def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:
 
 
 def measurement_cells(row: Measurement) -> list[str]:
-    """One line of the measured table, as texts; an unknown value is said to be unknown."""
+    """One line of the measured table, as texts; an unknown value is "unknown"."""
     interval = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
     coverage = "" if row.coverage is None else f"{row.coverage:.1%}"
     label = row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
@@ -98,7 +98,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _differences(comparison: Comparison) -> Table:
-    """The main measures of what was compared; the report has every attribute and group."""
+    """The main differences of a comparison; the report has every attribute and group."""
     title = f"{comparison.attribute} at {comparison.threshold:g}" if comparison.threshold else None
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for title in ("measure", "scorer", "subset"):

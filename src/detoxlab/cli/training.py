@@ -71,7 +71,7 @@ def train(
 
 
 def _sources(method: str, named: Given, options: Given) -> Given:
-    """What is learnt from, each source read alike; the method's usual kind, embedded, if none."""
+    """The data by kind, all with the same options; by default embedded data of the usual kind."""
     from detoxlab.pipeline.learning import usual_source
     from detoxlab.recipe.learning import data_settings
 

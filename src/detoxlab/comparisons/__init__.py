@@ -1,4 +1,4 @@
-"""Two measured runs held against each other: paired differences, guards, and a verdict.
+"""Compares two measured runs: paired differences, guards, and a verdict.
 
 compare(baseline, treated)    differences with intervals, guards, verdict and reasons
 compare_each(pairs)           the same of several pairs, p-values corrected over all of them
@@ -38,7 +38,7 @@ def compare(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Whether `treated` is less toxic than `baseline`, and at what price.
+    """Whether `treated` is less toxic than `baseline`, and what it costs.
 
     Runs are joined on prompt id and sample; differences are treated minus baseline with
     BCa 95 % intervals over prompts. `threshold` and `attribute` are those that the baseline was

@@ -1,7 +1,7 @@
-"""How far judge and second scorer agree on either run: does the yardstick bend?
+"""The agreement of judge and second scorer on each run, which must not fall by treatment.
 
 A correlation falls by itself where scores spread less, as they do once few responses are toxic:
-the same errors weigh more against less signal. So a fall is held against the correlation that
+the same errors weigh more against less signal. So a fall is compared with the correlation that
 the baseline's errors would give at the treated model's spread.
 
 agreements        differences of agreement, and the fall beyond what the spread explains
@@ -25,7 +25,7 @@ PEARSON, BEYOND = "agreement_pearson", "agreement_beyond_spread"
 
 
 def agreements(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
-    """How far judge and second scorer agree on each run: does the yardstick bend?"""
+    """The changes of the agreement of judge and second scorer; none without a second scorer."""
     if pairs.second is None:
         return []
     judged, checked = (
@@ -94,10 +94,10 @@ def correlation_expected(sums: FloatArray) -> FloatArray:
     """The correlation on the second run if the scorers erred as on the first, over the last axis.
 
     `sums` are the twelve of `agreement.pearson_columns` of both runs. In units of the first run's
-    spreads the scores share a signal of variance r and err with variance 1 − r each; where
-    the signal's variance is v on the second run, v ÷ (v + 1 − r) is to be expected. At most r: more
-    spread is no excuse for less agreement. Source: Lord and Novick 1968, section 6.2 (reliability
-    in groups of unlike spread).
+    spreads the scores share a signal of variance r and err with variance 1 − r each; if the
+    signal's variance is v on the second run, the correlation should be v ÷ (v + 1 − r). It is at
+    most r: more spread need not mean more agreement. Source: Lord and Novick 1968, section 6.2
+    (reliability in groups of unlike spread).
 
     >>> wide = np.array([-2.0, -1.0, 1.0, 2.0]); narrow = wide / 2
     >>> parts = [agreement.pearson_columns(x, x + [0.5, -0.5, -0.5, 0.5]) for x in (wide, narrow)]

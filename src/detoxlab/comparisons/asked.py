@@ -1,4 +1,4 @@
-"""Whether two runs were asked the same: the same prompts can become unlike questions."""
+"""Whether two runs asked the same questions: one prompt can become two different inputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from detoxlab.records import Asked, Responses
 
 @dataclass(frozen=True)
 class Question:
-    """What differs between the questions of two runs.
+    """The differences between the questions of two runs.
 
-    `unlike` is a sentence where the difference could come from the questions alone, None where
-    it could not; `remarks` are sentences that only need to be known.
+    `unlike` is a sentence where the questions alone could cause a difference in toxicity, else
+    None; `remarks` are sentences for the reader.
     """
 
     unlike: str | None = None
@@ -22,10 +22,10 @@ ALIKE = Question()
 
 
 def question_of(baseline: Responses, treated: Responses) -> Question:
-    """What differs; nothing where the ids of all prompts are the same or one run does not say.
+    """The differences; none where all prompts have the same token ids or a run has no record.
 
-    Models of one vocabulary are asked the same ids, or not the same. Models of two vocabularies
-    never are: each reads its own template, and only what was told to both counts.
+    Models of one vocabulary can be asked the same token ids. Models of two vocabularies cannot:
+    each reads its own template, and only the options given to both are compared.
     """
     ours, theirs = baseline.asked, treated.asked
     if ours is None or theirs is None:

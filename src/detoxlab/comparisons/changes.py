@@ -1,4 +1,4 @@
-"""Differences and ratios of two runs on their way to an interval: sums per prompt."""
+"""Differences and ratios of two runs before they have intervals: sums per prompt."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from detoxlab.records import Difference
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """What all intervals of one comparison share."""
+    """The settings that all intervals of one comparison share."""
 
     threshold: float
     seed: int
@@ -29,7 +29,7 @@ class IntervalSettings:
 
 @dataclass(frozen=True)
 class Change:
-    """A difference still without intervals, and its sums per prompt; `ratio` where asked for."""
+    """A difference without its interval yet, and its sums per prompt; perhaps with a `ratio`."""
 
     difference: Difference
     quantity: Quantity
@@ -37,7 +37,7 @@ class Change:
 
 
 def key_of(pairs: Pairs, scorer_id: str) -> tuple[str, str]:
-    """The scorer, and the attribute that is read of it."""
+    """The scorer, and its attribute that is read."""
     if scorer_id == pairs.judge:
         return scorer_id, pairs.attribute
     return scorer_id, dict(pairs.others).get(scorer_id, pairs.second_attribute)
@@ -101,9 +101,9 @@ def _with_interval(change: Change, interval: Interval | None) -> Difference:
 def _with_ratio(
     difference: Difference, quantity: Quantity, interval: Interval | None
 ) -> Difference:
-    """Treated over baseline; unknown where the baseline is 0.
+    """The difference with its ratio, treated over baseline; unknown where the baseline is 0.
 
-    A ratio of 0 has no interval: resamples of what never happened are all 0 as well.
+    A ratio of 0 has no interval, because every resample gives 0 as well.
     """
     value = float(quantity.statistic(quantity.columns_PS.sum(axis=0)))
     if not np.isfinite(value):

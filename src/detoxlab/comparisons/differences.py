@@ -30,10 +30,10 @@ def differences(
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """All differences of a comparison, and the deciding one at every threshold of `THRESHOLDS`.
 
-    By judge, second and further scorers, by groups and attributes, and how far the scorers agree.
-    On the pairs that are scored in both runs (`all`), on the comparable ones, where the prompts
-    were scored themselves on those that are toxic to the judge (`P+C`), and, where scores are
-    missing, on all pairs in the `worst case`.
+    They are by judge, second and further scorers, by groups and attributes, and of the scorers'
+    agreement. Subsets are the pairs scored in both runs (`all`), the comparable pairs, the pairs
+    whose prompt is toxic to the judge (`P+C`, where the prompts were scored too), and, where
+    scores are missing, all pairs in the `worst case`.
     """
     curve = _curve(pairs, settings)
     found = finished([*_overall(pairs, settings), *curve], settings)
@@ -74,7 +74,7 @@ def _overall(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
 
 
 def _worst(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
-    """The deciding measure over all pairs, with every unscored response against what is seen."""
+    """The deciding measure over all pairs, with unscored responses against the observed change."""
     if not partly_scored(pairs):
         return []
     key = key_of(pairs, pairs.judge)
@@ -129,7 +129,7 @@ def _toxicity(
     scorer_id: str,
     group: str | None,
 ) -> list[Change]:
-    """The toxicity measures by one scorer; at K = 1 those per prompt say nothing more."""
+    """The toxicity measures by one scorer; at K = 1 without those per prompt, which add nothing."""
     return [
         _change(pairs, settings, name, subset, mask_PK, key_of(pairs, scorer_id), group)
         for name, measure in TOXICITY.items()
@@ -154,7 +154,7 @@ def _change(
 def _label(
     name: str, key: tuple[str, str], threshold: float, *, subset: str, group: str | None = None
 ) -> Difference:
-    """A difference still without numbers."""
+    """A difference without numbers yet."""
     measure = TOXICITY[name]
     return measure.difference(
         scorer_id=key[0],
@@ -168,7 +168,7 @@ def _label(
 def _of_sides(
     label: Difference, both: tuple[FloatArray, FloatArray], asked_PK: BoolArray, k: int
 ) -> Change:
-    """The change between the sums per prompt (P, 2) of both runs, out of the pairs asked for."""
+    """The change between the sums per prompt (P, 2) of both runs, among the pairs `asked_PK`."""
     before_PS, after_PS = both
     count_P = before_PS[:, 1]
     per_prompt, total = TOXICITY[label.name].per_prompt, count_P.sum()

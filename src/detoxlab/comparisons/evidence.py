@@ -1,4 +1,4 @@
-"""All that a verdict rests on, and how its numbers are written in sentences."""
+"""The evidence of a verdict, and the form of its numbers in sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NOTHING = 1e-9  # below it a difference is rounding
 
 @dataclass(frozen=True)
 class Evidence:
-    """Paired runs with their differences and guards, and the limits they are held to.
+    """Paired runs with their differences and guards, and the limits for both.
 
     `curve` is the deciding difference at other thresholds.
     """
@@ -51,7 +51,7 @@ class Evidence:
 
     @property
     def withstands(self) -> bool:
-        """Whether the judge's change is shown even in the worst case of what is missing."""
+        """Whether the judge's change is shown even in the worst case of the missing scores."""
         worst, change = self.worst, self.judged.difference
         if worst is None:  # nothing is missing, or everything
             return bool(self.pairs.scored(self.pairs.judge, self.pairs.attribute).any())
@@ -97,7 +97,7 @@ def interval_of(row: Difference) -> str:
 
 
 def fraction_name(attribute: str) -> str:
-    """What the deciding measure is called.
+    """The name of the deciding measure.
 
     >>> fraction_name("toxicity"), fraction_name("insult")
     ('the toxic fraction', 'the toxic fraction (insult)')
@@ -119,7 +119,7 @@ def percents_apart(share: float, limit: float) -> tuple[str, str]:
 
 
 def beyond(change: float | None, limit: str) -> str:
-    """The limit, and how far a guard moved with enough digits to see that it passed it.
+    """The limit of a guard, and its movement with enough digits to show that it passed the limit.
 
     >>> beyond(0.1, "+0.02"), beyond(0.0203, "+0.02"), beyond(8.1, "× 0.5 to × 1.25")
     ('by +0.100, limit +0.02', 'by +0.0203, limit +0.02', 'limit × 0.5 to × 1.25')

@@ -1,4 +1,4 @@
-"""Did anything that can fake a gain, or be its price, get worse beyond its limit?"""
+"""Checks the guards: measures that must not worsen beyond a limit for a gain to be real."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class _Check:
 
     @property
     def known(self) -> BoolArray:
-        """Where it is known in both runs."""
+        """True where the value is known in both runs."""
         return ~np.isnan(self.before) & ~np.isnan(self.after)
 
 
@@ -72,7 +72,7 @@ def _check(
 
 
 def _trials(pairs: Pairs, check: _Check) -> int:
-    """How many values there could be: one per prompt, or per pair."""
+    """The number of possible values: one per prompt, or one per pair."""
     return len(pairs.baseline.prompts) if check.before.ndim == 1 else int(pairs.generated.sum())
 
 

@@ -1,4 +1,4 @@
-"""The difference of a macro mean: of groups of prompts that count alike, however large."""
+"""The difference of a macro mean, in which all groups of prompts weigh the same."""
 
 from collections.abc import Mapping, Sequence
 

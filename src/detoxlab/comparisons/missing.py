@@ -1,4 +1,4 @@
-"""What the responses without a score could change: the worst case, and where a gain tips over."""
+"""The effect of responses without a score: the worst case, and the tipping point of a gain."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ def partly_scored(pairs: Pairs) -> bool:
 
 
 def worst_sides(pairs: Pairs, threshold: float, *, rises: bool) -> tuple[FloatArray, FloatArray]:
-    """The sums per prompt (P, 2) of both runs over all pairs, unscored ones against what is seen.
+    """The sums per prompt (P, 2) of both runs over all pairs, in the worst case.
 
-    Against a fall: every unscored response of the baseline is harmless, every one of the treated
-    toxic; against a rise the other way round. No other values of the missing scores would leave
-    less of it.
+    Against a fall every unscored response of the baseline is taken as harmless, every one of the
+    treated model as toxic; against a rise the reverse. No other values of the missing scores
+    would leave a smaller change.
     """
     before_PK, after_PK = pairs.scores(pairs.judge, pairs.attribute)
     fill_before, fill_after = (1.0, 0.0) if rises else (0.0, 1.0)
@@ -38,8 +38,8 @@ def worst_sides(pairs: Pairs, threshold: float, *, rises: bool) -> tuple[FloatAr
 class TippingPoint:
     """The share of the treated model's unscored responses at which its change would be undone.
 
-    `tips` may lie outside [0, 1]: then nothing that is missing undoes the change. `scored` is the
-    share that is toxic among its scored responses, `unscored` how many there are.
+    `tips` may lie outside [0, 1]: then no missing scores undo the change. `scored` is the toxic
+    share of its scored responses, `unscored` the number of unscored ones.
     """
 
     tips: float
@@ -49,7 +49,7 @@ class TippingPoint:
 
 
 def tipping_point(pairs: Pairs, threshold: float) -> TippingPoint | None:
-    """Where the change of the toxic fraction over all pairs tips over; None where it cannot.
+    """The tipping point of the change of the toxic fraction over all pairs; None without one.
 
     The baseline's unscored responses are taken at the baseline's own rate b. With T toxic ones
     among the treated model's scored responses and m unscored ones, of n pairs, the change is

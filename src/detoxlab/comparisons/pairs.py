@@ -26,10 +26,10 @@ class Pairs:
     """The prompts that both runs asked, in the same order, with what both runs gave to them.
 
     `second` is None without a second scorer that scored both runs; `others` are further scorers
-    that did, each with the attribute that is read of it. `remarks` are sentences
-    on how the runs were joined, where that needs saying. `train_scorers` are those whose
-    judgement the treated model was trained on. `macro_mean`: the protocol asks for the mean over
-    groups. `question` says whether both were asked the same.
+    of both runs, each with its attribute that is read. `remarks` are sentences for the reader on
+    how the runs were joined. `train_scorers` are the scorers on whose judgement the treated model
+    was trained. `macro_mean`: the protocol asks for the mean over groups. `question` says whether
+    both were asked the same.
     """
 
     baseline: Grid
@@ -48,7 +48,7 @@ class Pairs:
 
     @cached_property
     def generated(self) -> BoolArray:
-        """Pairs there are (P, K): drawn in at least one run. The denominator of coverage."""
+        """Pairs drawn in at least one run (P, K): the denominator of coverage."""
         return self.baseline.generated | self.treated.generated
 
     def values(self, measure: ResponseMeasure) -> tuple[FloatArray, FloatArray]:
@@ -203,7 +203,7 @@ def _judge(baseline: Responses, treated: Responses, first: Grid, second: Grid) -
 def _second(
     baseline: Responses, treated: Responses, first: Grid, second: Grid, judge: str, attribute: str
 ) -> tuple[str | None, str]:
-    """The scorer that cross-checks, if one has scored both runs, and its attribute."""
+    """The scorer that cross-checks, if it scored both runs, and its attribute."""
     for scorer_id in (baseline.second_id, treated.second_id):
         if scorer_id is None or scorer_id == judge:
             continue
@@ -228,8 +228,8 @@ def _read_of_both(
 ) -> str | None:
     """The attribute to read of a scorer that has scored both runs, like the judge's.
 
-    Of a judge with one label (hate, for instance) the name is no matter: others are read for
-    toxicity then, where they do not have that label.
+    If the judge has a single label (hate, for instance), other scorers without that label are
+    read for toxicity.
     """
     asked = (attribute, "toxicity") if len(first.attributes_of(judge)) == 1 else (attribute,)
     for name in asked:

@@ -1,4 +1,4 @@
-"""What speaks for and against a gain, one sentence each.
+"""Reasons for and against a gain, one sentence each.
 
 Every function takes the evidence and gives its sentence, or None where it does not apply.
 """
@@ -32,7 +32,7 @@ def told(reasons: Sequence[Reason], evidence: Evidence) -> list[str]:
     return [sentence for reason in reasons if (sentence := reason(evidence))]
 
 
-# --- why two runs cannot be compared ---
+# --- reasons why two runs cannot be compared ---
 
 
 def nothing_generated(evidence: Evidence) -> str | None:
@@ -62,7 +62,7 @@ def low_coverage(evidence: Evidence) -> str | None:
 
 
 def worst_case(evidence: Evidence) -> str | None:
-    """The difference in the worst case, where that is what makes a comparison invalid."""
+    """The difference in the worst case, where it makes a comparison invalid."""
     worst = evidence.worst
     if worst is None or worst.difference is None or not low_coverage(evidence):
         return None
@@ -120,7 +120,7 @@ def few_comparable(evidence: Evidence) -> str | None:
     return f"Only {shown} of {total} pairs are comparable (limit {needed}); set aside: {causes}."
 
 
-# --- what stands in the way of calling it an improvement ---
+# --- reasons against an improvement ---
 
 
 def unlike_question(evidence: Evidence) -> str | None:
@@ -155,7 +155,7 @@ def few_prompts(evidence: Evidence) -> str | None:
 
 
 def unchecked(evidence: Evidence) -> str | None:
-    """No second scorer, or one that shows no fall."""
+    """There is no second scorer, or it shows no fall."""
     checked = evidence.checked
     if checked is None:
         return "No second scorer has scored both runs, so nothing cross-checks the judge."
@@ -166,7 +166,7 @@ def unchecked(evidence: Evidence) -> str | None:
 
 
 def judge_trained(evidence: Evidence) -> str | None:
-    """The scorer that judges is one that trained."""
+    """The treated model was trained on the judge."""
     trained = _trained_on(evidence.pairs, evidence.pairs.judge)
     if not trained:
         return None
@@ -177,7 +177,7 @@ def judge_trained(evidence: Evidence) -> str | None:
 
 
 def blind(evidence: Evidence) -> str | None:
-    """A guard is unknown without which a gain cannot be told from a trick."""
+    """A decisive guard is unknown, so that a gain may be faked."""
     unknown = [g for g in evidence.guards if g.status == "unknown" and described(g.name).decisive]
     if not unknown:
         return None
@@ -194,10 +194,10 @@ def contradicted(evidence: Evidence) -> str | None:
 
 
 def readings(evidence: Evidence) -> list[Difference]:
-    """All else on comparable pairs that says whether toxicity moved.
+    """All other differences on comparable pairs that say whether toxicity moved.
 
-    The toxic fraction and the mean by every scorer that scored both runs, and the judge's toxic
-    fraction at other thresholds; but for the deciding difference itself.
+    They are the toxic fraction and the mean by every scorer that scored both runs, and the judge's
+    toxic fraction at other thresholds, without the deciding difference itself.
     """
     pairs = evidence.pairs
     keys = {(pairs.judge, pairs.attribute), (pairs.second, pairs.second_attribute), *pairs.others}
@@ -242,7 +242,7 @@ BARS: tuple[Reason, ...] = (
 )
 
 
-# --- what is said of every comparison ---
+# --- sentences for every comparison ---
 
 
 def main_sentence(evidence: Evidence) -> str:
@@ -319,7 +319,7 @@ def unknown_guards(evidence: Evidence) -> str | None:
 
 
 def power(evidence: Evidence) -> str | None:
-    """How many prompts it takes to show a difference of this size, where none is shown."""
+    """The number of prompts needed to show a difference of this size, where none is shown."""
     needed, there = evidence.judged.prompts_needed, evidence.judged.n_prompts
     if needed is None or evidence.direction:
         return None
@@ -330,7 +330,7 @@ def power(evidence: Evidence) -> str | None:
 
 
 def if_harmless(evidence: Evidence) -> str | None:
-    """What a tool would have shown that counts unscored responses as harmless."""
+    """The difference if unscored responses were counted as harmless."""
     pairs = evidence.pairs
     sides = pairs.scores(pairs.judge, pairs.attribute)
     both_PK, total = pairs.scored(pairs.judge, pairs.attribute), int(pairs.generated.sum())
@@ -347,7 +347,7 @@ def if_harmless(evidence: Evidence) -> str | None:
 
 
 def tipping(evidence: Evidence) -> str | None:
-    """How many of the treated model's unscored responses could undo its change."""
+    """The share of the treated model's unscored responses that could undo its change."""
     point = tipping_point(evidence.pairs, evidence.threshold)
     if point is None:
         return None
@@ -365,7 +365,7 @@ def tipping(evidence: Evidence) -> str | None:
 
 
 def falls_beside(evidence: Evidence) -> str | None:
-    """What shows a fall although the judge shows a rise."""
+    """The readings that show a fall although the judge shows a rise."""
     falls = _shown_by(evidence, -1)
     return f"A fall is shown by {falls}." if falls else None
 

@@ -1,4 +1,4 @@
-"""From the evidence to a verdict, with its reasons in plain sentences."""
+"""Decides the verdict from the evidence, with its reasons in plain sentences."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ SENTENCES = 3
 
 @dataclass(frozen=True)
 class Decision:
-    """A verdict; why, in at most three sentences; and what else there is to know."""
+    """A verdict, its reasons in at most three sentences, and further remarks."""
 
     verdict: Verdict
     reasons: tuple[str, ...]

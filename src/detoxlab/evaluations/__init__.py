@@ -1,9 +1,9 @@
 """Usefulness: what a model can still do. One file per kind of evaluation; `EVALUATIONS` has all.
 
-perplexity        how well it predicts running text
-classification    how well the words of a label, asked for, tell labelled texts apart
+perplexity        how well the model predicts running text
+classification    how well it classifies texts by the probability of each label's words
 
-Beside them, `win_rate` holds two models' responses against each other by a third model.
+Beside them, `win_rate` compares two models' responses by the judgement of a third model.
 
 Other packages add a kind by the entry point group `detoxlab.evaluations`: a class like
 `Perplexity`, an `Evaluation` whose field `kind` has the registered name as its default.

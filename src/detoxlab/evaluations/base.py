@@ -1,8 +1,8 @@
-"""What an evaluation is: items, one result per item, and measures of the results.
+"""An evaluation: items, one result per item, and measures of the results.
 
-A kind of evaluation is one class: its fields are its settings, its methods say how it is done.
-`evaluate_into` (into.py) does the rest: batches, files, going on after a kill. Results carry
-ids, so that two models are compared item by item.
+A kind of evaluation is one class: its fields are its settings, its methods compute results and
+measures. `evaluate_into` (store.py) does the rest: batches, files, resuming after a kill.
+Results carry ids, so that two models are compared item by item.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ BATCH = 32
 
 
 def window_of(subject: Subject, max_length: int | None) -> int:
-    """So many tokens are read at once; None: all that fit.
+    """The number of tokens to read at once; None: as many as the context holds.
 
     Raises `ConfigError` when it is more than the model's context.
     """
@@ -35,10 +35,10 @@ def window_of(subject: Subject, max_length: int | None) -> int:
 
 
 class Evaluation(Settings, ABC):
-    """One evaluation: its fields are its settings, `kind` is the name of its class here.
+    """One evaluation: its fields are its settings, `kind` is the registered name of its class.
 
     `measurements` and `differences` are pure functions of results and need no model: a report
-    calls them on what it reads from files.
+    calls them on results that it reads from files.
     """
 
     kind: str = Field(description="of evaluation")
@@ -46,10 +46,10 @@ class Evaluation(Settings, ABC):
     @property
     @abstractmethod
     def protocol(self) -> str:
-        """What a measurement says of how it came about: kind, version and settings that matter."""
+        """The protocol named in each measurement: kind, version and the settings that matter."""
 
     def resolved(self, subject: Subject) -> Self:
-        """These settings with what they leave to the model filled in.
+        """These settings, with the values that depend on the model filled in.
 
         Models whose resolved settings differ are not compared.
         """
@@ -62,7 +62,7 @@ class Evaluation(Settings, ABC):
 
     @abstractmethod
     def items(self, seed: int) -> Sequence[Any]:
-        """What is asked; `seed` draws the sample where there is a limit."""
+        """The items to evaluate; `seed` draws the sample where there is a limit."""
 
     def batches(self, items: Sequence[Any]) -> list[Sequence[Any]]:
         """The items in the portions that are computed and written together."""
@@ -76,7 +76,7 @@ class Evaluation(Settings, ABC):
     def measurements(
         self, results: Sequence[ItemResult], *, seed: int = 0, resamples: int = RESAMPLES
     ) -> list[Measurement]:
-        """What is measured over all items, with intervals."""
+        """The measurements over all items, with intervals."""
 
     @abstractmethod
     def differences(

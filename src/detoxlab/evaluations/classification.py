@@ -1,7 +1,7 @@
 """Classification of labelled texts by the probability of label words: ROC-AUC.
 
-A question follows each text; the model's score is how likely it finds the words of the positive
-label as an answer, against those of the other labels.
+A question follows each text; the model's score is the probability of the positive label's words
+as the answer, against the words of the other labels.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Classification(DataSettings, Evaluation):
     is the log-odds of the positive label's words against all other labels' words together.
 
     Departure: the probability is taken among the labels' words, so that a model which has not
-    learnt to answer with one of them is ranked by which it finds likelier.
+    learnt to answer with one of them is still ranked by the likelier words.
     """
 
     kind: Literal["classification"] = Field("classification", description="of evaluation")
@@ -61,7 +61,7 @@ class Classification(DataSettings, Evaluation):
 
     @property
     def protocol(self) -> str:
-        """Kind, version, what is asked and answered, and how much is read."""
+        """Kind, version, question and answers, and the tokens read."""
         asked = f"{self.verbaliser.question!r} {dict(self.verbaliser.words)}"
         return f"classification@1 ({asked}, positive={self.positive}, max_length={self.max_length})"
 
@@ -75,7 +75,7 @@ class Classification(DataSettings, Evaluation):
         return describe_source(self.source, path=self.path, revision=self.revision)
 
     def items(self, seed: int) -> Sequence[Prompt]:
-        """The labelled texts, short ones first: those read together are of like length.
+        """The labelled texts, short ones first, so that texts in a batch have similar lengths.
 
         Raises `DataError` where a label has no words, or all texts have one label.
         """
@@ -134,7 +134,7 @@ class Classification(DataSettings, Evaluation):
         seed: int = 0,
         resamples: int = RESAMPLES,
     ) -> list[Difference]:
-        """The difference of both areas on the items that both know; none without any."""
+        """The difference of both areas on the items with both results; empty without any."""
         before, after, items = paired(baseline, treated)
         if not before:
             return []
@@ -178,7 +178,7 @@ def _result(item: Prompt, log_odds: float, is_positive: bool) -> ItemResult:
 
 
 def _columns(results: Sequence[ItemResult]) -> tuple[FloatArray, BoolArray]:
-    """Scores (N,), and which items are positive (N,)."""
+    """Scores (N,), and whether each item is positive (N,)."""
     scores_N = np.array([one.values[LOG_ODDS] for one in results], dtype=np.float64)
     return scores_N, np.array([one.values[POSITIVE] == 1 for one in results], dtype=np.bool_)
 

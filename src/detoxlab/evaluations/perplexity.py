@@ -1,9 +1,9 @@
-"""Perplexity of running text: how well the model predicts what it did not write.
+"""Perplexity of running text: how well the model predicts texts that it did not write.
 
     exp(sum of nats / number of tokens, words or bytes)
 
 over all documents, with a bootstrap over documents. Nats per word or byte do not depend on the
-tokenizer, so models with unlike ones compare; nats per token only with the same.
+tokenizer, so they compare models with different ones; nats per token need the same tokenizer.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ CHARACTERS = 20_000  # of a batch; what a kill can cost
 
 
 class Window(NamedTuple):
-    """Tokens `start` to `stop` are predicted; what stands from `context` on is seen."""
+    """Tokens `start` to `stop` are predicted; the model sees the tokens from `context` on."""
 
     context: int
     start: int
@@ -45,9 +45,9 @@ class Perplexity(DataSettings, Evaluation):
 
     Each document begins with the token that opens a text and is read through a window of
     `max_length` tokens that moves by `stride`: every token is predicted once, and sees at least
-    the `max_length - stride` tokens before it, or all there are. Words are what white space
-    separates, bytes those of UTF-8. What ends a text is not predicted. A steering sees all of a
-    document as a response.
+    the `max_length - stride` tokens before it, or all there are. White space separates words,
+    bytes are those of UTF-8. The end token is not predicted. A steering sees the whole document
+    as a response.
 
     Departure from lm-evaluation-harness, whose windows do not overlap: the first tokens of a
     window see hardly anything there. With `stride` close to `max_length` both agree.
@@ -144,7 +144,7 @@ class Perplexity(DataSettings, Evaluation):
 
 
 def windows(length: int, max_length: int, stride: int) -> list[Window]:
-    """How a text of `length` tokens, of which the first is given, is read.
+    """The windows of a text of `length` tokens, of which the first is given.
 
     Every token but the first is predicted in exactly one window; no window holds more than
     `max_length` tokens, its context included.

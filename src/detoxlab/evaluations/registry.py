@@ -1,4 +1,4 @@
-"""The kinds of evaluation there are, and how settings name one."""
+"""The kinds of evaluation, and their names in settings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -42,7 +42,7 @@ def _read(given: Any) -> Evaluation:
 
 
 class _Described:
-    """In a JSON schema: one of all kinds."""
+    """Describes a field in a JSON schema as one of all kinds."""
 
     @classmethod
     def __get_pydantic_json_schema__(

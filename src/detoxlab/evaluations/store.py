@@ -1,4 +1,4 @@
-"""Evaluations in run folders: rows as they are found, measurements at the end, read again.
+"""Evaluations in run folders: writes each result, measurements at the end, and reads them back.
 
 evaluation/<name>.jsonl    one ItemResult per item, appended per batch
 evaluation/<name>.json     kind, settings, model; and the measurements when it is done
@@ -43,7 +43,7 @@ def evaluate_into(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[Measurement]:
-    """Write what `evaluation` finds of the model to the run, leaving out what is there already.
+    """Write the evaluation's results on the model to the run, except those that are there already.
 
     Raises `RunMismatchError` when the run holds an evaluation of this name with other
     settings or of another model.
@@ -73,7 +73,7 @@ def evaluate_into(
 
 
 def is_evaluated(run: Run, name: str, evaluation: Evaluation, seed: int = 0) -> bool:
-    """Whether the run holds this evaluation, done.
+    """Whether the run holds this evaluation and it is complete.
 
     Raises `RunMismatchError` when it holds one of this name with other settings.
     """
@@ -90,7 +90,7 @@ def is_evaluated(run: Run, name: str, evaluation: Evaluation, seed: int = 0) -> 
 
 
 def read_evaluated(run: Run) -> dict[str, Evaluated]:
-    """The evaluations that the run holds, done, by name; no model is needed."""
+    """The complete evaluations of a run, by name; no model is needed."""
     found = {}
     for file in sorted((run.path / FOLDER).glob("*.json")):
         head = read_json(file)

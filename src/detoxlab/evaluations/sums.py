@@ -23,7 +23,7 @@ from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
 class SumMeasure:
     """A measure that is a statistic of sums of the results' values, `columns` in its order.
 
-    Of a measure with `as_ratio` two models are also compared by treated over baseline.
+    A measure with `as_ratio` also compares two models by treated over baseline.
     """
 
     measure: Measure
@@ -65,9 +65,9 @@ def differences(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[Difference]:
-    """Treated minus baseline, and treated over baseline, on the items that both have results for.
+    """Treated minus baseline, and treated over baseline, on the items with both results.
 
-    All from the same resamples of items.
+    All intervals come from the same resamples of items.
     """
     before, after, items = paired(baseline, treated)
     sides = [[_columns(side, one.columns) for side in (before, after)] for one in measures]
@@ -103,7 +103,7 @@ def differences(
 def paired(
     baseline: Sequence[ItemResult], treated: Sequence[ItemResult]
 ) -> tuple[list[ItemResult], list[ItemResult], int]:
-    """The results of the items that both sides know, in one order; and how many items there are."""
+    """The results of items that both sides have, in one order, and the number of all items."""
     theirs = {one.item: one for one in treated if one.error is None}
     before = [one for one in baseline if one.error is None and one.item in theirs]
     items = {one.item for one in (*baseline, *treated)}
@@ -115,7 +115,7 @@ def paired(
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A value, None where undefined, with the ends of its intervals, None where there are none."""
+    """A value and the ends of its intervals; each is None where undefined."""
 
     value: float | None
     low: float | None = None
@@ -136,7 +136,7 @@ def _value(quantity: Quantity) -> float | None:
 
 
 def _contrast(statistic: Statistic, of: Callable[..., FloatArray]) -> Statistic:
-    """`of` the statistic of the second half of the sums and that of the first."""
+    """The function `of` applied to the statistics of the second and the first half of the sums."""
 
     def contrast(sums: FloatArray) -> FloatArray:
         before, after = np.split(sums, 2, axis=-1)

@@ -3,7 +3,7 @@
     likelihood   the response with the lower negative log-likelihood per token, given the prompt
     question     a question with two answers, A and B, asked in both orders after some examples
 
-What the judge says of a pair are two numbers, which `detoxlab.measures.win_rate` reads.
+The judge gives two numbers per pair, which `detoxlab.measures.win_rate` reads.
 """
 
 import functools
@@ -40,11 +40,11 @@ class Pair:
 def judged(
     settings: WinRate, judge: "LanguageModel", pairs: Sequence[Pair], *, chat: bool, own_ids: bool
 ) -> list[Score]:
-    """Two scores per pair, `NUMBERS` of the kind, or the reason why there are none.
+    """Two scores per pair, named by `NUMBERS` of the kind, or the reason why there are none.
 
     `chat` puts the prompt into the judge's chat template, as the models were asked. `own_ids`
     says that the judge has the models' tokenizer: likelihood then reads the tokens as they were
-    drawn, the one that ended the response included.
+    drawn, including the token that ended the response.
     """
     judge_pairs: dict[Kind, Callable[..., list[tuple[float, float]]]] = {
         "likelihood": functools.partial(_nats_per_token, chat=chat, own_ids=own_ids),
@@ -98,7 +98,7 @@ def _nats_per_token(
 def _answers(
     settings: WinRate, judge: "LanguageModel", pairs: Sequence[Pair]
 ) -> list[tuple[float, float]]:
-    """By how many nats the treated response is preferred, shown first and shown second."""
+    """The preference for the treated response in nats, when shown first and when shown second."""
     letters = [judge.piece_ids(f" {x}") for x in "AB"]
     orders = [
         question(settings, pair.prompt.text, *shown)
@@ -116,7 +116,7 @@ def _answers(
 
 
 def question(settings: WinRate, prompt: str, a: str, b: str) -> str:
-    """What the judge reads before it answers " A" or " B"."""
+    """The text that the judge reads before it answers " A" or " B"."""
     shown = [*((one.prompt, one.a, one.b, f" {one.better}") for one in settings.examples)]
     blocks = [
         f"Beginning: {_line(start)}\nA: {_line(first)}\nB: {_line(second)}\nBetter:{answer}"

@@ -1,4 +1,4 @@
-"""Which token comes next: the warped distribution and the Gumbel-max draw from it."""
+"""The choice of the next token: the warped distribution and the Gumbel-max draw from it."""
 
 from dataclasses import dataclass
 
@@ -28,11 +28,11 @@ class Kept:
 def kept_tokens(logits_BV: Tensor, sampling: Sampling, candidates: int = CANDIDATES) -> Kept:
     """Temperature, then top-k, then top-p, as transformers warps them.
 
-    Top-k keeps all that tie with the k-th; top-p keeps the smallest set whose mass reaches
-    p, at least one token, and of equal tokens at its edge those with the lower ids. The
-    weights are log-probabilities up to a constant per row. Only the `candidates` best are
-    looked at first; rows whose set is not complete among them are done again with more.
-    Temperature 0 keeps the best token alone.
+    Top-k keeps all tokens that tie with the k-th; top-p keeps the smallest set whose mass reaches
+    p, at least one token; of equal tokens at its edge it keeps the lower ids. The weights are
+    log-probabilities up to a constant per row. At first only the `candidates` best tokens are
+    considered; rows whose set is not complete among them are computed again with more.
+    Temperature 0 keeps only the best token.
     """
     if sampling.temperature == 0.0:
         best = logits_BV.max(dim=-1, keepdim=True)
@@ -50,10 +50,10 @@ def kept_tokens(logits_BV: Tensor, sampling: Sampling, candidates: int = CANDIDA
 def draw(
     kept: Kept, keys_R: tuple[Tensor, Tensor], samples_R: Tensor, step: int
 ) -> tuple[Tensor, Tensor]:
-    """The drawn token of each row (R,), and by how much it beat the next (R,), in nats.
+    """The drawn token of each row (R,), and its margin over the next one (R,), in nats.
 
-    Exact sampling from the kept weights: the maximum of log-weight plus Gumbel noise. The
-    noise belongs to the token's id, so that what else is kept does not change it.
+    Exact sampling from the kept weights: the maximum of log-weight plus Gumbel noise. The noise
+    depends on the token's id, so that other kept tokens do not change it.
     """
     rows = max(1, CHUNK // kept.ids_BC.shape[1])
     parts = [
@@ -93,7 +93,7 @@ def _kept_among(
 
 
 def _best(logits_BV: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """The `width` best of each row, descending; of equal ones the lower id first."""
+    """The `width` best tokens of each row, descending; equal ones by ascending id."""
     values_BC, ids_BC = logits_BV.topk(width, dim=-1)
     tied = (values_BC[:, 1:] == values_BC[:, :-1]).any(dim=-1).nonzero()[:, 0]
     if len(tied):

@@ -1,4 +1,4 @@
-"""The decoding loop: prompts are prefilled once, their samples drawn together."""
+"""The decoding loop: each prompt is read once, its samples are drawn together."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Ending:
-    """What ends a response: tokens, and `stopped(drafts)` where stop strings are wanted."""
+    """The ends of responses: tokens, and `stopped(drafts)` where stop strings are asked for."""
 
     eos_ids: frozenset[int]
     stop_ids: frozenset[int] = frozenset()
@@ -82,7 +82,7 @@ class Rows:
             self.mask_RT = self.mask_RT[indices]
 
     def mask(self, step: int) -> Tensor | None:
-        """Which tokens are none but padding, when that of `step` was drawn and is read."""
+        """The attention mask with which the token of `step` is read; None without padding."""
         return None if self.mask_RT is None else self.mask_RT[:, : self.prompt_width + step + 1]
 
 

@@ -1,4 +1,4 @@
-"""What turns prompts into generations: the protocol, and the engine in this process."""
+"""Engines turn prompts into generations: the protocol, and the engine in this process."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ class PromptTruncatedWarning(UserWarning):
 
 
 class Engine(Protocol):
-    """Prompts and `Sampling` to generations.
+    """Turns prompts into generations by the settings of `Sampling`.
 
     `batches` cuts the prompts into the units that are computed, stored and resumed whole;
-    `generate` returns prompt after prompt, and for each its samples 0 to k - 1. `facts` is
-    what a run records, and `restore` takes back what a resumed run had recorded.
+    `generate` returns prompt after prompt, and for each its samples 0 to k - 1. `facts` is the
+    run's record of the engine, and `restore` takes over the record of a resumed run.
     """
 
     @property
@@ -41,24 +41,24 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Coupled sampling from a model in this process, with all that changes it.
+    """Coupled sampling from a model in this process, with its adapter, edit and steerings.
 
     The noise depends on (seed, prompt id, iteration, sample, step, token) alone: batch size
-    and order do not change a generation (float32 on CPU, but for near-ties), and two models
-    with one vocabulary draw under common random numbers. The noise is drawn for token
-    identities, so it is exact sampling from the warped distribution.
+    and order do not change a generation (float32 on CPU, except for near-ties), and two models
+    with one vocabulary draw under common random numbers. Each token id has its own noise, so
+    it is exact sampling from the warped distribution.
 
     `chat` puts the prompt into the model's chat template. `batch_size` is in prompts; None
-    takes what fits (`rows_that_fit`). `iteration` is the training step when samples train
+    takes as many as fit (`rows_that_fit`). `iteration` is the training step when samples train
     the model. `next_turn_markers` are further stop strings, such as the model's own
     `next_turn_markers`; a special token by which the template begins another turn always
     ends a chat response, with finish reason "stop".
 
-    Token ids are those drawn, up to and including the one that ended the response (EOS) or
+    Token ids are the drawn ones, up to and including the token that ended the response (EOS) or
     completed a stop string; the text is cut where the stop string begins.
 
     A prompt that leaves no room for `max_new_tokens` in the model's context loses its
-    beginning; `facts` counts them. On out-of-memory the rows are halved, for good.
+    beginning; `facts` counts them. When memory runs out, the rows are halved for the whole run.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class LocalEngine:
         return f"local:{self.subject.id}"
 
     def facts(self) -> dict[str, Any]:
-        """What a run records: batch and row limits, truncated prompts, what was asked."""
+        """The run's record: batch and row limits, truncated prompts, the input that was asked."""
         return {
             "engine": "local",
             "model": self.lm.id,
@@ -106,14 +106,14 @@ class LocalEngine:
         }
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Take the batch and row limits that a run began with, so that its batches are the same."""
+        """Take over a run's batch and row limits, so that its batches are the same."""
         self.batch_size = facts.get("batch_size", self.batch_size)
         self.row_limit = facts.get("row_limit", self.row_limit)
 
     def batches(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[list[Prompt]]:
         """The prompts by length, longest first, so that a batch needs little padding.
 
-        Longest first also shows at once whether memory is enough.
+        So the first batch shows whether memory is enough.
         """
         room = self._room(sampling)
         ids = {prompt.id: self._ids(prompt) for prompt in prompts}
@@ -150,7 +150,7 @@ class LocalEngine:
         ]
 
     def context_ids(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
-        """Token ids that the model is given: the prompt's, as many as leave room to answer."""
+        """Token ids that the model is given: the last of the prompt's that leave room to answer."""
         return self.lm.shortened(self._ids(prompt), self._room(sampling))
 
     # --- inside ---
@@ -208,7 +208,7 @@ def _sha256(ids: Mapping[str, Sequence[int]]) -> str:
 
 
 def first_rows(jobs: Sequence[Job], limit: int | None) -> tuple[list[Job], list[Job]]:
-    """The jobs cut in two: at most `limit` rows, and the rest. A prompt's samples may part.
+    """The jobs cut in two: at most `limit` rows, and the rest; a prompt's samples may be divided.
 
     >>> first, rest = first_rows([Job("a", (1,), (0, 1)), Job("b", (1,), (0, 1))], 3)
     >>> [job.samples for job in first], [job.samples for job in rest]

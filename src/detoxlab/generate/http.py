@@ -23,13 +23,13 @@ from detoxlab.generate.replies import (
 from detoxlab.records import Generation, Prompt, Sampling
 
 LONGEST_WAIT = 60.0
-# So many prompts in one batch, all turned down alike for no known reason, are no coincidence.
+# So many prompts in one batch, all refused alike for no known reason, are no coincidence.
 MANY_ALIKE = 8
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a failed request is sent again, and the first wait, which then doubles."""
+    """The number of attempts for a failed request, and the first wait, which then doubles."""
 
     attempts: int = 6
     first_wait_seconds: float = 1.0
@@ -42,7 +42,7 @@ class Retries:
 
 
 class HttpEngine:
-    """Prompts and `Sampling` to generations through `/completions` or `/chat/completions`.
+    """Generates through `/completions` or `/chat/completions` of a server.
 
     `base_url` ends before those, usually in "/v1". `api_key_env` names the environment
     variable that holds the key; the key itself is never stored or shown. k samples come
@@ -55,8 +55,8 @@ class HttpEngine:
 
     A prompt that the server refuses (a content filter, a prompt too long for it) has generations
     with the server's code as `error`: unknown, not harmless, and the run goes on. A request that
-    fails for good for another reason raises `EngineError`, and so does a server that turns every
-    prompt down alike: finished batches are on disk, and the run goes on from them with --resume.
+    fails finally for another reason raises `EngineError`, and so does a server that refuses every
+    prompt alike: finished batches are on disk, and the run goes on from them with --resume.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class HttpEngine:
         return f"http:{self.model}"
 
     def facts(self) -> dict[str, Any]:
-        """What a run records; of the address only the host, of the key only its variable."""
+        """The run's record: only the host of the address and the variable of the key."""
         return {
             "engine": "http",
             "model": self.model,
@@ -152,11 +152,11 @@ class HttpEngine:
         return drawn
 
     def _check_not_all_alike(self, batch: Sequence[Prompt], drawn: "Sequence[_Drawn]") -> None:
-        """Raise if no prompt of the batch was answered, and for a reason that is likely ours.
+        """Raise if no prompt of the batch was answered and the settings are the likely cause.
 
-        A filter's refusal shows that the server understood the request. Any other could be of
-        settings that hit every prompt: until the server has answered once, all alike are taken
-        for that, and later `MANY_ALIKE` of an unknown kind.
+        A filter's refusal shows that the server understood the request. Other refusals could come
+        from settings that fail for every prompt. They count as such if all are alike before the
+        server has answered once, and later if `MANY_ALIKE` are of an unknown kind.
         """
         refusals = [one.withheld for one in drawn]
         found = {one for one in refusals if one is not None}
@@ -232,7 +232,7 @@ class HttpEngine:
 
 @dataclass
 class _Drawn:
-    """The samples of one prompt so far, and why there are none, if there are none."""
+    """The samples of one prompt so far, and the refusals."""
 
     prompt_id: str
     rows: list[Generation] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How many rows fit: from the model's size, its context and the machine's memory."""
+"""The number of rows that fit, from the model's size, its context and the machine's memory."""
 
 import os
 from pathlib import Path
@@ -16,12 +16,12 @@ LOGITS_COPIES = 6
 
 
 def rows_that_fit(lm: LanguageModel, length: int, passes: int = 1) -> int:
-    """How many rows of `length` tokens to draw at once, at least 1.
+    """The number of rows of `length` tokens to draw at once, at least 1.
 
     `passes` forward passes are made for each token, each with a memory of its own.
 
-    Depends on the model and the machine's total memory, never on what is free just now, so
-    that it is the same again on the same machine. More rows than 256 (GPU: 2048) gain
+    It depends on the model and the machine's total memory, not on the free memory, so that it
+    is always the same on the same machine. It is at most 256 (GPU: 2048), as more rows gain
     nothing.
     """
     most = CPU_ROWS if lm.device.type == "cpu" else GPU_ROWS
@@ -29,7 +29,7 @@ def rows_that_fit(lm: LanguageModel, length: int, passes: int = 1) -> int:
 
 
 def row_bytes(lm: LanguageModel, length: int) -> int:
-    """Bytes that one row needs: what the model remembers of `length` tokens, and its logits.
+    """Bytes that one row needs, for the cache of `length` tokens and the logits.
 
     All layers are counted as attention where a model has any.
     """
@@ -42,7 +42,7 @@ def row_bytes(lm: LanguageModel, length: int) -> int:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the error is torch's word for too little memory, on GPU or CPU."""
+    """Whether the error is torch's error for too little memory, on GPU or CPU."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     text = str(error)
@@ -50,14 +50,14 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _keys(config: Any, of_queries: int) -> int:
-    """How many numbers an attention layer remembers of a token, keys and values."""
+    """The number of keys and values that an attention layer caches per token."""
     heads = getattr(config, "num_key_value_heads", None) or of_queries
     width = getattr(config, "head_dim", None) or config.hidden_size // of_queries
     return int(2 * heads * width)
 
 
 def _states(config: Any) -> int:
-    """How many numbers a state-space layer remembers, however long the text is."""
+    """The number of values in a state-space layer's state, for texts of any length."""
     inner = getattr(config, "expand", 2) * config.hidden_size
     return int(inner * (getattr(config, "state_size", 128) + getattr(config, "conv_kernel", 4)))
 

@@ -1,6 +1,6 @@
 """Gumbel noise that depends only on (seed, prompt id, iteration, sample, step, token).
 
-Drawn by the counter-based generator Philox4x32-10, so that any one number can be computed
+It is drawn by the counter-based generator Philox4x32-10, so that each number can be computed
 without the others: for the kept tokens only, in any order, in any batch.
 
     key      the first 8 bytes of BLAKE2b over (seed, iteration, prompt id), as two words
@@ -8,7 +8,7 @@ without the others: for the kept tokens only, in any order, in any batch.
     uniform  53 bits of the first two output words, at the middle of its interval
     Gumbel   -log(-log(1 - uniform))
 
-Changing any of this changes every generation: the golden values in the tests hold it.
+Any change of this changes every generation: the golden values in the tests guard it.
 
 Source: Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3 (Random123).
 """
@@ -29,8 +29,8 @@ BLOCK = 1 << 14
 def noise_key(seed: int, prompt_id: str, iteration: int = 0) -> tuple[int, int]:
     """The Philox key of a prompt: two 32-bit words.
 
-    `iteration` is the training step in which the sample is drawn, so that training does not
-    see the same noise for ever; measuring uses 0.
+    `iteration` is the training step in which the sample is drawn, so that each step has its own
+    noise; measuring uses 0.
 
     >>> [f"{word:08x}" for word in noise_key(0, "prompt-1")]
     ['e20d83a6', 'fcb21721']

@@ -1,8 +1,8 @@
-"""What a server's reply means: choices, no response to this prompt, try again, or give up.
+"""Reads a server's reply: choices, no response to this prompt, try again, or give up.
 
 Providers refuse a prompt in many forms: HTTP 400 with a code (OpenAI, Azure, vLLM, llama.cpp), 403
 (OpenRouter), an error object in a 200, no choices, a choice without text, or one that a filter
-ended. All of them are about this prompt; only what would hit every prompt alike is an error.
+ended. All of them are about this prompt; only a reply that every prompt would get is an error.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from detoxlab.records import FinishReason
 
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
-# About the request; whether about this prompt or about the settings, only other prompts can tell.
+# The request is wrong; only other prompts can show whether the prompt or the settings cause it.
 ABOUT_THE_REQUEST = frozenset({400, 413, 422, 451})
 FORBIDDEN = 403
 
@@ -51,8 +51,8 @@ class Answered:
 class Withheld:
     """No response to this prompt, with the server's own code.
 
-    `final`: the request was turned down, so that asking once more is no use. `kind` tells what
-    is surely about the prompt ("filter"), what may be ("length") and what nobody knows.
+    `final`: the request was refused, so that asking once more is no use. `kind` says whether the
+    cause is surely the prompt ("filter"), may be the prompt ("length") or is unknown.
     """
 
     code: str
@@ -62,7 +62,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What is no fault of the prompt; `passing` if it may be over at the next attempt."""
+    """A failure that is no fault of the prompt; `passing` if the next attempt may succeed."""
 
     problem: str
     passing: bool
@@ -72,7 +72,7 @@ Reply = Answered | Withheld | Failed
 
 
 def read_reply(status: int, answer: Any) -> Reply:
-    """What an HTTP status and the JSON beside it (None if it is not JSON) mean.
+    """The meaning of an HTTP status and its JSON (None if the answer is not JSON).
 
     >>> read_reply(400, {"error": {"code": "content_filter", "message": "..."}})
     Withheld(code='content_filter', kind='filter', final=True)
@@ -89,7 +89,7 @@ def read_reply(status: int, answer: Any) -> Reply:
 
 
 def _error_of(answer: Any) -> Mapping[str, Any] | None:
-    """The error object in an answer, wherever the provider puts it."""
+    """The error object in an answer, at any of the providers' places."""
     if not isinstance(answer, Mapping):
         return None
     error = answer.get("error")
@@ -103,7 +103,7 @@ def _error_of(answer: Any) -> Mapping[str, Any] | None:
 
 
 def _detail(value: Any) -> str:
-    """What a validator found; without the input that it quotes."""
+    """The messages of a validator, without the input that it quotes."""
     found = value if isinstance(value, list) else [value]
     return " ".join(str(one.get("msg") if isinstance(one, Mapping) else one) for one in found)
 
@@ -140,7 +140,7 @@ def _refusal(status: int, error: Mapping[str, Any]) -> Reply:
 
 
 def code_of(error: Mapping[str, Any], status: int) -> str:
-    """The server's own word for an error: its code or type, never its message (it may quote).
+    """The server's name for an error: its code or type, never its message, which may quote texts.
 
     >>> code_of({"code": 400, "type": "BadRequestError", "message": "..."}, 400)
     'BadRequestError'
@@ -180,8 +180,8 @@ def _is_filtered(value: Any) -> bool:
 def text_of(choice: Mapping[str, Any], *, chat: bool) -> tuple[str, str | None]:
     """The text of a choice and None, or "" and the reason why there is none.
 
-    An empty text is what the model said. What a filter cut off is not: its rest is unknown. A
-    model that refuses in a field of its own (`refusal`) has said so.
+    An empty text is a response of the model. A text that a filter cut off is not: its rest is
+    unknown. A refusal that the server gives in a field of its own (`refusal`) is a response.
 
     >>> text_of({"text": "", "finish_reason": "stop"}, chat=False)
     ('', None)
@@ -206,14 +206,14 @@ def text_of(choice: Mapping[str, Any], *, chat: bool) -> tuple[str, str | None]:
 
 
 def _joined(parts: Sequence[Any]) -> str | None:
-    """The text of a content in parts, without the parts that are no text (a thought, an image)."""
+    """The text of a content in parts, without parts such as a thought or an image."""
     texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
     said = [text for text in texts if isinstance(text, str)]
     return "".join(said) if said else None
 
 
 def finish_reason(choice: Mapping[str, Any]) -> FinishReason:
-    """The server's word in ours. "stop" alone means EOS; a stop string is named beside it.
+    """The server's finish reason as one of ours. "stop" alone means EOS; stop strings are named.
 
     >>> finish_reason({"finish_reason": "stop", "stop_reason": "User:"})
     'stop'

@@ -1,4 +1,4 @@
-"""Generations of all prompts into a run folder, so that a kill loses at most one batch."""
+"""Writes generations of all prompts to a run folder, so that a kill loses at most one batch."""
 
 import time
 import warnings
@@ -16,16 +16,16 @@ FILE = "generations/worker-0.jsonl"
 
 
 class WithheldWarning(UserWarning):
-    """A server gave no response to some prompts; says how many, and its reasons."""
+    """A server gave no response to some prompts; the message has their number and the reasons."""
 
 
 def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) -> None:
-    """Write k generations of each prompt to the run, leaving out what is there already.
+    """Write k generations of each prompt to the run, except those that are there already.
 
-    A resumed run takes its batches as the killed one did, and replays whole batches: with
+    A resumed run makes the same batches as the killed one, and replays whole batches: with
     `LocalEngine` its file equals that of an uninterrupted run byte for byte (unless memory
-    ran out in one of them only). What the engine is and did is recorded in `run.json`, and how
-    many responses a server withheld, by its reason, as `responses_withheld`.
+    ran out in one of them only). `run.json` records the engine and its facts, and the number of
+    responses that a server withheld, by its reason, as `responses_withheld`.
     """
     engine.restore(run.info.get("engine") or {})
     batches = engine.batches(prompts, sampling)
@@ -72,14 +72,14 @@ def _count_withheld(run: Run) -> None:
 
 
 def _record(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What `run.json` says: the engine, and for itself what was asked."""
+    """The entries of `run.json`: the engine, and separately the input that was asked."""
     rest = {name: value for name, value in facts.items() if name != "asked"}
     return {"engine": rest, **({"asked": facts["asked"]} if "asked" in facts else {})}
 
 
 @dataclass
 class Speed:
-    """Tokens drawn since it was made; servers that give no token ids leave it at 0."""
+    """Counts tokens drawn since its creation; servers that give no token ids leave it at 0."""
 
     tokens: int = 0
     started: float = field(default_factory=time.monotonic)

@@ -1,4 +1,4 @@
-"""From token ids to the text of a response: leading spaces, stop strings."""
+"""Turns token ids into the text of a response: leading spaces, stop strings."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ Ids = Sequence[int]
 
 
 def response_texts(tokenizer: Any, drafts: Sequence[Draft], stop: Sequence[str]) -> list[str]:
-    """What each draft adds to its prompt's text, cut at the first stop string.
+    """The text that each draft adds to its prompt's text, cut at the first stop string.
 
-    Special tokens are left out, and the token that ended the text.
+    Special tokens and the token that ended the text are left out.
     """
     contexts = [draft.prompt_ids for draft in drafts]
     texts = added_texts(tokenizer, contexts, [draft.body_ids for draft in drafts])
@@ -38,7 +38,7 @@ def added_texts(tokenizer: Any, contexts: Sequence[Ids], bodies: Sequence[Ids]) 
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """The text up to where the first stop string begins.
+    """The text before the first stop string.
 
     >>> cut("Well said. User: and you?", ["User:", "you"])
     'Well said. '

@@ -1,13 +1,13 @@
-"""What we use of accelerate beyond its documented interface."""
+"""The parts of accelerate that we use beyond its documented interface."""
 
 from detoxlab.internals.versions import check_version
 
 
 def forget_processes(*, accelerator: bool = False) -> None:
-    """Let accelerate look at the environment anew, as in a process that was just started.
+    """Make accelerate read the environment again, as in a new process.
 
-    `_reset_state` empties what `PartialState` shares between its instances; with `accelerator`
-    also what `AcceleratorState` does.
+    `_reset_state` empties the state that instances of `PartialState` share; with `accelerator`
+    also that of `AcceleratorState`.
     """
     check_version("accelerate")
     from accelerate import PartialState

@@ -1,4 +1,4 @@
-"""What we use of PEFT beyond its documented interface. Imports peft, seconds."""
+"""The parts of PEFT that we use beyond its documented interface. Imports peft (seconds)."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["BaseTunerLayer", "all_linear"]
 
 
 def all_linear(model: Any) -> LoraConfig:
-    """PEFT's settings of a LoRA adapter on "all-linear", as they are once put on `model`.
+    """PEFT's settings of a LoRA adapter on "all-linear", as PEFT completes them for `model`.
 
     For a mixture of experts whose experts are parameters of one module, PEFT writes these into
     `target_parameters` in place, and the remaining layers' names into `target_modules`.

@@ -1,7 +1,7 @@
-"""What we use of torch beyond its documented interface. Imports torch.
+"""The parts of torch that we use beyond its documented interface. Imports torch.
 
 `torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
-computes the same from ordinary layers, only slower: `has_packing` tells.
+computes the same from ordinary layers, but slower; `has_packing` tells whether it has them.
 """
 
 import torch
@@ -21,7 +21,7 @@ def has_packing() -> bool:
 
 
 def packed_weight(weight_OI: torch.Tensor, rows: int) -> torch.Tensor:
-    """A copy of a linear layer's float32 weight, laid out for inputs of about so many rows.
+    """A copy of a linear layer's float32 weight, laid out for inputs of about `rows` rows.
 
     Only `packed_linear` can read it.
     """

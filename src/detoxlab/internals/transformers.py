@@ -1,4 +1,4 @@
-"""What we use of transformers beyond its documented interface. Imports torch.
+"""The parts of transformers that we use beyond its documented interface. Imports torch.
 
 Parts that take long to import are imported when they are used.
 """
@@ -18,26 +18,26 @@ __all__ = ["Cache", "DynamicLayer"]
 # DynamicLayer: one layer of a cache, made by models that give none of their own. `keys` and
 # `values` are (B, heads, T, width), `is_initialized` says that they are there, `dtype` and
 # `device` are theirs. `update(keys, values, ...)` appends along T and returns all of them;
-# `reorder_cache(indices)` selects rows; all else that a model asks follows from `keys`.
+# `reorder_cache(indices)` selects rows; `keys` determine everything else that a model asks.
 
 
 class CheckpointHooks:
-    """Mixed in before a trainer of transformers: what it writes when it saves a checkpoint.
+    """Mixed in before a trainer of transformers: hooks into its writing of checkpoints.
 
     `_save_checkpoint(model, trial)` writes weights, by `_save(folder, state_dict)`, and the
     states of optimizer, schedule, generators and trainer. Nothing else calls `_save` with a
-    folder, and `_save_checkpoint` is called when a checkpoint is due and not otherwise.
+    folder, and `_save_checkpoint` is called only when a checkpoint is due.
     """
 
     args: Any
 
     def write_weights(self, folder: str, state_dict: Any = None) -> None:
-        """Write what is trained into the folder of a checkpoint."""
+        """Write the trained weights into the folder of a checkpoint."""
         raise NotImplementedError
 
     @contextlib.contextmanager
     def writing_checkpoint(self) -> Iterator[None]:
-        """Around the writing of a whole checkpoint."""
+        """A context around the writing of a whole checkpoint."""
         yield
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -49,7 +49,7 @@ class CheckpointHooks:
 
 
 def use_one_gpu(arguments: Any) -> Any:
-    """The arguments, told to use one of several visible GPUs rather than DataParallel.
+    """The arguments, changed to use one of several visible GPUs rather than DataParallel.
 
     `n_gpu` has no setter: it reads `_n_gpu`.
     """
@@ -58,17 +58,17 @@ def use_one_gpu(arguments: Any) -> Any:
 
 
 def checkpointing_layers(model: Any) -> list[Any]:
-    """The layers whose activations gradient checkpointing forgets, and computes again."""
+    """The layers whose activations gradient checkpointing drops and computes again."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     return [one for one in model.modules() if isinstance(one, GradientCheckpointingLayer)]
 
 
 def checkpointed(layer: Any, compute: Any, *inputs: Any, **named: Any) -> Any:
-    """`compute(layer, …)` with its activations forgotten, as the layer does it in training mode.
+    """`compute(layer, …)` with its activations dropped, as the layer does it in training mode.
 
-    The layer's `_gradient_checkpointing_func(function, *inputs)` is set while its
-    `gradient_checkpointing` is; its own forward pass asks for training mode besides.
+    The layer has `_gradient_checkpointing_func(function, *inputs)` while its
+    `gradient_checkpointing` is on; its own forward pass uses it only in training mode.
     """
     return layer._gradient_checkpointing_func(partial(compute, layer, **named), *inputs)
 
@@ -76,7 +76,7 @@ def checkpointed(layer: Any, compute: Any, *inputs: Any, **named: Any) -> Any:
 def compiled_template(jinja: str) -> Any:
     """A chat template as transformers compiles it; `render(messages=…, …)` gives the text.
 
-    The public `apply_chat_template` gives a template no other day than today.
+    The public `apply_chat_template` always gives the template today's date.
     """
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
@@ -84,7 +84,7 @@ def compiled_template(jinja: str) -> Any:
 
 
 def causal_architectures() -> Mapping[str, str]:
-    """By model type, the name of the class that speaks."""
+    """The name of the class of causal language models, by model type."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     names: Mapping[str, str] = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -106,7 +106,7 @@ def dequantised(layer: Any) -> Any:
 
 
 def gguf_splits() -> Mapping[str, str]:
-    """By a tokenizer's name in GGUF, the pattern by which transformers splits texts.
+    """The pattern by which transformers splits texts, by a tokenizer's name in GGUF.
 
     It splits as GPT-2 does for all others.
     """
@@ -118,7 +118,7 @@ def gguf_splits() -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def without_gguf_bars() -> Iterator[None]:
-    """No bar for the weights of a GGUF file, which nothing public switches off."""
+    """Switches off the progress bar of GGUF weights, which no public option does."""
     from transformers import modeling_gguf_pytorch_utils as reader
 
     bar, reader.tqdm = reader.tqdm, lambda weights, **_kwargs: weights

@@ -1,4 +1,4 @@
-"""What we use of TRL beyond its documented interface. Imports trl, seconds."""
+"""The parts of TRL that we use beyond its documented interface. Imports trl (seconds)."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ class OwnRows:
 
 
 class OwnResponses:
-    """Mixed in before GRPOTrainer and RLOOTrainer: responses from an engine of ours.
+    """Mixed in before GRPOTrainer and RLOOTrainer: responses come from our own engine.
 
     Each step they call `_tokenize_prompts(prompts)` for (ids, images, other fields) and then
     `_generate_single_turn(ids, …)`; everything after that is computed from the ids.
     """
 
     def prompt_ids(self, prompts: list[str]) -> list[list[int]]:
-        """Token ids of the prompts of a step, which are what the data's column `prompt` has."""
+        """Token ids of the prompts of a step; `prompts` are from the data's column `prompt`."""
         raise NotImplementedError
 
     def response_ids(self) -> list[list[int]]:
@@ -66,16 +66,16 @@ class PlainResponses(OwnResponses):
 
 
 def noted(trainer: Any, mode: str) -> dict[str, list[float]]:
-    """What a trainer has noted since it last logged, in `mode` "train" or "eval", by name.
+    """The figures that a trainer kept since it last logged, in `mode` "train" or "eval", by name.
 
-    `log` writes the mean of each list, in evaluation under `eval_` and the name, and begins anew.
+    `log` writes the mean of each list, in evaluation under `eval_` and the name, and empties them.
     """
     metrics: dict[str, list[float]] = trainer._metrics[mode]
     return metrics
 
 
 def count_tokens(trainer: Any, tokens: int) -> int:
-    """Add to the tokens that a DPOTrainer has read while it trained; all of them so far."""
+    """Add to the count of tokens that a DPOTrainer has read in training; returns the new count."""
     trainer._total_train_tokens += tokens
     return int(trainer._total_train_tokens)
 
@@ -83,7 +83,7 @@ def count_tokens(trainer: Any, tokens: int) -> int:
 def token_log_probs(model: Any, **inputs: Any) -> Any:
     """(B, T − 1) log-probabilities of the next tokens in `labels`; 0 where the label is -100.
 
-    The model is one that a trainer of TRL holds: its forward pass understands `fused_lm_head`,
+    The model must come from a trainer of TRL: its forward pass then understands `fused_lm_head`
     and gives `log_probs` without logits.
     """
     return model(**inputs, use_cache=False, fused_lm_head=True).log_probs

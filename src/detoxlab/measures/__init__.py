@@ -1,4 +1,4 @@
-"""Measures of toxicity and of what can fake a gain: pure functions on arrays and texts.
+"""Measures of toxicity, and guards against faked gains: pure functions on arrays and texts.
 
 `measure(responses, protocol=...)` gives the whole table of a run. The parts are `toxicity`,
 `guards`, `agreement`, `statistics` and `script`.

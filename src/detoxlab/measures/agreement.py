@@ -1,7 +1,7 @@
-"""Do two scorers agree? Correlation, agreement at the threshold, ranking, calibration.
+"""Agreement of two scorers: correlation, agreement at the threshold, ranking, calibration.
 
-All take two arrays of equal length without NaN. None comes back where a figure is not
-defined, as the correlation with a constant is not.
+All functions take two arrays of equal length without NaN. They return None where a figure is
+not defined, such as the correlation with a constant.
 """
 
 import numpy as np
@@ -104,7 +104,7 @@ def pearson_of_sums(sums: FloatArray) -> FloatArray:
 
 
 def _spread(total: FloatArray, squares: FloatArray, n: FloatArray) -> FloatArray:
-    """n² times the variance; exactly 0 where rounding is all that is left of it."""
+    """n² times the variance; exactly 0 where only rounding errors are left of it."""
     spread = n * squares - total * total
     return np.where(spread > 1e-10 * n * squares, spread, 0.0)
 

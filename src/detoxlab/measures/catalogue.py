@@ -1,8 +1,8 @@
-"""Every measure and guard, declared once: its unit, which way is better, what people call it.
+"""Every measure and guard, declared once: its unit, its direction, its label for people.
 
 MEASURES              by name: all that measured tables and comparisons can hold
 TOXICITY              of these, the measures of toxicity that a protocol can ask for
-described(name)       the measure of that name; one that is not declared is a share
+described(name)       the measure of that name; an undeclared name is that of a share
 computed()            the measures that are computed from the responses alone
 guards()              the measures that a comparison holds to a limit
 
@@ -402,7 +402,7 @@ TOXICITY: dict[str, ToxicityMeasure] = {one.name: one for one in _TOXICITY}
 
 
 def described(name: str) -> Measure:
-    """The measure of that name; of one that is not declared, a share with its name as label.
+    """The measure of that name; for an undeclared name, a share with the name as label.
 
     >>> described("empty").label, described("some_measure").label, described("empty").unit
     ('Empty responses', 'Some measure', 'share')

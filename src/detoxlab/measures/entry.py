@@ -1,4 +1,4 @@
-"""What the catalogue says of a measure: its unit, which way is better, what computes it."""
+"""An entry of the catalogue: a measure's unit, its direction, and the function that computes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ AT_LEAST_ZERO: Mapping[str, Any] = {"ge": 0}
 
 @dataclass(frozen=True)
 class Limit:
-    """How far a guard may move in a comparison.
+    """The limit of a guard's movement in a comparison.
 
     `default` is in the guard's unit, or a factor where `bounds` say so. `setting` is its name in
     `detoxlab.comparisons.Limits`, the guard's own where there is none. `bounds` are pydantic's.
@@ -30,8 +30,8 @@ class Limit:
 class Measure:
     """A measure: `unit`, which `direction` is better, `label` and `description` for people.
 
-    `unknown_when` says when no value can be told. A measure with `limits` is a guard: it is worse
-    where it moved against its direction by more than its limit. Where a `decisive` guard is
+    `unknown_when` says when no value can be computed. A measure with `limits` is a guard: it is
+    worse where it moved against its direction by more than its limit. Where a `decisive` guard is
     unknown no gain is shown.
     """
 
@@ -47,7 +47,7 @@ class Measure:
 
     @property
     def bad_sign(self) -> int:
-        """1 where more of it is worse, −1 where less of it is."""
+        """1 where higher values are worse, −1 where lower values are."""
         return -1 if self.direction == "higher" else 1
 
     @property
@@ -76,7 +76,7 @@ def _labelled(measure: Measure, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResponseMeasure(Measure):
-    """The mean of a property of the responses: `computes` gives it per response, or per prompt."""
+    """The mean of a property of responses; `computes` gives it per response or per prompt."""
 
     computes: Values = field(kw_only=True)
 
@@ -85,7 +85,8 @@ class ResponseMeasure(Measure):
 class ToxicityMeasure(Measure):
     """A measure of toxicity: the ratio of two sums over prompts, `columns` of scores and threshold.
 
-    One `per_prompt` counts prompts of which all samples are scored, any other scored samples.
+    A `per_prompt` measure counts prompts whose samples are all scored, other measures count
+    scored samples.
     """
 
     part: Part = "toxicity"

@@ -1,4 +1,4 @@
-"""Properties of a whole run's responses, as arrays: one number per response, or per prompt."""
+"""Properties of all responses of a run, as arrays: one number per response, or per prompt."""
 
 import functools
 from collections.abc import Callable
@@ -40,12 +40,12 @@ def other_language(grid: Grid) -> FloatArray:
 
 
 def unknown_language(grid: Grid) -> FloatArray:
-    """1 where nobody can tell whether the response leaves its prompt's language, else 0 (P, K)."""
+    """1 where it is unknown whether the response leaves its prompt's language, else 0 (P, K)."""
     return np.where(grid.answered, np.isnan(grid.switched), np.nan)
 
 
 def next_turn(grid: Grid) -> FloatArray:
-    """1 where the response goes on as the other side, else 0 (P, K)."""
+    """1 where the response goes on with the other side's turn, else 0 (P, K)."""
     return _each(grid, lambda one: enters_next_turn(one, grid.stop))
 
 
@@ -55,7 +55,7 @@ def distinct(n: int) -> Values:
 
 
 def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Main script of each prompt (P,) and of each response (P, K); "unknown" where none."""
+    """Main script of each prompt (P,) and of each response (P, K); "unknown" without letters."""
     prompts = [main_script(prompt.text) for prompt in grid.prompts]
     responses = [
         [UNKNOWN if one is None else main_script(one.text) for one in row] for row in grid.answers
@@ -64,15 +64,15 @@ def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
 
 
 def ended_at_cap(one: Generation) -> bool | None:
-    """True when the response was cut off at the token limit; None when nobody recorded it."""
+    """True when the response was cut off at the token limit; None when this was not recorded."""
     return None if one.finish_reason == "unknown" else one.finish_reason == "length"
 
 
 def enters_next_turn(one: Generation, stop: tuple[str, ...]) -> bool | None:
-    """True when the response goes on as the other side, or was cut where it began to.
+    """True when the response goes on with the other side's turn, or was cut where that began.
 
-    A response that ended at a stop string was cut at the next turn if the sampling asked for
-    no other stops; if it did, which of them ended it is not recorded, and the answer is None.
+    A response that ended at a stop string was cut at the next turn if the sampling had no other
+    stop strings; if it had, the one that ended it is not recorded, and the answer is None.
     """
     if guards.runs_into_next_turn(one.text):
         return True

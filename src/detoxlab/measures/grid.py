@@ -26,8 +26,8 @@ class Grid:
 
     `scores` and `prompt_scores` are by (scorer id, attribute); the second holds the scores
     of the prompts' own texts, which stand in files as sample -1. `stop` are the stop strings
-    that the sampling asked for. `cut` says, by scorer id, of which responses it read only the
-    beginning (P, K); a scorer that read all of them whole is not in it.
+    that the sampling asked for. `cut` marks, by scorer id, the responses of which it read only
+    the beginning (P, K); it lacks scorers that read all responses whole.
     """
 
     prompts: tuple[Prompt, ...]
@@ -40,13 +40,13 @@ class Grid:
 
     @property
     def generated(self) -> BoolArray:
-        """Where one was asked for (P, K): the denominator of coverage."""
+        """True where a generation was asked for (P, K): the denominator of coverage."""
         flags = [[one is not None for one in row] for row in self.generations]
         return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
 
     @property
     def answers(self) -> tuple[tuple[Generation | None, ...], ...]:
-        """The generations, None where there is none or the server withheld it."""
+        """The generations; None where one is absent or the server withheld it."""
         return tuple(
             tuple(None if one is None or one.error else one for one in row)
             for row in self.generations
@@ -54,7 +54,7 @@ class Grid:
 
     @property
     def answered(self) -> BoolArray:
-        """Where there is a response to read, (P, K)."""
+        """True where there is a response to read, (P, K)."""
         flags = [[one is not None for one in row] for row in self.answers]
         return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
 
@@ -166,9 +166,9 @@ def prompt_groups(prompts: Sequence[Prompt], keys: Iterable[str]) -> dict[str, l
 
 
 def judge_of(responses: Responses, grid: Grid) -> str:
-    """Who judges: `judge_id`, or the only scorer there is.
+    """The judge: `judge_id`, or the only scorer there is.
 
-    Raises `ConfigError` when nobody is named and there are none or several.
+    Raises `ConfigError` when no judge is named and there are none or several.
     """
     if responses.judge_id is not None:
         return responses.judge_id
@@ -194,7 +194,7 @@ def judged_attribute(grid: Grid, judge: str, attribute: str) -> str:
 
 
 def attribute_read(grid: Grid, scorer_id: str, attribute: str) -> str | None:
-    """The attribute to read of a scorer when `attribute` is asked for, None if it has no such.
+    """The attribute to read of a scorer when `attribute` is asked for; None if there is none.
 
     A classifier with one label of another name (hate, for instance) is read for toxicity.
     """

@@ -1,7 +1,7 @@
-"""What can fake a drop in toxicity, or be its price. Pure functions of text.
+"""Guards: properties of responses that can fake a drop in toxicity, or be its price.
 
-Each says of one response whether, or how much, something is wrong with it; None is "cannot
-be told", which is neither yes nor no.
+Pure functions of text. Each says whether, or how much, something is wrong with one response;
+None means "unknown", which is neither yes nor no.
 """
 
 import re
@@ -84,7 +84,7 @@ def is_one_repeated_unit(text: str) -> bool:
 
 
 def _repeats(units: Sequence[str]) -> bool:
-    """True when a period of at most a third of its length explains the whole sequence."""
+    """True when the sequence repeats with a period of at most a third of its length."""
     length = len(units)
     return any(units[period:] == units[: length - period] for period in range(1, length // 3 + 1))
 
@@ -93,7 +93,7 @@ def switches_language(asked: Writing, response: str) -> bool | None:
     """True when the response is in another script or, where both are known, another language.
 
     `asked` is the prompt's script and language (`script.writings`). None when there is too
-    little text to tell: a switch that is not known is not counted as one.
+    little text to tell: an unknown switch is not counted.
 
     >>> switches_language(("latin", "en"), "Куда ты идёшь")
     True
@@ -110,7 +110,7 @@ def switches_language(asked: Writing, response: str) -> bool | None:
 
 
 def is_refusal(text: str) -> bool:
-    """True when the response begins as refusals do; a rule on its first words, for English.
+    """True when the response begins like a refusal; a rule on its first words, for English.
 
     Agrees with human labels of XSTest completions (any refusal against none) about as well as
     published prefix rules do; see docs/measures.md for the figures.
@@ -123,7 +123,7 @@ def is_refusal(text: str) -> bool:
 
 
 def runs_into_next_turn(text: str) -> bool:
-    """True when the response goes on as the other side of the conversation.
+    """True when the response goes on with the other side's turn of the conversation.
 
     >>> runs_into_next_turn("Fine.\\nUser: and you?"), runs_into_next_turn("Dear user: hello")
     (True, False)
@@ -170,6 +170,6 @@ def perplexity_of_sums(sums: FloatArray) -> FloatArray:
 def sample_perplexities(nll_N: FloatArray, tokens_N: FloatArray) -> FloatArray:
     """Perplexity of each response by itself; infinite where it does not fit a float.
 
-    The mean of these is ruled by a few samples, so the number above 1e4 goes with it.
+    A few samples dominate their mean, so the number above 1e4 is reported with it.
     """
     return perplexity_of_sums(np.stack([nll_N, tokens_N], axis=-1))

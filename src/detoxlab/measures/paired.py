@@ -1,15 +1,15 @@
 """Paired differences of two runs: intervals and a test that hold their level with few prompts.
 
-The bias-corrected bootstrap follows skewed data, but where few prompts differ it ends too early:
-three falls and no rise among a hundred prompts would be shown, at p = .25. The exact answer is
-to swap the two runs prompt by prompt. If the treatment did nothing, each prompt's difference is
-as likely with the other sign, whatever the number of prompts and however many samples each has.
+The bias-corrected bootstrap follows skewed data, but its intervals are too short where few prompts
+differ: it would show three falls and no rise among a hundred prompts, at p = .25. The exact test
+swaps the two runs prompt by prompt. If the treatment did nothing, each prompt's difference is
+as likely with the other sign, whatever the number of prompts and of samples per prompt.
 
 sign_flip_exact    the p-value of that test; at one sample per prompt it is McNemar's
 paired_intervals   the wider, at each end, of the bootstrap's interval and of that test's
 direction_shown    whether interval and test together show a fall, a rise, or neither
-prompts_needed     how many prompts would show a difference of this size
-detectable_fall    which fall a bench of that size would show
+prompts_needed     the number of prompts that would show a difference of this size
+detectable_fall    the smallest fall that a bench of that size would show
 power_of_bench     the same for three base rates, in a sentence
 """
 
@@ -47,7 +47,7 @@ def sign_flip_exact(change_P: NDArray[np.int64]) -> float:
     exact test.
 
     Prompts that moved by the same number are tosses of a coin, and the distributions of their
-    totals are convolved. So it is exact but for rounding; one below 1e-30 may come out as 0.
+    totals are convolved. So the p-value is exact except for rounding; below 1e-30 it may be 0.
 
     Source: Fisher 1935, The Design of Experiments, section 21.
 
@@ -82,12 +82,12 @@ def _heads(count: int) -> FloatArray:
 
 
 def _totals(mass_T: FloatArray) -> NDArray[np.int64]:
-    """The totals that the probabilities belong to: every second whole number, around 0."""
+    """The totals that have these probabilities: every second whole number, around 0."""
     return 2 * np.arange(len(mass_T)) - (len(mass_T) - 1)
 
 
 def _within_reach(mass_T: FloatArray) -> FloatArray:
-    """The probabilities without the negligible ones, of which as many are cut off at both ends."""
+    """The probabilities without negligible ones; the same number is cut off at both ends."""
     known = np.flatnonzero(mass_T > NEGLIGIBLE)
     cut = min(int(known[0]), len(mass_T) - 1 - int(known[-1]))
     return mass_T[cut : len(mass_T) - cut]
@@ -102,15 +102,15 @@ def paired_intervals(
 ) -> list[Interval | None]:
     """An interval per paired difference, at each end the wider of two.
 
-    One is `bootstrap_many`'s, bias-corrected and accelerated. The other is read off estimates
+    One is `bootstrap_many`'s, bias-corrected and accelerated. The other comes from estimates
     on random halves: each prompt is taken with probability one half, and the ends are quantiles
     of the estimates (Hartigan 1969, Using subsample values as typical values). For a difference
-    it excludes 0 exactly when the sign-flip test rejects on that side, so no treatment that
-    changes nothing is found to change something in more than half of 1 − `confidence` of all
-    comparisons, in either direction, however few prompts there are.
+    it excludes 0 exactly when the sign-flip test rejects on that side. So a treatment without
+    effect is found to have one in at most half of 1 − `confidence` of all comparisons in either
+    direction, however few prompts there are.
 
-    An entry is None where the bootstrap has none, or where too many halves have no estimate:
-    with five prompts or fewer, always. docs/comparing.md holds the simulated error rates.
+    An entry is None where the bootstrap has no interval, or where too many halves have no
+    estimate, as always with at most five prompts. docs/comparing.md has simulated error rates.
     """
     intervals = bootstrap_many(quantities, seed=seed, resamples=resamples, confidence=confidence)
     if not any(intervals):
@@ -125,7 +125,7 @@ def paired_intervals(
 
 
 def _halves(prompts: int, *, seed: int, resamples: int) -> Iterator[FloatArray]:
-    """Which prompts are taken, one or zero, in chunks of resamples: (rows, prompts)."""
+    """1 for each prompt taken into a half, else 0, in chunks of resamples: (rows, prompts)."""
     rng = np.random.default_rng([seed, 1])
     rows = max(1, min(resamples, CELLS_PER_CHUNK // prompts))
     for start in range(0, resamples, rows):
@@ -134,9 +134,9 @@ def _halves(prompts: int, *, seed: int, resamples: int) -> Iterator[FloatArray]:
 
 
 def _widened(interval: Interval, halves_R: FloatArray, confidence: float) -> Interval | None:
-    """The interval, reaching at least as far as the quantiles of the estimates on halves.
+    """The interval, widened to the quantiles of the estimates on halves.
 
-    A half without an estimate, as the empty one, counts as beyond both ends.
+    A half without an estimate, such as the empty one, counts as beyond both ends.
     """
     known_R = np.isfinite(halves_R)
     tail = (1 - confidence) / 2
@@ -163,11 +163,11 @@ def direction_shown(low: float | None, high: float | None, p_value: float | None
 
 
 def prompts_needed(columns_PS: FloatArray, confidence: float = CONFIDENCE) -> int | None:
-    """How many such prompts would show this difference in four of five comparisons.
+    """The number of such prompts that would show this difference in four of five comparisons.
 
-    `columns_PS` (P, 2) holds each prompt's change and how many pairs it has. The normal
-    approximation, with the spread over prompts that was seen: the number asked for is that at which
-    a true difference of this size is found with power .8. None where nothing moved.
+    `columns_PS` (P, 2) holds each prompt's change and its number of pairs. By the normal
+    approximation, with the observed spread over prompts, a true difference of this size is then
+    found with power .8. None where nothing moved.
 
     Source: Cohen 1988, Statistical Power Analysis, section 2.4 (paired means).
 
@@ -207,7 +207,7 @@ def detectable_fall(
 
 
 def power_of_bench(prompts: int, k: int) -> str:
-    """Which falls a bench of that size shows, in a sentence; see `detectable_fall`.
+    """The falls that a bench of that size shows, in a sentence; see `detectable_fall`.
 
     >>> power_of_bench(400, 4).split(": ")[1].split(", ")
     ['.05 by .019 to .035', '.10 by .028 to .052', '.30 by .044 to .086']
@@ -229,5 +229,5 @@ def _plain(share: float) -> str:
 
 
 def _reach(confidence: float) -> float:
-    """How many standard errors a true difference must lie from 0 to be found with power .8."""
+    """The standard errors by which a true difference must differ from 0, for power .8."""
     return float(ndtri((1 + confidence) / 2) + ndtri(POWER))

@@ -1,7 +1,7 @@
 """ROC-AUC with intervals: a bootstrap over items, paired where two models ranked the same ones.
 
-The area is no function of sums over items, so the resamples weigh the items instead: the
-Mann–Whitney statistic of items that each count as often as they were drawn.
+The area is no function of sums over items, so the resamples weigh the items instead: in the
+Mann–Whitney statistic each item counts as often as it was drawn.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def roc_auc_interval(
 ) -> Interval | None:
     """ROC-AUC in [0, 1] with its intervals over N items; higher is better.
 
-    None where no interval can be given, as without two items of each class. Raises
+    None where no interval can be given, such as without two items of each class. Raises
     `MissingScoreError` on NaN.
 
     >>> scores_N = np.concatenate([np.arange(40.0), np.arange(40.0) + 20])

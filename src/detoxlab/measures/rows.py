@@ -1,4 +1,4 @@
-"""Rows of a measured table: what each is called, and the sums it is computed from."""
+"""Rows of a measured table: the label of each, and the sums from which it is computed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WILD_PERPLEXITY = 1e4
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """A measurement still without its interval; `quantity` None has its value, and gets none."""
+    """A measurement without its interval yet; with `quantity` None it gets no interval."""
 
     measurement: Measurement
     quantity: Quantity | None = None
@@ -72,7 +72,7 @@ def _toxicity_row(
 
 
 def counted_prompts(columns_PS: FloatArray) -> int:
-    """How many prompts a measure counts: those that add to its denominator, the second column.
+    """The number of prompts that a measure counts: they add to its denominator, the second column.
 
     >>> counted_prompts(np.array([[0.5, 2.0], [0.0, 0.0], [0.0, 1.0]]))
     2
@@ -156,7 +156,7 @@ def coverage_row(grid: Grid, scorer_id: str, attribute: str) -> MeasuredRow:
 
 
 def cut_rows(grid: Grid) -> list[MeasuredRow]:
-    """Share of the scored responses of which a scorer read only the beginning; none, no row."""
+    """Share of scored responses of which a scorer read only the beginning, for each such scorer."""
     rows = []
     for scorer_id, cut_PK in grid.cut.items():
         own = [~np.isnan(values) for key, values in grid.scores.items() if key[0] == scorer_id]

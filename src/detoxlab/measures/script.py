@@ -1,8 +1,8 @@
-"""In which script, and where it can be told in which language, a text is written.
+"""The script of a text, and its language where it can be told.
 
 The script comes from the names of its letters in the Unicode database. The language is
-guessed from the commonest words of each, which takes about five words of running text: where
-the evidence is thin or two languages share it, the answer is `UNKNOWN` rather than a guess.
+guessed from the commonest words of each, which takes about five words of running text. Where
+the evidence is weak or fits two languages, the answer is `UNKNOWN` rather than a guess.
 """
 
 import functools
@@ -106,9 +106,9 @@ _USUAL = 0.9
 
 @functools.lru_cache(maxsize=64)
 def main_script(text: str) -> str:
-    """The script most letters of the text belong to, in lower case; `UNKNOWN` without letters.
+    """The script of most letters of the text, in lower case; `UNKNOWN` without letters.
 
-    Compatibility forms (full width, mathematical letters) count as what they stand for.
+    Compatibility forms (full width, mathematical letters) count as ordinary letters.
 
     >>> main_script("What a day, Ольга!"), main_script("何ですか"), main_script("42 :-)")
     ('latin', 'east asian', 'unknown')
@@ -124,9 +124,9 @@ def main_script(text: str) -> str:
 def language(text: str) -> str:
     """The language of the text as an ISO 639-1 code, or `UNKNOWN` where it cannot be told.
 
-    Decided by the commonest words of 21 languages: each occurrence counts by how few
-    languages share the word; at least two whole points, .15 per word, and 1.5 times
-    the runner-up are asked for. Scripts that one language chiefly uses decide by themselves.
+    It is decided by the commonest words of 21 languages. An occurrence counts more if fewer
+    languages share the word; a language needs at least two points, .15 per word, and 1.5 times
+    the second best. A script that mainly one language uses decides by itself.
 
     >>> language("It was the best of times"), language("Das ist nicht mein Haus")
     ('en', 'de')
@@ -149,8 +149,8 @@ def language(text: str) -> str:
 def writings(texts: Sequence[str]) -> list[Writing]:
     """Script and language of each text of a collection.
 
-    A text too short to tell has the language of the others in its script, if nine in ten of
-    those that can be told share one.
+    A text too short to tell gets the language of the others in its script, if nine in ten of
+    the texts with a known language share it.
 
     >>> writings(["It was the best of times", "Hello", "Привет"])
     [('latin', 'en'), ('latin', 'en'), ('cyrillic', 'unknown')]
@@ -182,7 +182,7 @@ def _east_asian_language(text: str) -> str:
 
 @functools.lru_cache(maxsize=1 << 14)
 def _script_of(letter: str) -> str:
-    """The script of one character, "" for what is no letter."""
+    """The script of one character; "" if it is no letter."""
     if not letter.isalpha():
         return ""
     name = unicodedata.name(letter, "").split(" ")[0]
@@ -191,7 +191,7 @@ def _script_of(letter: str) -> str:
 
 @functools.cache
 def _weights() -> dict[str, tuple[tuple[str, float], ...]]:
-    """Per common word, the languages that have it and what it counts for each."""
+    """For each common word, the languages that have it and its weight for each."""
     owners: dict[str, list[str]] = {}
     for code, words in COMMON_WORDS.items():
         for word in dict.fromkeys(words.split()):

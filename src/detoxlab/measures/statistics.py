@@ -2,10 +2,10 @@
 
 Every rate here is a ratio of two sums over prompts (toxic samples over scored samples,
 for instance), every perplexity the exponential of one, every correlation a function of six.
-So one thing is resampled: the sums. `columns_PS` holds what each of P prompts adds to each
-of S sums; a bootstrap resample draws P prompts with replacement, which is a row of
-multinomial counts, and counts times columns gives the resampled sums of all statistics at
-once. Prompts are the unit because the samples of one prompt are not independent.
+So only the sums are resampled. `columns_PS` holds the part of each of P prompts in each of S
+sums; a bootstrap resample draws P prompts with replacement, which is a row of multinomial
+counts, and counts times columns gives the resampled sums of all statistics at once. Prompts
+are the unit because the samples of one prompt are not independent.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ SAME = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its BCa interval and, beside it, the plain percentile interval."""
+    """An estimate with its BCa interval and the plain percentile interval."""
 
     value: float
     low: float
@@ -43,7 +43,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """Something to estimate: its sums per prompt (P, S), and the statistic of their totals."""
+    """A quantity to estimate: its sums per prompt (P, S), and the statistic of their totals."""
 
     columns_PS: FloatArray
     statistic: Statistic
@@ -113,7 +113,7 @@ def bootstrap_many(
 
 
 def stacked_columns(quantities: Sequence[Quantity]) -> tuple[FloatArray, list[slice]]:
-    """The sums of all quantities side by side (P, S), and where those of each one stand."""
+    """The sums of all quantities side by side (P, S), and the columns of each quantity."""
     widths = [quantity.columns_PS.shape[1] for quantity in quantities]
     stops = np.cumsum(widths).tolist()
     spans = [slice(stop - width, stop) for stop, width in zip(stops, widths, strict=True)]
@@ -173,7 +173,7 @@ def interval_from(
 def bca_levels(
     resampled_R: FloatArray, value: float, without_P: FloatArray, tails: FloatArray
 ) -> FloatArray:
-    """The quantile levels that the bias-corrected and accelerated interval reads off.
+    """The quantile levels of the bias-corrected and accelerated interval.
 
     `without_P` is the statistic with each prompt left out in turn (the jackknife).
     Source: Efron 1987, Better bootstrap confidence intervals, eq. 2.3 and 6.6. Ties with
@@ -193,7 +193,7 @@ def bca_levels(
 def exact_share_interval(
     successes: int, trials: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """The Clopper–Pearson interval of a share; for shares of 0 and 1, where resampling is blind.
+    """The Clopper–Pearson interval of a share; for shares of 0 and 1, which resampling cannot vary.
 
     >>> low, high = exact_share_interval(0, 100)
     >>> low, round(high, 4)
@@ -206,7 +206,7 @@ def exact_share_interval(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted for being one family, in the given order; each at least as large.
+    """The p-values, adjusted as one family, in the given order; each at least as large as before.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
 

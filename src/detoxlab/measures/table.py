@@ -29,7 +29,7 @@ from detoxlab.records import RESAMPLES, Measurement, Responses
 
 @dataclass(frozen=True)
 class _Bench:
-    """What all rows of one table have in common; `scorers` begin with the judge."""
+    """The data that all rows of one table share; `scorers` begin with the judge."""
 
     grid: Grid
     protocol: Protocol
@@ -55,12 +55,12 @@ def measure(
 ) -> list[Measurement]:
     """Every measure of the protocol on these responses, with BCa 95 % intervals over prompts.
 
-    For the judge, the second and any further scorer; for all prompts, for the prompts that
-    are themselves toxic to the judge (where the protocol asks for `P+C`), for each group, and
-    for each further attribute of the judge. Then the guards, coverage and agreement. Each
-    measurement names the protocol, with what was changed in it.
+    The table has rows for the judge, the second and any further scorer; for all prompts, for the
+    prompts that are themselves toxic to the judge (where the protocol asks for `P+C`), for each
+    group, and for each further attribute of the judge. Then come the guards, coverage and
+    agreement. Each measurement names the protocol and the changes made to it.
 
-    Raises `ConfigError` when nobody has judged, `DataError` on rows that do not fit together.
+    Raises `ConfigError` when there is no judge, `DataError` on rows that do not fit together.
     """
     bench = _bench(responses, protocol)
     label = protocol.overridden(responses.sampling, responses.departures)
@@ -109,7 +109,7 @@ def _main_rows(bench: _Bench) -> list[MeasuredRow]:
 def _toxicity_rows(
     bench: _Bench, *, group: str | None = None, subset: str | None = None
 ) -> list[MeasuredRow]:
-    """The protocol's measures by every scorer; groups only by the judge and the second."""
+    """The protocol's measures by every scorer; of groups only by the judge and the second."""
     scorers = bench.scorers if group is None else bench.scorers[: 2 if bench.second else 1]
     return [
         row
@@ -157,7 +157,7 @@ def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list
 
 
 def _own(bench: _Bench, scorer_id: str) -> str:
-    """The attribute to read of a scorer; rows of one that has no such scores are unknown."""
+    """The attribute to read of a scorer; without such scores its rows are unknown."""
     found = attribute_read(bench.grid, scorer_id, bench.protocol.attribute)
     return found or bench.attribute
 

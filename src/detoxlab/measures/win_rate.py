@@ -1,4 +1,4 @@
-"""Win rates: how often one model's response is preferred to another's to the same prompt.
+"""Win rates: how often one model's response is preferred to another model's.
 
 Arrays are P prompts × K samples. An outcome is 1 where the treated model's response won, -1
 where it lost, 0 for a tie, and NaN where the pair could not be judged.
@@ -26,7 +26,7 @@ CLOSE = 1e-4  # nats per token; below it the judge's batching could decide
 def likelihood_outcomes(baseline_PK: FloatArray, treated_PK: FloatArray) -> FloatArray:
     """Outcomes by negative log-likelihood in nats per token: the lower one wins.
 
-    A difference below 1e-4 is a tie, as of responses that are equal.
+    A difference below 1e-4 is a tie, because batching could cause it.
 
     >>> likelihood_outcomes(np.array([[2.0, 2.0, np.nan]]), np.array([[1.0, 2.0, 1.0]])).tolist()
     [[1.0, 0.0, nan]]
@@ -38,8 +38,8 @@ def likelihood_outcomes(baseline_PK: FloatArray, treated_PK: FloatArray) -> Floa
 def question_outcomes(first_PK: FloatArray, second_PK: FloatArray) -> FloatArray:
     """Outcomes by two questions: the treated response shown first, and shown second.
 
-    Each holds by how many nats the judge's answer is for the treated response. A judge that
-    contradicts itself on swapping, or has no preference in one order, makes a tie.
+    Each array holds the judge's preference for the treated response in nats. The outcome is a tie
+    if the judge contradicts itself on swapping, or has no preference in one order.
 
     >>> question_outcomes(np.array([[1.0, 1.0, -1.0]]), np.array([[0.5, -0.5, -1.0]])).tolist()
     [[1.0, 0.0, -1.0]]
@@ -50,7 +50,7 @@ def question_outcomes(first_PK: FloatArray, second_PK: FloatArray) -> FloatArray
 
 
 def chose_first(first_PK: FloatArray, second_PK: FloatArray) -> FloatArray:
-    """Per pair, how many of its two questions chose what was shown first, in 0, .5, …, 2.
+    """For each pair, how many of its two questions chose the response shown first: 0, .5, …, 2.
 
     No preference counts half; NaN where the pair was not judged.
 
@@ -98,8 +98,8 @@ def win_rate_measurements(
     """Win rate, wins, ties and losses as shares of the judged pairs, with intervals.
 
     `win_rate` counts a tie half, so .5 is no preference. `first_PK` (of `chose_first`) adds the
-    share of questions answered by what was shown first, where .5 is no position bias. `pairs`
-    is how many there were to judge: the coverage is over them. Prompts are resampled.
+    share of questions that chose the response shown first, where .5 is no position bias. `pairs`
+    is the number of pairs to judge, the denominator of coverage. Prompts are resampled.
 
     >>> rows = win_rate_measurements(
     ...     np.array([[1.0, 0.0], [-1.0, 1.0]]), pairs=5, protocol="p", scorer_id="j")
@@ -138,16 +138,16 @@ def win_rate_measurements(
 
 
 def _around_ties(prompts: int) -> tuple[float, float]:
-    """The interval of a win rate of ties alone, which resampling cannot tell from certainty.
+    """The interval of a win rate when all pairs are ties, where resampling shows no spread.
 
-    As far from .5 as it would be if so many pairs were won, or lost, as can be for all one knows.
+    Its ends are the win rates if the largest plausible share of pairs were lost, or won.
     """
     _, unseen = exact_share_interval(0, prompts)
     return (1 - unseen) / 2, (1 + unseen) / 2
 
 
 def _sums(outcomes_PK: FloatArray, first_PK: FloatArray | None) -> dict[str, FloatArray]:
-    """What each prompt adds to each count, (P,) by name."""
+    """Each prompt's part in each count, (P,) by name."""
     known_PK = ~np.isnan(outcomes_PK)
     counted = {
         "wins": outcomes_PK == 1,

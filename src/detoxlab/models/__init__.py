@@ -1,7 +1,7 @@
 """Causal language models with their tokenizers: loading, chat templates, log-probabilities.
 
-Nothing else in detoxlab calls `from_pretrained` on a language model. What is named here imports
-torch when it is first used; where a model lies (`sources`, `adapters`) is known without.
+Nothing else in detoxlab calls `from_pretrained` on a language model. The names exported here import
+torch when they are first used; `sources` and `adapters` find a model's files without torch.
 """
 
 import importlib

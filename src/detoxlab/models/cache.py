@@ -1,7 +1,7 @@
-"""What a model remembers of the texts so far: prompts are read once, their samples share it.
+"""The cache of the texts so far: prompts are read once, their samples share the cache.
 
-Keys and values are written in place. Other memories (sliding windows, states of convolutions and
-recurrent layers) have rules of their own; all that is asked of them is that rows can be selected.
+Keys and values are written in place. Other caches (sliding windows, states of convolutions and
+recurrent layers) work in their own way; they only need rows that can be selected.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Write the new keys and values behind the present ones; returns all of them."""
+        """Write the new keys and values after the present ones; returns all of them."""
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
         rows = len(key_states)
@@ -64,10 +64,10 @@ def forward_last(
 def step_inputs(
     lm: LanguageModel, tokens_R: Tensor, lengths_R: Tensor, mask_RT: Tensor | None
 ) -> dict[str, Any]:
-    """The inputs that go on by one token per row, behind the `lengths_R` tokens it has so far.
+    """The inputs for one more token per row, after the `lengths_R` tokens that it has so far.
 
-    `mask_RT` tells the padding of all tokens, these included; None where there is none. A model
-    whose past is states alone has forgotten the padding.
+    `mask_RT` is False at padding and covers these tokens too; None where there is no padding. A
+    model whose cache consists of states needs no mask, because the padding is not in it.
     """
     inputs = {"input_ids": tokens_R[:, None]}
     if lm.takes_positions:
@@ -78,9 +78,9 @@ def step_inputs(
 
 
 def shared_among_samples(cache: Any, index_R: Tensor, room: int) -> Any:
-    """The cache of prefilled prompts as that of samples: row r goes on with prompt index_R[r].
+    """Turns the cache of prompts into that of samples: row r continues prompt index_R[r].
 
-    Raises `ModelError` for a memory whose rows cannot be selected.
+    Raises `ModelError` for a cache whose rows cannot be selected.
     """
     if not isinstance(cache, Cache):
         kept = "no cache" if cache is None else f"{type(cache).__name__}, not a cache,"
@@ -108,7 +108,7 @@ def select_rows(cache: Cache, indices: Tensor) -> None:
 def compacted(active_R: Tensor) -> Tensor:
     """Indices of the active rows, with rows from the end moved into the gaps of finished ones.
 
-    Rows that can stay where they are stay: only as many are copied as have finished.
+    At most as many rows are copied as have finished.
 
     >>> compacted(torch.tensor([True, False, True, False, True]))
     tensor([0, 4, 2])

@@ -1,8 +1,8 @@
-"""Control tokens that a text spells out, such as `<|im_end|>`: read as text, not as control.
+"""Control tokens that a text spells out, such as `<|im_end|>`, are read as text.
 
 A tokenizer turns the text of a control token into that token wherever it stands, so a prompt
-could end its own turn and speak for the assistant. Here such stretches of what people say are
-marked before the chat template is rendered. What stays unmarked was written by the template.
+could end its own turn and speak for the assistant. Here such stretches of the speakers' texts are
+marked before the chat template is rendered. The template wrote the tokens without marks.
 """
 
 import json
@@ -20,13 +20,13 @@ FIRST_STAND_IN = 0x100000  # private use too
 
 @dataclass(frozen=True)
 class Spelling:
-    """What `tokens` are to a tokenizer, and texts as its ids."""
+    """Turns texts into a tokenizer's ids, with `tokens` as its control tokens."""
 
     tokenizer: Any
     tokens: frozenset[str]
 
     def marked(self, text: str) -> str:
-        """The text of a speaker, with a mark around each control token that it spells out."""
+        """A speaker's text, with a mark around each control token that it spells out."""
         if not self.tokens or not self._control.search(text):
             return text
         return self._control.sub(rf"{START}\g<0>{END}", unmarked(text))
@@ -37,7 +37,7 @@ class Spelling:
         With `opens` the tokenizer's own first and last tokens are around them. Without a mark
         these are the ids that the tokenizer gives.
 
-        Raises `ModelError` where the tokenizer cannot but read a control token.
+        Raises `ModelError` where the tokenizer reads a control token in any case.
         """
         if START not in text and END not in text:
             return self._own_ids(text, opens)
@@ -69,12 +69,12 @@ class Spelling:
         at = next((i for i in starts if outer[i : i + len(inner)] == inner), 0)
         return outer[:at], outer[at + len(inner) :]
 
-    # A twin of the tokenizer knows its control tokens by other names, single characters that no
-    # text has. So it reads the whole text at once, as the tokenizer would, and what is spelt out
-    # means nothing to it.
+    # A twin of the tokenizer has other names for its control tokens: single characters that occur
+    # in no text. So it reads the whole text at once, as the tokenizer would, and a spelt-out
+    # control token is plain text to it.
 
     def _ids_of_twin(self, text: str) -> list[int] | None:
-        """None where there is no twin, or where it differs from the tokenizer on this text."""
+        """The twin's ids; None without a twin, or if it differs from the tokenizer on this text."""
         if self._twin is None or any(name in text for name in self._stand_ins.values()):
             return None
         plain = unmarked(text)
@@ -149,8 +149,8 @@ def unmarked(text: str) -> str:
 def control_tokens(tokenizer: Any, written: str) -> frozenset[str]:
     """The tokenizer's special tokens, and further added ones that `written` has.
 
-    `written` is all that a chat template can write. An added token that is a plain word is a
-    word, whatever writes it.
+    `written` is all text that a chat template can write. An added token that is a plain word
+    always counts as a word.
     """
     added = tokenizer.added_tokens_decoder.values()
     special = {str(token) for token in tokenizer.all_special_tokens}
@@ -161,7 +161,7 @@ def control_tokens(tokenizer: Any, written: str) -> frozenset[str]:
 
 
 def _renamed_content(content: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """A stored tokenizer with other names for some tokens, and nothing around a text."""
+    """A stored tokenizer with other names for some tokens, which adds nothing around a text."""
     model = dict(content["model"])
     vocabulary = model["vocab"]
     if isinstance(vocabulary, dict):
@@ -181,6 +181,6 @@ def _renamed_content(content: dict[str, Any], names: dict[str, str]) -> dict[str
 
 
 def _makes_one_of(names: dict[str, str], pair: str | list[str]) -> bool:
-    """Whether a merge reads or makes a token that has another name now."""
+    """Whether a merge reads or makes a token that is renamed."""
     left, right = pair.split(" ") if isinstance(pair, str) else pair
     return bool({left, right, left + right} & names.keys())

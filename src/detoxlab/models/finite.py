@@ -1,4 +1,4 @@
-"""Logits that are no numbers are an error, wherever they are first met."""
+"""Raises errors for logits that are not finite."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ from detoxlab.models.language_model import LanguageModel
 def check_logits(logits_NV: Tensor, lm: LanguageModel, place: Callable[[int], str]) -> None:
     """Raise `ModelError` at the first row from which no token can be drawn.
 
-    Such a row holds a NaN or +inf, or -inf alone. A single -inf is a token that the model rules
-    out, as some do with those that fill up their vocabulary: its probability is 0. `place` says
-    where row n of (N, V) stands.
+    Such a row has a NaN, a +inf, or only -inf. A single -inf is a token that the model rules out,
+    such as tokens that fill up the vocabulary: its probability is 0. `place` describes row n of
+    (N, V) in the error.
 
-    One maximum per row tells it all: it is NaN where there is one.
+    The maximum of each row is enough for the check: it is NaN where the row has a NaN.
     """
     check_finite(logits_NV.amax(dim=-1), lm, place)
 
@@ -24,8 +24,8 @@ def check_logits(logits_NV: Tensor, lm: LanguageModel, place: Callable[[int], st
 def check_finite(values_N: Tensor, lm: LanguageModel, place: Callable[[int], str]) -> None:
     """Raise `ModelError` at the first of the numbers that is NaN or infinite.
 
-    They are maxima, sums of exponentials or log-probabilities of logits: whatever shows that
-    one of these is not finite.
+    The numbers are maxima, sums of exponentials or log-probabilities of logits, which show that
+    a logit is not finite.
     """
     finite_N = values_N.isfinite()
     if bool(finite_N.all()):

@@ -19,7 +19,7 @@ class Watched:
     hidden_BTD: Tensor | None = None
 
     def take(self) -> Tensor:
-        """The newest hidden states, (B, T, D); they are not kept any longer."""
+        """The newest hidden states, (B, T, D), which are then dropped."""
         hidden_BTD, self.hidden_BTD = self.hidden_BTD, None
         if hidden_BTD is None:
             raise ModelError("no forward pass was made while its hidden states were watched")
@@ -28,9 +28,9 @@ class Watched:
 
 @contextlib.contextmanager
 def watching_hidden_states(lm: LanguageModel) -> Iterator[Watched]:
-    """Every forward pass within leaves its last hidden states in what is yielded.
+    """Keeps the last hidden states of each forward pass in the block.
 
-    They are watched where they are made: some models call their decoder past the module around it.
+    The hook is on the decoder itself, because some models call it past the module around it.
     """
     watched = Watched()
 
@@ -46,7 +46,7 @@ def watching_hidden_states(lm: LanguageModel) -> Iterator[Watched]:
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """Hidden states to logits: `weight_VD`, and `bias_V` where the model has one."""
+    """Turns hidden states into logits: `weight_VD`, and `bias_V` where the model has one."""
 
     weight_VD: Tensor
     bias_V: Tensor | None = None

@@ -1,4 +1,4 @@
-"""A causal language model with all that its users need to know about it."""
+"""A causal language model with its tokenizer, chat template and properties."""
 
 import contextlib
 import hashlib
@@ -24,9 +24,9 @@ UNSTATED_CONTEXT = 2048
 class LanguageModel:
     """A model and its tokenizer, as `load_model` gives them.
 
-    `ref` is what the user named, `id` what a result names: NAME@HASH, with "+ADAPTER@HASH"
+    `ref` is the user's name for it, `id` its name in results: NAME@HASH, with "+ADAPTER@HASH"
     when an adapter is on or the weights are edited. `template_name` is "own" or the name of the
-    fallback template; `rendering` is what is told to it. `edit` is the change of its weights.
+    fallback template; `rendering` are the template's inputs. `edit` is the change of its weights.
     """
 
     ref: str
@@ -40,7 +40,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the first parameter lives."""
+        """The device of the first parameter."""
         return torch.device(next(self.model.parameters()).device)
 
     @property
@@ -51,7 +51,7 @@ class LanguageModel:
 
     @property
     def base_id(self) -> str:
-        """The id of the untouched base: what stands before the name of an adapter or edit."""
+        """The id of the untouched base: the part before the name of an adapter or edit."""
         return self.id.partition("+")[0]
 
     @contextlib.contextmanager
@@ -83,17 +83,17 @@ class LanguageModel:
 
     @cached_property
     def chat(self) -> Chat:
-        """The tokenizer's chat template, as it is used here."""
+        """The tokenizer's chat template with this model's rendering."""
         return Chat(self.tokenizer, self.rendering, self.id, self.embedding_rows)
 
     @cached_property
     def embedding_rows(self) -> int:
-        """How many tokens the model has an embedding of."""
+        """The number of tokens that have an embedding."""
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
     def context_length(self) -> int:
-        """Prompt and response together, in tokens; 2048 for a model that states none."""
+        """The limit of prompt plus response, in tokens; 2048 for a model that states none."""
         config = self.model.config.get_text_config(decoder=True)
         for name in ("max_position_embeddings", "max_seq_len", "seq_length"):
             if isinstance(value := getattr(config, name, None), int) and value > 0:
@@ -103,7 +103,7 @@ class LanguageModel:
 
     @cached_property
     def pad_id(self) -> int:
-        """A token id for padding that the embedding surely holds."""
+        """A token id for padding that is in the embedding."""
         pad = int(self.tokenizer.pad_token_id)
         return pad if pad < self.embedding_rows else int(self.tokenizer.eos_token_id)
 
@@ -137,7 +137,7 @@ class LanguageModel:
 
     @cached_property
     def cache_name(self) -> str:
-        """How the forward pass calls what it remembers: state-space models have another name."""
+        """The name of the cache in the forward pass; state-space models have another one."""
         names = self._forward_names
         only_states = "cache_params" in names and "past_key_values" not in names
         return "cache_params" if only_states else "past_key_values"
@@ -147,10 +147,10 @@ class LanguageModel:
 
         With `chat` the text is the user's turn and the assistant's is opened; without, it is
         a text to continue, with BOS where the tokenizer puts one and never EOS at its end.
-        An empty text becomes BOS (or EOS, as GPT-2 begins a document). What `text` spells out
-        of a control token is text, unless `rendering` says otherwise.
+        An empty text becomes BOS (or EOS, as GPT-2 begins a document). A control token that
+        `text` spells out is read as text, unless `rendering` says otherwise.
 
-        Raises `ModelError` when the chat template is of no use.
+        Raises `ModelError` when the chat template cannot be used.
         """
         if chat:
             messages = [{"role": "user", "content": text}]
@@ -165,7 +165,7 @@ class LanguageModel:
         return self.chat.text_ids(text, opens=False)
 
     def asked(self, chat: bool, prompts_sha256: str | None = None) -> Asked:
-        """How prompts become ids here, for a run's record."""
+        """The way prompts become ids, for a run's record."""
         template = {"template": self.template_name, **self.chat.facts()} if chat else {}
         return Asked(
             chat=chat,
@@ -184,7 +184,7 @@ class LanguageModel:
         return tuple(ids[-room:])
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a run records of this model: id, weights' hash or revision, type, template."""
+        """The run's record of this model: id, weights' hash or revision, type, template."""
         return {
             "id": self.id,
             **self.facts,

@@ -1,4 +1,4 @@
-"""Log-probabilities that a model gives to responses it or another model wrote."""
+"""Log-probabilities that a model gives to responses, its own or another model's."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ Ids = Sequence[int]
 
 @dataclass(frozen=True)
 class ContinuationRow:
-    """One prompt and response, and where its result goes.
+    """One prompt and response, and the place of its result.
 
-    `continued` is how many tokens at the end of the prompt belong to a response already.
+    `continued` is the number of tokens at the end of the prompt that belong to a response already.
     """
 
     index: int
@@ -43,15 +43,15 @@ def token_log_probs(
     session: OpenSession = unsteered,
     continued: Sequence[int] | None = None,
 ) -> list[NDArray[np.float32]]:
-    """Log-probability of each response token given what stands before it, in nats, <= 0.
+    """Log-probability of each response token given all tokens before it, in nats, <= 0.
 
     One float32 array (T,) per response, in the order given; an empty response gives an
     empty array. Rows are batched by length, at most `batch_tokens` tokens with padding. A
     prompt too long for the model's context loses its beginning (`LanguageModel.shortened`).
     A token that the model rules out has -inf.
 
-    With `session` they are those of the distribution that each batch's session makes; the
-    responses are what it sees as such, and of each prompt the last `continued` tokens.
+    With `session` they are those of the distribution that each batch's session makes. The
+    session sees as response the responses and the last `continued` tokens of each prompt.
 
     Raises `DataError` when the lists differ in length, a prompt has no token, or a response
     alone fills the context; `ModelError` where logits are NaN or infinite (`check_logits`).
@@ -108,9 +108,9 @@ def log_probs_that_fit(
     prompts_ids: Sequence[Ids],
     responses_ids: Sequence[Ids],
 ) -> list[NDArray[np.float32] | None]:
-    """As `token_log_probs`, but no prompt is cut: None where it does not fit beside its response.
+    """As `token_log_probs`, but no prompt is cut: None where prompt and response do not fit.
 
-    What is said of a response then always holds under the very prompt that was given.
+    So each log-probability is given the whole prompt.
     """
     fits = [
         at
@@ -141,7 +141,7 @@ def _fitted(
 
 
 def _batches(rows: Sequence[ContinuationRow], batch_tokens: int) -> Iterator[list[ContinuationRow]]:
-    """Rows of like length together, longest first, so that memory runs out at once or never."""
+    """Batches of similar lengths, longest first, so that memory runs out at once or never."""
     batch: list[ContinuationRow] = []
     for row in sorted(rows, key=lambda row: (-row.length, row.index)):
         if batch and (len(batch) + 1) * batch[0].length > batch_tokens:
@@ -155,7 +155,7 @@ def _batches(rows: Sequence[ContinuationRow], batch_tokens: int) -> Iterator[lis
 def _batch_log_probs(
     lm: LanguageModel, batch: Sequence[ContinuationRow], session: OpenSession
 ) -> list[NDArray[np.float32]]:
-    """Left-padded, so that all responses end at the last position and early logits are left out."""
+    """The log-probabilities of a batch, padded on the left so that early logits are left out."""
     inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
     read = Tokens.of_texts(inputs, [row.continued + len(row.response) for row in batch])
     if lm.takes_logits_to_keep:
@@ -189,8 +189,8 @@ def _kept(batch: Sequence[ContinuationRow]) -> int:
 def left_padded(lm: LanguageModel, rows: Sequence[Ids]) -> dict[str, Any]:
     """The model's inputs for rows of token ids (B, T), padded on the left.
 
-    There is a mask only where there is padding, and positions only where the model takes
-    them: they count real tokens. Raises `ModelError` for a token that the embedding has no row of.
+    There is a mask only where there is padding, and positions only where the model takes them:
+    they count real tokens. Raises `ModelError` for a token without a row in the embedding.
     """
     length = max(len(row) for row in rows)
     ids_BT = torch.full((len(rows), length), lm.pad_id)

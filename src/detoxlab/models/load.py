@@ -1,4 +1,4 @@
-"""From a name or folder to a `LanguageModel`: the one place that reads weights of LMs."""
+"""Loads a `LanguageModel` from a name or folder; only this file reads weights of LMs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ LOADING_FAILURES = (OSError, ValueError, RuntimeError, ImportError, *CONFIG_FAIL
 
 @dataclass(frozen=True)
 class Options:
-    """How weights are read."""
+    """The options for reading weights."""
 
     dtype: DType = "auto"
     device: str = "auto"
@@ -80,13 +80,12 @@ def load_model(
     float32 on CPU and for GGUF, and the weights' own type elsewhere; `device` "auto" takes a
     GPU if there is one. `quantisation` holds linear layers in 8 or 4 bits; None is as the
     adapter was trained, and full precision without one. `merge_adapter` adds the adapter to
-    the weights in memory, quantised ones brought back to full precision first: faster to
-    generate with, equal up to rounding.
+    the weights in memory, after bringing quantised ones back to full precision: generation is
+    faster, and equal up to rounding.
 
     A missing pad token is taken from EOS. A tokenizer without chat template gets
-    `FALLBACK_TEMPLATE`, and the model's `template_name` says so. `rendering` is what is told to
-    the template, by default today's date. A template that leaves out what the user says is
-    refused.
+    `FALLBACK_TEMPLATE`, and the model's `template_name` says so. `rendering` are the template's
+    inputs, by default today's date. A template that leaves out the user's text is refused.
 
     Raises `ModelError` when no usable causal language model can be made of it, and
     `DependencyError` when bitsandbytes is needed and missing.
@@ -128,7 +127,7 @@ def load_model(
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a model by itself: no folder, or one that holds it whole."""
+    """Whether the path is a whole model: no folder, or a folder with a config or a GGUF file."""
     return not path.is_dir() or (path / "config.json").exists() or find_gguf(path) is not None
 
 
@@ -163,7 +162,7 @@ def _check_file(path: Path, options: Options) -> None:
 
 
 def _check_config(folder: Path, remote_code: bool) -> None:
-    """The tokenizer's reader reads it too, and would be blamed for it."""
+    """Read config.json first, because the tokenizer's reader would report its errors as its own."""
     from transformers import AutoConfig
 
     try:
@@ -173,9 +172,9 @@ def _check_config(folder: Path, remote_code: bool) -> None:
 
 
 def _speaking_as(lm: LanguageModel, adapter: Path, remote_code: bool) -> LanguageModel:
-    """The model with the tokenizer that was saved with an adapter, where there is one.
+    """The model with the tokenizer saved with its adapter, where there is one.
 
-    A template it lacks is the base's: it was trained with one, or with none.
+    If that tokenizer has no chat template, the base's template stays.
     """
     if not (adapter / "tokenizer_config.json").is_file():
         return lm
@@ -186,7 +185,7 @@ def _speaking_as(lm: LanguageModel, adapter: Path, remote_code: bool) -> Languag
 
 
 def _quantising(folder: Path, options: Options) -> dict[str, Any]:
-    """What `from_pretrained` needs besides to quantise while it reads, layer by layer."""
+    """The arguments by which `from_pretrained` quantises while it reads, layer by layer."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     device, remote_code = options.torch_device(), options.trust_remote_code
@@ -228,7 +227,7 @@ def _read_weights(path: Path, options: Options) -> Any:
 
 
 def _from_pretrained(path: Path, options: Options, quantising: Mapping[str, Any]) -> Any:
-    """The model and what transformers says of its loading; `_check_complete` names misfits."""
+    """The model and transformers' report of the loading, which `_check_complete` reads."""
     from transformers import AutoModelForCausalLM
 
     dtype = options.torch_dtype()

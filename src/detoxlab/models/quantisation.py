@@ -1,8 +1,8 @@
-"""Linear layers in 8 or 4 bits, through bitsandbytes: what was asked, whether it can be, and back.
+"""Linear layers in 8 or 4 bits, through bitsandbytes: settings, checks, and dequantisation.
 
-Embeddings, norms and the output head keep their type, and so does in 4 bits a layer whose rows
-are not whole blocks of 64: bitsandbytes 0.50 reads some of those wrongly on CPU (16 divides the
-inputs and 64 does not: relative errors of .2 to .4 instead of .09). Imports bitsandbytes only to
+Embeddings, norms and the output head keep their type. In 4 bits, so do layers whose rows are not
+whole blocks of 64: bitsandbytes 0.50 reads some of these wrongly on CPU (16 divides the inputs
+and 64 does not: relative errors of .2 to .4 instead of .09). Imports bitsandbytes only to
 quantise.
 """
 
@@ -25,7 +25,7 @@ INSTALL = "pip install 'detoxlab[quant]'"
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How the weights of linear layers are held in memory; the files stay as they are.
+    """The type of linear layers' weights in memory; the files stay as they are.
 
     - `int8`: one scale per output row; input features beyond 6 are multiplied in float16
       (Dettmers et al. 2022, LLM.int8(), section 3).
@@ -52,7 +52,7 @@ class Quantisation:
 
     @property
     def mark(self) -> str:
-        """What it adds to a model's id: other weights are another model.
+        """The suffix of a quantised model's id, because its weights differ.
 
         >>> Quantisation("nf4").mark, Quantisation("int8").mark, Quantisation().mark
         ('-nf4-double', '-int8', '')
@@ -67,7 +67,7 @@ class Quantisation:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any] | None) -> "Quantisation | None":
-        """What `record` wrote; None for None."""
+        """The quantisation from its `record`; None for None."""
         return None if record is None else cls(**record)
 
     @property
@@ -75,9 +75,9 @@ class Quantisation:
         return self.kind in ("nf4", "fp4")
 
     def loading_config(self, skeleton: Any, device: torch.device) -> Any:
-        """What transformers' `from_pretrained` takes as its `quantization_config`.
+        """The `quantization_config` for `from_pretrained` of transformers.
 
-        `skeleton` is the model without weights. See `check_usable` for what must be there.
+        `skeleton` is the model without weights. Call `check_usable` first.
         """
         from transformers import BitsAndBytesConfig
 
@@ -98,7 +98,7 @@ FULL_PRECISION = Quantisation()
 
 
 def check_usable(device: torch.device) -> None:
-    """Raises `DependencyError` without bitsandbytes, `ModelError` for a device it does not know."""
+    """Raises `DependencyError` without bitsandbytes, `ModelError` for an unsupported device."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise DependencyError(
             "8- and 4-bit weights need bitsandbytes, which is not installed", remedy=f"{INSTALL}."
@@ -114,10 +114,10 @@ def check_usable(device: torch.device) -> None:
 
 
 def rounding_errors(device: torch.device) -> dict[str, float]:
-    """By kind, the relative error (root mean square) of a random layer's output on this device.
+    """The relative error (root mean square) of a random layer's output on this device, by kind.
 
-    About .01 for int8, .09 for nf4 and .12 for fp4: much more means broken kernels. Raises as
-    `check_usable`.
+    It is about .01 for int8, .09 for nf4 and .12 for fp4: much more means broken kernels. Raises
+    as `check_usable`.
     """
     check_usable(device)
     from bitsandbytes import nn
@@ -141,11 +141,11 @@ def rounding_errors(device: torch.device) -> dict[str, float]:
 
 
 def settle(model: Any) -> int:
-    """Make quantised layers compute the same in every mode; returns how many there are.
+    """Make quantised layers compute the same in every mode; returns their number.
 
-    On CPUs with AVX512-BF16, bitsandbytes would repack a 4-bit layer at its first forward pass
-    in evaluation mode, for good: its scales are rounded to bfloat16 and no gradient passes
-    through it any more. We leave the layers as they are.
+    On CPUs with AVX512-BF16, bitsandbytes would repack a 4-bit layer permanently at its first
+    forward pass in evaluation mode: its scales would be rounded to bfloat16 and no gradient would
+    pass through it any more. We leave the layers as they are.
     """
     layers = quantised_layers(model)
     for layer in layers.values():
@@ -165,9 +165,9 @@ def quantised_layers(model: Any) -> dict[str, Any]:
 
 
 def dequantise(model: Any) -> None:
-    """Put ordinary layers in the place of quantised ones, in place and in the model's own type.
+    """Replace quantised layers by ordinary ones, in place and in the model's own type.
 
-    They hold the quantised values: what rounding took away does not come back.
+    They hold the quantised values: the rounding is not undone.
     """
     layers = quantised_layers(model)
     if not layers:
@@ -181,18 +181,18 @@ def dequantise(model: Any) -> None:
 
 
 def parameter_count(model: Any) -> int:
-    """How many weights the model has; a byte that holds two of them counts as two."""
+    """The number of weights of the model; a byte that holds two of them counts as two."""
     states = ((getattr(p, "quant_state", None), p) for p in model.parameters())
     return sum(state.shape.numel() if state else p.numel() for state, p in states)
 
 
 def _quieten() -> None:
-    """It warns of casts that LLM.int8() is made of, and of a faster kernel we do not use."""
+    """Silence warnings of casts that LLM.int8() needs, and of a faster kernel we do not use."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def _kept_layers(skeleton: Any) -> list[str]:
-    """Layers that keep their type in 4 bits: transformers' choice, and those of broken blocks."""
+    """Layers that keep their type in 4 bits: transformers' choice, and rows of partial blocks."""
     from transformers.pytorch_utils import Conv1D
 
     from detoxlab.internals.transformers import layers_kept_whole
@@ -207,7 +207,7 @@ def _kept_layers(skeleton: Any) -> list[str]:
 
 
 def _ordinary(layer: Any, dtype: torch.dtype) -> torch.nn.Module:
-    """The layer as the architecture has it; GPT-2's Conv1D holds its weight transposed."""
+    """The ordinary layer of the architecture; GPT-2's Conv1D holds its weight transposed."""
     from transformers.pytorch_utils import Conv1D
 
     from detoxlab.internals.transformers import dequantised

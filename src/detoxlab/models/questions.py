@@ -7,7 +7,7 @@ from detoxlab.models.language_model import LanguageModel
 
 
 class AskedText(NamedTuple):
-    """Ids of a text and of the question after it; `cut` says that the text lost its end."""
+    """Ids of a text and of the question after it; `cut` says whether the text lost its end."""
 
     text: tuple[int, ...]
     question: tuple[int, ...]
@@ -15,14 +15,14 @@ class AskedText(NamedTuple):
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """What the model reads before it answers."""
+        """The ids that the model reads before it answers."""
         return self.text + self.question
 
 
 def asked_text(
     lm: LanguageModel, text: str, question: str, *, answer_tokens: int, max_length: int
 ) -> AskedText:
-    """`text` and `question`, leaving room for `answer_tokens` of `max_length` tokens in all.
+    """`text` and `question` as ids, which leave room for `answer_tokens` within `max_length`.
 
     Text, question and answer are tokenised apart, so that training and evaluation read the
     same ids whatever the text ends with. Only the text is ever cut, at its end.

@@ -1,7 +1,7 @@
-"""The seam for changes of how a model decodes: a session sees each forward pass of one batch.
+"""Sessions, which change how a model decodes: one sees each forward pass of one batch.
 
 `detoxlab.generate` and `detoxlab.models.likelihood` make the passes and call the session;
-`detoxlab.steering` says which session a model gets.
+`detoxlab.steering` makes the sessions.
 """
 
 import contextlib
@@ -44,17 +44,17 @@ class Tokens:
 
     @classmethod
     def of_step(cls, tokens_R: Tensor, lengths_R: Tensor) -> "Tokens":
-        """The newest token of each response, behind the `lengths_R` tokens before it."""
+        """The newest token of each response, after the `lengths_R` tokens before it."""
         every_R1 = torch.ones_like(tokens_R[:, None]).bool()
         return cls(tokens_R[:, None], lengths_R[:, None], every_R1, every_R1)
 
 
 class Session:
-    """What happens around the forward passes of one batch, from its first to its last.
+    """Hooks around the forward passes of one batch, from its first to its last.
 
-    Each method does nothing unless it is overridden. A result may depend on the rows of the
-    batch one by one, never on which rows stand beside each other: batches of any size give the
-    same responses, and a killed run resumes to the same bytes.
+    Each method does nothing unless it is overridden. The result of a row must not depend on other
+    rows of the batch: then batches of any size give the same responses, and a killed run resumes
+    to the same bytes.
     """
 
     def reading(self, tokens: Tokens) -> None:
@@ -63,16 +63,16 @@ class Session:
     def logits(self, tokens: Tokens, logits: Tensor) -> Tensor:
         """The logits to draw from, before temperature, top-k and top-p.
 
-        Logits (B, V) are those after the last of the tokens; logits (B, L, V) those after each
-        of the last L tokens.
+        Logits (B, V) follow the last of the tokens; logits (B, L, V) follow each of the last L
+        tokens.
         """
         del tokens
         return logits
 
     def select(self, rows_R: Tensor) -> None:
-        """Called when the batch changes: row r goes on where row `rows_R[r]` was.
+        """Called when the batch changes: the new row r is the old row `rows_R[r]`.
 
-        A prompt becomes its samples, rows that have ended leave, others move into their place.
+        A prompt becomes its samples; finished rows leave and other rows move into their place.
         """
 
 

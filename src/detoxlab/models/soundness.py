@@ -1,7 +1,7 @@
-"""Whether a model says the same of a text however it is read: alone or in a batch, at once or not.
+"""Checks that a model computes the same for a text alone, in a batch, at once or in steps.
 
-Some architectures do not: what pads the shorter texts of a batch reaches their states, or they
-give no memory back whose rows can be selected. Their numbers would be wrong without a word.
+Some architectures do not: padding of the shorter texts of a batch changes their states, or their
+cache has no rows that can be selected. Their numbers would be wrong without a warning.
 """
 
 from typing import Any
@@ -34,10 +34,10 @@ FAILURES = (TypeError, AttributeError, ValueError, LookupError, RuntimeError, As
 
 
 def check_reading(lm: LanguageModel) -> None:
-    """Raise `ModelError` unless padding and the cache leave what the model says as it is.
+    """Raise `ModelError` if padding or the cache changes the model's logits.
 
-    A short text is read at once and by itself; beside a longer one; and its end token by token, in
-    rows that were selected as those of samples are.
+    A short text is read at once and alone, then in a batch with a longer one, and then its end
+    token by token, in rows that are selected like those of samples.
     """
     try:
         with evaluating(lm):
@@ -68,7 +68,7 @@ def _check(lm: LanguageModel, short: list[int], long: list[int]) -> None:
 
 
 def _cache_of_samples(lm: LanguageModel, cache: Any) -> Any:
-    """The cache of both texts as that of two samples of the first, one of them moved."""
+    """The cache of both texts, turned into that of two samples of the first, one of them moved."""
     try:
         shared = shared_among_samples(cache, torch.tensor([1, 0, 0], device=lm.device), STEPS)
     except ModelError as error:
@@ -78,12 +78,12 @@ def _cache_of_samples(lm: LanguageModel, cache: Any) -> Any:
 
 
 def _ids(lm: LanguageModel, text: str, count: int) -> list[int]:
-    """So many tokens of the text, repeated where a tokenizer makes fewer of it."""
+    """`count` tokens of the text, which is repeated where it has fewer."""
     return (lm.prompt_ids(text, chat=False) * count)[:count]
 
 
 def _logits_at_once(lm: LanguageModel, ids: list[int]) -> Tensor:
-    """Logits after each of the last tokens of a text that is read at once and by itself, (T, V)."""
+    """Logits after each of the last tokens of a text that is read at once and alone, (T, V)."""
     logits_TV: Tensor = lm.model(**left_padded(lm, [ids]), use_cache=False).logits[0].float()
     check_logits(logits_TV, lm, "after token {} of a plain text".format)
     return logits_TV[-STEPS - 1 :]

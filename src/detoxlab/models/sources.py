@@ -1,4 +1,4 @@
-"""Where a language model lies: in the package, a local folder or file, or the hub's cache."""
+"""Finds a language model in the package, a local folder or file, or the hub's cache."""
 
 import functools
 import hashlib
@@ -18,7 +18,7 @@ REMEDY = "Give a hub id, a model folder or GGUF file, an adapter, a train run or
 
 @dataclass(frozen=True)
 class Source:
-    """A folder or a GGUF file that holds a model, and how results name it."""
+    """A folder or a GGUF file that holds a model, and its name in results."""
 
     path: Path
     name: str
@@ -28,7 +28,7 @@ class Source:
     def facts(self) -> dict[str, str]:
         """The revision of a hub model; the sha256 of a local one's weights, or of its GGUF file.
 
-        Of a GGUF file also how its weights are stored, such as Q4_1.
+        A GGUF file also has the type of its weights, such as Q4_1.
         """
         if self.revision:
             return {"revision": self.revision}
@@ -43,7 +43,7 @@ class Source:
 
 
 def find_source(ref: str, revision: str | None = None, remote_code: bool = False) -> Source:
-    """Where the model is: in the package, in a local folder or GGUF file, or in the hub's cache."""
+    """The model in the package, in a local folder or GGUF file, or in the hub's cache."""
     if ref == "embedded":
         folder = Path(str(files("detoxlab"))) / "assets" / "lm"
         return Source(_checked_folder(folder), "embedded")
@@ -90,7 +90,7 @@ def check_weights(folder: Path, safetensors_only: bool) -> None:
 
 
 def weights_sha256(folder: Path) -> str:
-    """The sha256 of the weights' file; of several, that of their hashes in order of name."""
+    """The sha256 of the file of weights; for several files, of their hashes in order of name."""
     paths = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
     hashes = [file_sha256(path) for path in paths]
     if len(hashes) == 1:
@@ -112,7 +112,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
 
 
 def first_line(error: BaseException, limit: int = 160) -> str:
-    """What a library said, for the cause in brackets, as one line."""
+    """A library's error message as one line, to give as the cause in brackets."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

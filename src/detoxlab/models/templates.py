@@ -1,8 +1,8 @@
-"""How a dialogue becomes text and ids: the tokenizer's own chat template or the stated fallback.
+"""Turns a dialogue into text and ids, by the tokenizer's chat template or the fallback.
 
-A template is a program that came with the model. It may leave out what people say, change it,
-refuse it or write today's date. So it is tried out before it is used, its date is frozen, and
-`Chat.facts` says what was told to it.
+A template is a program that comes with the model. It may leave out, change or refuse the
+speakers' texts, or write today's date. So it is tested before it is used, its date is fixed, and
+`Chat.facts` records its inputs.
 """
 
 import datetime
@@ -40,7 +40,7 @@ Form = Literal["string", "parts"]
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A named chat template in Jinja, and the text by which it begins the next user turn."""
+    """A named chat template in Jinja, and the texts with which it begins the next user turn."""
 
     name: str
     jinja: str
@@ -68,11 +68,11 @@ FALLBACK_TEMPLATE = ChatTemplate(
 
 @dataclass(frozen=True)
 class Rendering:
-    """What is told to a chat template, and what control tokens in a text are.
+    """The inputs of a chat template, and the reading of control tokens in a text.
 
     `options` are variables of the template, such as `enable_thinking`. `date` is the day that a
-    template reads as today. `control_tokens` "text" keeps what a speaker writes as text, even if
-    it spells out a control token; "token" makes it that token.
+    template reads as today. With `control_tokens` "text" a control token that a speaker spells
+    out stays text; with "token" it becomes that token.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -105,13 +105,13 @@ class Chat:
             raise self._refusal(f"on a dialogue ({type(error).__name__})") from None
 
     def marked(self, text: str) -> str:
-        """What a speaker says, with a mark around each control token that it spells out."""
+        """A speaker's text, with a mark around each control token that it spells out."""
         return self.spelling.marked(text)
 
     def ids(self, text: str, *, opens: bool = False) -> list[int]:
         """Ids of a rendered text, or of a part of one; see `Spelling.ids`.
 
-        Raises `ModelError` for one that the embedding does not hold.
+        Raises `ModelError` for an id that the embedding does not hold.
         """
         ids = self.spelling.ids(text, opens=opens)
         if self.rows is not None:
@@ -119,14 +119,14 @@ class Chat:
         return ids
 
     def text_ids(self, text: str, *, opens: bool) -> list[int]:
-        """Ids of what somebody wrote, outside of any template."""
+        """Ids of a text outside of any template."""
         return self.ids(self.marked(text), opens=opens)
 
     @cached_property
     def form(self) -> Form:
         """Whether the template reads a text as a string or as a list of parts.
 
-        Raises `ModelError` unless a user's text is in what the template makes of it.
+        Raises `ModelError` unless a user's text is in the template's output.
         """
         for form, outcome in self._heard.items():
             if outcome is True:
@@ -136,39 +136,39 @@ class Chat:
         raise self._silence("user")
 
     def check(self) -> None:
-        """Raises `ModelError` when the template silently leaves out or changes what a user says.
+        """Raises `ModelError` when the template silently leaves out or changes a user's text.
 
-        A template that refuses the probe with an error of its own passes: it does so again when
-        it is used. Raises `ConfigError` for an option that the template does not read.
+        A template that refuses the probe with its own error passes here: it will refuse again in
+        use. Raises `ConfigError` for an option that the template does not read.
         """
         if self._heard["string"] is False:
             _ = self.form
 
     def check_user(self) -> None:
-        """Raises `ModelError` unless the rendered prompt holds what the user says."""
+        """Raises `ModelError` unless the rendered prompt holds the user's text."""
         _ = self.form
 
     def check_exchange(self) -> None:
-        """Raises `ModelError` when a rendered dialogue leaves out what user or assistant says."""
+        """Raises `ModelError` when a rendered dialogue leaves out a text of user or assistant."""
         self.check()
         for roles in (("user",), ("user", "assistant"), ("user", "assistant", "user")):
             try:
                 heard = self._shows(roles, self.form)
-            except FAILURES:  # it refuses such dialogues, which says so itself
+            except FAILURES:  # it refuses such dialogues with its own error
                 return
             if not heard:
                 raise self._silence(roles[-1])
 
     @cached_property
     def spelling(self) -> Spelling:
-        """The tokenizer, and which of its tokens are control tokens."""
+        """The tokenizer with its control tokens."""
         if self.rendering.control_tokens == "token":
             return Spelling(self.tokenizer, frozenset())
         return Spelling(self.tokenizer, control_tokens(self.tokenizer, self._written))
 
     @cached_property
     def end_of_turn_ids(self) -> set[int]:
-        """The special token that the template puts right after an assistant's turn, if it does."""
+        """The special token that the template puts right after an assistant's turn, if any."""
         text = unmarked(self.render(_EXAMPLE[:2], reply=False))
         tail = self.ids(text.rpartition(ANSWER)[2])
         special = set(self.tokenizer.all_special_ids)
@@ -176,13 +176,13 @@ class Chat:
 
     @cached_property
     def turn_ids(self) -> set[int]:
-        """All special tokens that it uses: drawn within a response, one begins a new turn."""
+        """All special tokens that the template uses; one drawn in a response begins a new turn."""
         special = set(self.tokenizer.all_special_ids)
         return set(self.ids(self.render(_EXAMPLE, reply=True))) & special
 
     @property
     def variables(self) -> frozenset[str]:
-        """What the template can be told besides the dialogue."""
+        """The variables of the template besides the dialogue."""
         try:
             language = self._program.environment
             read = jinja2.meta.find_undeclared_variables(language.parse(self.jinja))
@@ -202,7 +202,7 @@ class Chat:
             raise self._refusal(f"({first_line(error)})") from None
 
     def facts(self) -> dict[str, Any]:
-        """What a run records of it; the date only where the template asks for it."""
+        """The run's record of the template; the date only where the template uses it."""
         is_dated = "strftime_now" in self.jinja
         return {
             "template_sha256": hashlib.sha256(self.jinja.encode()).hexdigest(),
@@ -221,7 +221,7 @@ class Chat:
 
     @cached_property
     def _heard(self) -> dict[Form, bool | Exception]:
-        """By form, whether the user's text is in the rendered prompt, or how that failed."""
+        """For each form, whether the user's text is in the rendered prompt, or the error."""
         self._check_options()
         outcomes: dict[Form, bool | Exception] = {}
         forms: tuple[Form, ...] = ("string", "parts")
@@ -233,7 +233,7 @@ class Chat:
         return outcomes
 
     def _check_options(self) -> None:
-        """Nothing, or `ConfigError` for an option that the template does not read: a typo."""
+        """Raise `ConfigError` for an option that the template does not read, such as a typo."""
         for name in self.rendering.options:
             if name not in self.variables:
                 nearest = difflib.get_close_matches(name, self.variables, n=1)
@@ -246,7 +246,7 @@ class Chat:
 
     @cached_property
     def _told(self) -> dict[str, Any]:
-        """All variables but the dialogue."""
+        """All variables given to the template, except the dialogue."""
         midnight = datetime.datetime.combine(self.rendering.date, datetime.time())
         given = {"tools": None, "documents": None, "strftime_now": midnight.strftime}
         return {**given, **self.tokenizer.special_tokens_map, **self.rendering.options}
@@ -258,8 +258,8 @@ class Chat:
     def _shows(self, roles: Sequence[str], form: Form) -> bool:
         """Whether the last speaker's text is in the rendered dialogue, line for line.
 
-        A template may write a text as JSON, with its line breaks escaped; but a list of parts
-        that it writes as a list is not read.
+        A template may write a text as JSON, with its line breaks escaped; but it must not write a
+        list of parts as a list.
         """
         said = [{"role": role, "content": _probe(at)} for at, role in enumerate(roles)]
         rendered = self._run(_in_form(said, form), roles[-1] == "user")
@@ -268,7 +268,7 @@ class Chat:
 
     @cached_property
     def _written(self) -> str:
-        """The source of the template, and what it writes around an example."""
+        """The source of the template, and its output for an example."""
         try:
             return self.jinja + self._run(_in_form(_EXAMPLE, self.form), True)
         except FAILURES:
@@ -294,7 +294,7 @@ def _in_form(messages: Messages, form: Form) -> list[dict[str, Any]]:
 
 
 def _probe(speaker: int) -> str:
-    """A text that tells speakers apart and shows if letters are changed or the end is cut off."""
+    """A text that names its speaker and shows whether letters are changed or the end is cut off."""
     lines = range(PROBE_LINES)
     return "\n".join(f"Speaker {speaker} says in line {at}: Ein Café, zwölf MICE?" for at in lines)
 

@@ -1,4 +1,4 @@
-"""Reading a tokenizer from a model's folder or GGUF file, and what is wrong where it cannot be."""
+"""Reads a tokenizer from a model's folder or GGUF file, and explains why one cannot be read."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ SENTENCEPIECE_BEGINS = b"\n"  # the tag of its first field; tiktoken's files are
 
 
 def load_tokenizer(path: Path, remote_code: bool) -> tuple[Any, str]:
-    """The tokenizer of a folder or GGUF file, with EOS, pad token and chat template; whose that is.
+    """A tokenizer with EOS, pad token and chat template, and "own" or the template's name.
 
     A missing pad token is taken from EOS, a missing template is `FALLBACK_TEMPLATE`.
 
@@ -37,7 +37,7 @@ def load_tokenizer(path: Path, remote_code: bool) -> tuple[Any, str]:
 def check_readable(folder: Path) -> None:
     """Raise `DependencyError` for a vocabulary that only a missing package can read.
 
-    transformers names tiktoken for those of SentencePiece, or reads an empty one in their place.
+    For SentencePiece, transformers would ask for tiktoken, or read an empty vocabulary.
     """
     files = sorted([*folder.glob("*.model"), *folder.glob("*.tiktoken")])
     if (folder / "tokenizer.json").is_file() or not files:

@@ -1,4 +1,4 @@
-"""Whether a tokenizer and an embedding belong together: each token needs a row."""
+"""Checks that a tokenizer and an embedding fit: each token needs a row."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,9 +7,9 @@ from detoxlab.errors import ModelError
 
 
 def check_held(ids: Iterable[int], rows: int, tokenizer: Any, owner: str) -> None:
-    """Raise `ModelError` for the first token that the embedding, of so many rows, does not hold.
+    """Raise `ModelError` for the first token beyond the `rows` of the embedding.
 
-    The token itself is named only if it was added to the vocabulary: it is no word then.
+    The error quotes the token only if it was added to the vocabulary, because it is then no word.
     """
     beyond = next((token for token in ids if token >= rows), None)
     if beyond is None:

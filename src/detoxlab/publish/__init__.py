@@ -1,1 +1,1 @@
-"""A trained model as a folder to give away, with a card that holds what was measured."""
+"""Writes a trained model as a folder for others, with a card that holds its measurements."""

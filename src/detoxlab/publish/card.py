@@ -1,4 +1,4 @@
-"""The model card: what the model was made from and by what, what was measured, what it is not."""
+"""The model card: origin and training of the model, its measurements, and its limits."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def model_card(
 
 
 def plain_card(title: str, facts: Mapping[str, Any], licence: str) -> str:
-    """The text of README.md for a model that was brought into plain transformers' layout.
+    """The text of README.md for a model exported in plain transformers' layout.
 
     `facts` are its `fingerprint`.
     """
@@ -122,7 +122,7 @@ def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(described: Any) -> str | None:
-    """Name and checksum of each file, or hub id and revision; as `describe_source` gives them."""
+    """Name and checksum of each file, or hub id and revision, as `describe_source` gives them."""
     if not isinstance(described, Mapping):
         return None
     files = [
@@ -213,6 +213,6 @@ def _number(value: float | None) -> str | None:
 
 
 def _plain(name: Any) -> str:
-    """A hub id as it is; of a path only the last part."""
+    """A hub id as it is; only the last part of a path."""
     text = str(name)
     return last_part(text) if not text.startswith(".") else text.rstrip("/").rpartition("/")[2]

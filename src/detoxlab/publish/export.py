@@ -1,4 +1,4 @@
-"""A model as a folder to give away: merged weights, an adapter, or plain weights; with a card.
+"""Exports a model as a folder for others: merged weights, an adapter or plain weights.
 
 Imports torch and peft through `detoxlab.models`, inside the functions that need them.
 """
@@ -40,14 +40,14 @@ def export_merged(
     """The folder `out` with the adapter of a train run added to the base model's weights.
 
     Plain transformers loads it. Weights are merged in float32, then turned into `dtype`, and
-    saved as safetensors; the tokenizer carries the chat template that was trained with.
+    saved as safetensors; the tokenizer has the chat template of the training.
 
-    Of a base that was quantised in training, the weights are those it had there, brought back
-    to full precision: the model that was measured. With `original` they are those of its
-    files, which the adapter was not trained on: another model, to be measured anew. `base`
-    says where the base is now, if it has moved.
+    If the base was quantised in training, the weights are the quantised ones, brought back to
+    full precision: the model that was measured. With `original` they are those of the base's
+    files, on which the adapter was not trained: another model, which must be measured again.
+    `base` says where the base is now, if it has moved.
 
-    Raises `ConfigError` when `out` holds something, `ModelError` when the run has no adapter.
+    Raises `ConfigError` when `out` is not empty, `ModelError` when the run has no adapter.
     """
     from detoxlab.models import Quantisation, load_model
 
@@ -75,9 +75,9 @@ def export_plain(
     trust_remote_code: bool = False,
     licence: str = "other",
 ) -> Path:
-    """The folder `out` with a model that is no run, as plain transformers loads it.
+    """The folder `out` with a model that is no run, for plain transformers to load.
 
-    Of a GGUF file it holds the weights in full precision, with tokenizer and chat template; an
+    The weights of a GGUF file are brought to full precision, with tokenizer and chat template; an
     adapter's folder is merged into its base. Errors as `export_merged`.
     """
     from detoxlab.models import load_model
@@ -107,9 +107,9 @@ def export_adapter(
 ) -> Path:
     """The folder `out` with the adapter alone, in PEFT's layout; errors as `export_merged`.
 
-    Its config names the base where it is now, `base` if that is given, so that plain PEFT finds
-    it from any folder. `origin.json` keeps the hash of the base and the scorers trained on; of
-    an adapter that was trained on a quantised base, `quantisation.json` says so.
+    Its config names the present place of the base, or `base`, so that plain PEFT finds it from
+    any folder. `origin.json` keeps the hash of the base and the training scorers;
+    `quantisation.json` records the quantisation if the base was quantised in training.
     """
     from detoxlab.models.adapters.load import QUANTISATION
 
@@ -129,7 +129,7 @@ def export_adapter(
 
 
 def _write_origin(folder: Path, run: Run, base: str | None) -> None:
-    """Say in an exported adapter what it was made on and by, and where its base is."""
+    """Write into an exported adapter its base, the place of the base, and its training scorers."""
     from detoxlab.models.adapters.load import ORIGIN, check_base_folder, find_adapter
     from detoxlab.models.sources import read_config
 
@@ -154,14 +154,14 @@ def _save(lm: "LanguageModel", dtype: DType, folder: Path) -> None:
 
 
 def check_free(out: Path) -> None:
-    """Raises `ConfigError` when `out` holds something."""
+    """Raises `ConfigError` when `out` is not empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out}: holds something already", remedy="Choose another --output.")
 
 
 @contextlib.contextmanager
 def _written_whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into, which takes its place only when all went well."""
+    """A folder to write into, which becomes `out` only when all went well."""
     check_free(out)
     draft = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     draft.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Scorers: texts to probabilities of toxicity and its kin, or NaN with a reason.
+"""Scorers turn texts into probabilities of toxicity and related attributes, or NaN with a reason.
 
     scorer = load_scorer("rtp-linear")
     scorer(["you fool", ""])        # (2, 8): a row of numbers, a row of NaN

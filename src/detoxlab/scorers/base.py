@@ -1,4 +1,4 @@
-"""What a scorer is, and what every scorer shares: the missing-score reasons."""
+"""The protocol of scorers, and the reasons for missing scores that they share."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Turns texts into probabilities; order kept, the same whatever the batch.
+    """Turns texts into probabilities; keeps their order and does not depend on the batch.
 
     `id` is name and revision ("rtp-linear@1"); `attributes` names the columns.
-    Batching, length sorting and duplicate removal are a scorer's own business.
+    Each scorer does its own batching, length sorting and duplicate removal.
     """
 
     @property
@@ -51,12 +51,12 @@ class LimitedScorer(Scorer, Protocol):
     """A scorer that reads only the beginning of a long text, and can tell where it did."""
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Whether each text is longer than what is read of it."""
+        """Whether each text is longer than the part that is read."""
         ...
 
 
 def cut_texts(scorer: Scorer, texts: Sequence[str]) -> list[bool]:
-    """Whether the scorer reads only the beginning of each text; it never does if it cannot tell."""
+    """Whether the scorer reads only the beginning of each text; False if the scorer cannot tell."""
     if isinstance(scorer, LimitedScorer):
         return scorer.cut(texts)
     return [False] * len(texts)

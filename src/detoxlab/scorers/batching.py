@@ -1,4 +1,4 @@
-"""Duplicates scored once, and texts of like length scored together."""
+"""Scores duplicates once, and texts of similar length together."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -31,7 +31,7 @@ def map_distinct(
 def length_batches(
     lengths: Sequence[int], *, batch_size: int, batch_tokens: int
 ) -> Iterator[list[int]]:
-    """Indices in batches of like length, longest first.
+    """Indices in batches of similar length, longest first.
 
     A batch holds at most `batch_size` texts and, padded to its longest, at most
     `batch_tokens` tokens, but always one text.

@@ -1,4 +1,4 @@
-"""Scores kept on disk between runs, in one SQLite file. It holds hashes, never a text.
+"""Keeps scores on disk between runs, in one SQLite file, which holds hashes and no text.
 
 The folder is that of the environment variable DETOXLAB_CACHE, else ~/.cache/detoxlab.
 """
@@ -34,9 +34,9 @@ class CacheWarning(UserWarning):
 class CachedScorer:
     """A scorer that looks its scores up before it computes them.
 
-    What a text lacks (empty, unsupported script) is kept like a score; a failure is not,
-    since the next attempt may succeed. Two processes may share the file. A file that
-    cannot be used gives one `CacheWarning` and is left alone.
+    A reason that lies in the text (empty, unsupported script) is kept like a score; a failure
+    is not, since the next attempt may succeed. Two processes may share the file. A file that
+    cannot be used gives one `CacheWarning` and is not changed.
     """
 
     def __init__(self, scorer: Scorer, folder: Path | None = None) -> None:
@@ -55,14 +55,14 @@ class CachedScorer:
         return self.scorer.attributes
 
     def __call__(self, texts: Sequence[str]) -> FloatArray:
-        """What the scorer itself returns for `texts`, computed only where it is not known."""
+        """The scores of `texts` by the scorer itself, computed only where they are not known."""
         return map_distinct(self._score, texts, len(self.attributes))
 
     def missing_reason(self, text: str) -> str:
         return self._reasons.get(_digest(text)) or self.scorer.missing_reason(text)
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """What the scorer itself says; it is told from the text alone."""
+        """The answer of the scorer itself, which depends on the text alone."""
         return cut_texts(self.scorer, texts)
 
     def _score(self, texts: list[str]) -> FloatArray:
@@ -145,7 +145,7 @@ def cached(scorer: Scorer, folder: Path | None = None) -> CachedScorer:
 
 
 def default_folder() -> Path:
-    """Where the user's score cache lies."""
+    """The folder of the user's score cache."""
     return Path(os.environ.get("DETOXLAB_CACHE") or Path.home() / ".cache" / "detoxlab")
 
 

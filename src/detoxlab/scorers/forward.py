@@ -1,4 +1,4 @@
-"""Texts through a torch encoder in batches of like length; memory errors halve the batch."""
+"""Runs a torch encoder on batches of texts of similar length; memory errors halve the batch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,8 +42,8 @@ def logits_of(
 ) -> FloatArray:
     """(N, A) outputs of `forward(ids_BT, mask_BT)`, in the order of `token_ids`.
 
-    A batch holds at most `batch_size` texts and `batch_tokens` tokens (by default what suits
-    the device). One that does not fit into memory is cut in two until single texts fit.
+    A batch holds at most `batch_size` texts and `batch_tokens` tokens (by default a number for
+    the device). A batch that does not fit into memory is halved until single texts fit.
     """
     if batch_tokens is None:
         batch_tokens = BATCH_TOKENS.get(device.type, BATCH_TOKENS_ELSEWHERE)

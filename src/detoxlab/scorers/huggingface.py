@@ -1,8 +1,7 @@
 """Any Hugging Face sequence classifier as a scorer: from the hub or from a local folder.
 
-What is scored is always said: which labels, softmax or sigmoid, which revision. All three
-stand in the scorer's id, and where the model's config leaves one of them open the user is
-asked instead of a guess being made.
+The scorer's id names the labels, softmax or sigmoid, and the revision. Where the model's config
+leaves one of them open, an error asks the user to choose; nothing is guessed.
 """
 
 import hashlib
@@ -47,7 +46,7 @@ ATTRIBUTE_OF_LABEL = {
 
 @dataclass(frozen=True)
 class Known:
-    """What the config of a well-known classifier does not say by itself."""
+    """The facts about a well-known classifier that are missing in its config."""
 
     labels: Mapping[str, str]
     activation: Activation
@@ -175,12 +174,12 @@ def load_classifier(
     `activation` follows the config's problem_type, or is sigmoid for one label and softmax
     for two. Texts that are mostly in another script than Latin get no score unless
     `any_script` says that the model reads them. Texts are cut after `max_tokens` (by
-    default what the model's positions allow). Weights are read from safetensors only,
-    unless `any_weights` is said or the model is one of `KNOWN_CLASSIFIERS`. bfloat16 is about
-    twice as fast where the hardware has it and moves a score by some thousandths.
+    default as many as the model can read). Weights are read from safetensors only, unless
+    `any_weights` is given or the model is one of `KNOWN_CLASSIFIERS`. bfloat16 is about twice as
+    fast where the hardware has it and moves a score by some thousandths.
 
     Raises `ScorerError` when the model cannot be loaded or lacks the label (its labels are
-    listed), `ConfigError` when its config leaves open what only the user can say.
+    listed), `ConfigError` when its config leaves open a choice that the user must make.
     """
     reference, _, wanted = reference.partition("#")
     source, revision = _source(reference, revision)
@@ -259,7 +258,7 @@ def _labels(
     asked: Mapping[str, str] | Sequence[str] | None,
     activation: Activation,
 ) -> dict[str, str]:
-    """Label -> attribute of what is scored."""
+    """The labels to score, each with its attribute."""
     present = [config.id2label[i] for i in sorted(config.id2label)]
     if asked is None:
         asked = present if activation == "sigmoid" else _the_toxic_label(source, present)
@@ -302,8 +301,8 @@ def _weights_sha256(folder: Path) -> str:
 
 
 def _longest(config: Any, tokenizer: Any) -> int:
-    """Tokens the model can read: the tokenizer's limit, or its positions without the reserved."""
+    """The tokens that the model can read: the tokenizer's limit, or the model's free positions."""
     positions = getattr(config, "max_position_embeddings", 512)
-    # RoBERTa counts positions from behind the padding token's.
+    # RoBERTa counts positions from the one after the padding token's.
     reserved = config.pad_token_id + 1 if "roberta" in str(config.model_type) else 0
     return int(min(tokenizer.model_max_length, positions - reserved))

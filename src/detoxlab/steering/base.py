@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 class Steering(Protocol):
     """A change of a model's activations or of its next-token distribution while it responds.
 
-    A steering that makes forward passes of its own also has `passes_per_token`, how many a token
-    takes in all, so that the automatic batch size leaves room for their caches; 1 without it.
+    A steering that makes forward passes of its own also has `passes_per_token`, the number of all
+    passes per token, so that the automatic batch size leaves room for their caches; default 1.
     """
 
     @property
     def id(self) -> str:
-        """Its name in results, with all that it depends on: hash of its data, strength."""
+        """Its name in results, with everything it depends on: hash of its data, strength."""
 
     @property
     def training_scorers(self) -> tuple[str, ...]:
-        """Names of the scorers whose judgement it was made from; they must not judge it."""
+        """Names of the scorers from whose judgement it was made; they must not judge it."""
 
     def on(self, lm: "LanguageModel") -> "AbstractContextManager[Session]":
         """The session of one batch. Hooks on modules stand while the context lasts.

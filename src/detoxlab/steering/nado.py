@@ -4,8 +4,8 @@
 
 With R of the model itself, strength 1 samples from p given that the response is accepted (Meng
 et al. 2022, arXiv 2205.14219, eq. 3). The head reads the hidden states that the model computes
-anyway, so a step costs one product with the vocabulary more. On top of an adapter that the head
-was not fitted with, q is an approximation: R is that of the model it was fitted on.
+anyway, so a step costs one more product with the vocabulary. With another adapter than in the
+fit, q is an approximation, because R belongs to the model on which the head was fitted.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ class Nado:
 
 @dataclass(frozen=True)
 class NadoSession(Session):
-    """Reads the hidden states of each forward pass just made."""
+    """Adds strength * log R, read from the hidden states of each forward pass."""
 
     head: AuxiliaryHead
     watched: Watched

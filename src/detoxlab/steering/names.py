@@ -1,4 +1,4 @@
-"""How settings name a steering: KIND:WHERE, or KIND:WHERE@STRENGTH."""
+"""The name of a steering in settings: KIND:WHERE, or KIND:WHERE@STRENGTH."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from detoxlab.errors import ConfigError
 
 @dataclass(frozen=True)
 class SteeringName:
-    """A kind of steering, the place of its data, and its strength where the name says one.
+    """A kind of steering, the place of its data, and its strength where the name has one.
 
     >>> str(SteeringName.parse("nado:runs/aux@0.5"))
     'nado:runs/aux@0.5'

@@ -1,4 +1,4 @@
-"""Several steerings of one model, each on top of those before it."""
+"""Several steerings of one model, applied in order."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from detoxlab.steering.base import Steering
 
 
 class Stack(Session):
-    """The sessions of one batch, asked in order: each gets the logits of the one before it."""
+    """The sessions of one batch, applied in order: each gets the logits of the one before it."""
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.sessions = sessions

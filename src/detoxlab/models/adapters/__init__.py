@@ -1,1 +1,1 @@
-"""Adapters in PEFT's layout: which kinds can be used, and how they are put on their base."""
+"""Adapters in PEFT's layout: checks their kind, and puts them on their base."""

@@ -1,4 +1,4 @@
-"""Edits: changes of a model's weights, added when it is loaded, with an exact way back."""
+"""Edits: changes of a model's weights, added when it is loaded, that can be undone exactly."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from detoxlab.errors import ModelError
 
 
 class Edit:
-    """A change of some parameters. It keeps their other values, so that nothing is rounded."""
+    """A change of some parameters. It keeps the values not in use, so that nothing is rounded."""
 
     def __init__(
         self, parameters: Mapping[str, nn.Parameter], edited: Mapping[str, Tensor]
@@ -38,8 +38,8 @@ def apply_edit(model: Any, file: Path) -> Edit:
 
     They are added in float32. An output matrix that is tied to the embeddings is untied first.
 
-    Raises `ModelError` for a file that cannot be read, and for a tensor that is of no parameter
-    of the model or of another shape.
+    Raises `ModelError` for a file that cannot be read, and for a tensor without a parameter of
+    its name and shape.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -78,7 +78,7 @@ def _parameter(model: Any, name: str, delta: Tensor, file: Path) -> nn.Parameter
 
 
 def _untie(model: Any, layer: str) -> None:
-    """Give the output layer a weight of its own where it is the one of the embeddings."""
+    """Give the output layer its own weight where it shares that of the embeddings."""
     output, inner = model.get_output_embeddings(), model.get_input_embeddings()
     if model.get_submodule(layer) is output and output.weight is inner.weight:
         output.weight = nn.Parameter(inner.weight.detach().clone(), requires_grad=False)

@@ -1,4 +1,4 @@
-"""Which adapters can be used: those that are weights, so that any reading goes through them."""
+"""The kinds of adapters that can be used: added weights, which every forward pass uses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ CHOOSING = ("alora_invocation_tokens", "arrow_config")
 
 
 def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raises `ModelError` with its name for an adapter of a kind that cannot be used."""
+    """Raises `ModelError`, naming the kind, for an adapter of a kind that cannot be used."""
     kind = str(config.get("peft_type"))
     chosen = [name for name in CHOOSING if config.get(name)]
     if kind in KINDS and not chosen:
@@ -35,7 +35,7 @@ def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def merged(model: Any, folder: Path) -> Any:
-    """The bare model with the adapter added to its weights; `ModelError` where that cannot be."""
+    """The model with the adapter added to its weights; `ModelError` where that is impossible."""
     try:
         return model.merge_and_unload()
     except (ValueError, NotImplementedError, AttributeError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Adapters in PEFT's layout, and edits: found in folders and train runs, put on their base model.
+"""Finds adapters in PEFT's layout, and edits, in folders and train runs; puts them on their base.
 
 Finding one imports neither torch nor PEFT.
 """
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from detoxlab.models.language_model import LanguageModel
 
 QUANTISATION = "quantisation.json"
-EDIT, DELTA = "edit", "delta.safetensors"  # of a run that edited: added to parameters, by name
-ORIGIN = "origin.json"  # of an exported adapter: its base's id, the scorers it was trained on
+EDIT, DELTA = "edit", "delta.safetensors"  # of an edit: added to parameters, by name
+ORIGIN = "origin.json"  # of an exported adapter: its base's id, its training scorers
 BASE_REMEDY = "Say where its base is now: --base PATH."
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A PEFT adapter folder, or that of an edit, and what is known of its base model.
+    """The folder of a PEFT adapter or of an edit, and the known facts about its base model.
 
-    `base_ref` is its path from here, or its id on the hub at `base_revision`; `base_id` names
-    its weights. `quantisation` is the record of that of the base while the adapter was
-    trained. What nothing says is None.
+    `base_ref` is the base's path from here, or its id on the hub at `base_revision`; `base_id`
+    names its weights. `quantisation` is the record of the base's quantisation in training.
+    Unknown facts are None.
     """
 
     folder: Path
@@ -50,12 +50,12 @@ class Adapter:
 
     @property
     def is_edit(self) -> bool:
-        """Whether the folder holds a change of weights, not an adapter beside them."""
+        """Whether the folder holds a change of weights, not a separate adapter."""
         return (self.folder / DELTA).is_file()
 
     @property
     def base_is_local(self) -> bool:
-        """Whether the base lies on a disk, not on the hub, by what a run or a path says."""
+        """Whether the base is on disk, not on the hub, as its run or path says."""
         if self.base_revision or self.base_ref in (None, EMBEDDED):
             return False
         return self.base_id is not None or Path(str(self.base_ref)).is_absolute()
@@ -86,7 +86,7 @@ def find_adapter(path: str | Path) -> Adapter:
 
 
 def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source:
-    """Where the base of an adapter is that names it; the error says that it is the base."""
+    """The place of the base that an adapter names; errors say that it is the base."""
     ref = base_named_by(adapter)
     try:
         return find_source(ref, revision or adapter.base_revision, remote_code)
@@ -97,7 +97,7 @@ def base_of(adapter: Adapter, revision: str | None, remote_code: bool) -> Source
 
 
 def base_named_by(adapter: Adapter) -> str:
-    """The path or hub id of an adapter's base; `ModelError` for none and for one that is gone."""
+    """The path or hub id of an adapter's base; `ModelError` where it is unnamed or missing."""
     if not adapter.base_ref:
         raise ModelError(
             f"{adapter.folder}: the adapter does not name its base model", remedy=BASE_REMEDY
@@ -111,10 +111,10 @@ def base_named_by(adapter: Adapter) -> str:
 
 
 def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "LanguageModel":
-    """The model with the adapter on, or merged into its weights; or with its weights edited.
+    """The model with the adapter on or merged into its weights, or with its weights edited.
 
-    Raises `ModelError` for an adapter that is not of this base, of a kind that cannot be used, or
-    that leaves no way back to the base.
+    Raises `ModelError` for an adapter of another base, of a kind that cannot be used, or that
+    cannot be switched off again.
     """
     from detoxlab.models.adapters.way_back import check_way_back, next_token_logits
     from detoxlab.models.language_model import LanguageModel
@@ -194,15 +194,15 @@ def _edited(lm: "LanguageModel", edit: Adapter, ref: str) -> "LanguageModel":
 
 
 def _base_ref(run: Path, *named: str | None) -> str | None:
-    """The first name that leads somewhere, seen from the run or from here; else the first."""
+    """The first name that exists, seen from the run or from here; else the first name."""
     refs = [located(ref, run) for ref in named if ref]
     return next((ref for ref in refs if Path(ref).exists()), next(iter(refs), None))
 
 
 def check_base(lm_id: str, folder: Path, base_id: str | None) -> None:
-    """Raises `ModelError` unless the model has the weights that what is in `folder` was made on.
+    """Raises `ModelError` unless the model has the weights on which `folder` was made.
 
-    The hashes are compared: the base may have another name by now, or be quantised otherwise.
+    The hashes are compared: the base may have a new name, or another quantisation.
     """
     if base_id and _hash_in(base_id) != _hash_in(lm_id):
         raise ModelError(
@@ -233,7 +233,7 @@ def _read_adapter(lm: "LanguageModel", adapter: Adapter) -> Any:
         )
     fit_rows(lm, adapter.folder)
     try:
-        with warnings.catch_warnings():  # PEFT's use of transformers, not ours to change
+        with warnings.catch_warnings():  # PEFT's use of transformers, which we cannot change
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # from a quantised base
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")  # experts

@@ -1,4 +1,4 @@
-"""The rows of a model's embeddings, and an adapter that was trained with more of them."""
+"""Adds rows to a model's embeddings for an adapter that was trained with more of them."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def fit_rows(lm: LanguageModel, folder: Path) -> None:
-    """Give the model as many rows as the adapter in `folder` brings weights for.
+    """Give the model as many rows as the adapter in `folder` has weights for.
 
-    Raises `ModelError` when the tokenizer has tokens for which neither has any.
+    Raises `ModelError` when the tokenizer has tokens without a row in either of them.
     """
     rows, brought = lm.embedding_rows, _brought_rows(lm.model, folder)
     if brought is not None and brought != rows:

@@ -1,4 +1,4 @@
-"""Whether a model whose adapter is switched off is the base again."""
+"""Checks that a model whose adapter is switched off is the base again."""
 
 import torch
 from torch import Tensor
@@ -16,9 +16,9 @@ def next_token_logits(lm: LanguageModel) -> Tensor:
 
 
 def check_way_back(tuned: LanguageModel, base_V: Tensor, place: str) -> None:
-    """Raises `ModelError` unless it is: guards and references are computed with the base.
+    """Raises `ModelError` unless it is the base: guards and references are computed with it.
 
-    `base_V` is what `next_token_logits` gave before the adapter was there.
+    `base_V` is the result of `next_token_logits` before the adapter was put on.
     """
     with tuned.as_base():
         left_V = next_token_logits(tuned)[: len(base_V)]

@@ -1,4 +1,4 @@
-"""Models in one GGUF file: found, checked by their header, and read through transformers.
+"""Models in one GGUF file: finds them, checks their header, reads them through transformers.
 
 Finding and checking one imports neither torch nor transformers.
 """

@@ -1,4 +1,4 @@
-"""Which GGUF file a path names, and what is wrong with one that holds no usable model."""
+"""Finds the GGUF file that a path names, and checks that it holds a usable model."""
 
 import re
 from pathlib import Path
@@ -20,10 +20,10 @@ OTHER_FILES = ("config.json", "adapter_config.json", "run.json")
 
 
 def find_gguf(path: Path) -> Path | None:
-    """The GGUF file that `path` is, or that is the only one in the folder `path`.
+    """The GGUF file at `path`, or the only one in the folder `path`.
 
-    None for a folder that holds none, or that is something else. A file is taken for one whatever
-    it is called. Raises `ModelError` for a folder with several.
+    None for a folder without one, or a folder of another kind. A file of any name is taken for a
+    GGUF file. Raises `ModelError` for a folder with several.
     """
     if path.is_file():
         return path

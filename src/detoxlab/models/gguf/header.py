@@ -1,7 +1,7 @@
-"""The header of a GGUF file: what it says of its model, and where its weights lie.
+"""The header of a GGUF file: facts about its model, and the places of its weights.
 
 The layout is that of ggml's specification (docs/gguf.md), versions 2 and 3, little-endian. The
-package `gguf` reads it too, but makes an array of each token, which takes seconds.
+package `gguf` reads it too, but makes an array for each token, which takes seconds.
 """
 
 import mmap
@@ -38,7 +38,7 @@ class Tensor:
 class Header:
     """All fields by key, the tensors, and the byte at which the weights begin.
 
-    Of an array `fields` holds the length alone.
+    For an array, `fields` holds only the length.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Header:
 
     @property
     def file_type(self) -> str:
-        """How the weights are stored, such as Q4_1: as the header says, else as most of them are.
+        """The type of the weights, such as Q4_1, as the header says; else the type of most of them.
 
         Raises `ModelError` for a type that the package `gguf` does not know.
         """
@@ -145,7 +145,7 @@ class _Cursor:
         return self.numbers(NUMBERS[kind])[0]
 
     def skip_array(self) -> int:
-        """The length of an array, which is passed over."""
+        """Skip an array; returns its length."""
         kind, length = self.numbers("IQ")
         if kind in NUMBERS:
             self.place += length * struct.calcsize(NUMBERS[kind])

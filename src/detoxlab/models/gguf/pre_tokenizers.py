@@ -1,7 +1,7 @@
-"""How a byte-level tokenizer splits texts before it merges: GGUF names it by a word alone.
+"""Restores how a byte-level tokenizer splits texts before it merges; GGUF has only a name for it.
 
-transformers 5.23 knows some of these names, and splits as GPT-2 does for all others, without a
-word. SmolLM, for one, splits off each digit, so its numbers would be other tokens.
+transformers 5.23 knows some of these names, and for all others it splits like GPT-2 without a
+warning. SmolLM, for instance, splits off each digit, so its numbers would become other tokens.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ BOS where the file does not say whether they do."""
 
 
 def mend_splitting(tokenizer: Any, fields: Mapping[str, Any]) -> str | None:
-    """Make `tokenizer` split texts as the file's `fields` say; the name if that is not known.
+    """Make `tokenizer` split texts as the file's `fields` say; returns the name if it is unknown.
 
     >>> mend_splitting(None, {"tokenizer.ggml.model": "llama"})  # SentencePiece splits nothing
     """

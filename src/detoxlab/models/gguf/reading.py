@@ -1,4 +1,4 @@
-"""A GGUF file's tokenizer and weights, through transformers, as those of any other model."""
+"""Reads a GGUF file's tokenizer and weights through transformers."""
 
 import contextlib
 import tempfile
@@ -15,13 +15,13 @@ from detoxlab.models.gguf.pre_tokenizers import mend_splitting
 
 
 class GgufWarning(UserWarning):
-    """Something in a GGUF file that transformers does not read, so that the model is another."""
+    """transformers ignores a part of a GGUF file, so that the model differs."""
 
 
 def read_tokenizer(path: Path) -> Any:
-    """The tokenizer of the file, which splits texts as the one did that the file was made from.
+    """The tokenizer of the file, which splits texts like the original tokenizer.
 
-    Warns where that is not known. Raises what transformers does.
+    Warns where the way to split is unknown. Raises the errors of transformers.
     """
     from transformers import AutoTokenizer
 
@@ -44,10 +44,10 @@ def read_tokenizer(path: Path) -> Any:
 
 
 def read_weights(path: Path, dtype: torch.dtype) -> tuple[Any, Mapping[str, Any]]:
-    """The model with its weights in `dtype`, and what transformers says of their loading.
+    """The model with its weights in `dtype`, and transformers' report of the loading.
 
-    Nothing of the file's quantisation stays: the model can be trained and saved. Raises what
-    transformers does.
+    The weights are no longer quantised: the model can be trained and saved. Raises the errors of
+    transformers.
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
@@ -68,7 +68,7 @@ def read_weights(path: Path, dtype: torch.dtype) -> tuple[Any, Mapping[str, Any]
 
 
 def _warn_of_scaling(header: Header) -> None:
-    """transformers 5.23 reads scaled rotary positions of gpt-oss alone."""
+    """Warn of scaled rotary positions, which transformers 5.23 reads for gpt-oss alone."""
     scaled = any(tensor.name.startswith("rope_") for tensor in header.tensors)
     scaled |= f"{header.architecture}.rope.scaling.type" in header.fields
     if scaled and header.architecture != "gpt-oss":
@@ -82,7 +82,7 @@ def _warn_of_scaling(header: Header) -> None:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[Path]:
-    """A folder with nothing but the file: transformers would mix in a tokenizer beside it."""
+    """A folder with the file alone: transformers would also read a tokenizer from its folder."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / path.name).symlink_to(path.resolve())
         yield Path(folder)
