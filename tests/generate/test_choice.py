@@ -62,6 +62,26 @@ def test_where_tokens_tie_the_kept_logits_agree_and_the_lower_ids_stay(
         assert torch.equal(kept_set(logits_BV, sampling, candidates), ours)
 
 
+@pytest.mark.parametrize("values", [30, 1000, 100_000])
+@pytest.mark.parametrize(
+    "sampling", [Sampling(top_p=0.05), Sampling(top_k=30), Sampling(top_p=0.5)]
+)
+def test_long_rows_are_warped_like_short_ones(values: int, sampling: Sampling) -> None:
+    """Their best are looked for in groups. Few values tie often, some tokens are in no group."""
+    generator = torch.Generator().manual_seed(4)
+    logits_BV = torch.randint(0, values, (8, 16 * 300 + 5), generator=generator) / (values / 20)
+    logits_BV[0, -1], logits_BV[1, :-2] = 21.0, float("-inf")
+    in_groups, at_once = (kept_set(logits_BV, sampling, n) for n in (40, logits_BV.shape[-1]))
+    assert torch.equal(in_groups, at_once)
+
+
+def test_a_draw_is_the_same_whether_noise_is_drawn_for_all_tokens_or_picked_out() -> None:
+    """Most tokens are ruled out in the second half: noise is drawn for the others alone."""
+    logits_V = torch.randn(600, generator=torch.Generator().manual_seed(5))
+    few_V = torch.cat([logits_V, torch.full((1400,), float("-inf"))])
+    assert torch.equal(drawn(logits_V, Sampling(), 50), drawn(few_V, Sampling(), 50))
+
+
 def test_top_p_by_hand() -> None:
     logits_BV = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
     for top_p, kept in ((0.39, 1), (0.41, 2), (0.69, 2), (0.71, 3), (0.95, 4)):

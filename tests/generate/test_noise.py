@@ -84,3 +84,14 @@ def test_noise_is_standard_gumbel_and_the_same_alone_or_in_a_block() -> None:
     values = gumbel_noise(keys, torch.zeros_like(tokens), 0, tokens)
     assert stats.kstest(values.numpy(), stats.gumbel_r.cdf).pvalue > 1e-3
     assert float(values[20_011]) == pytest.approx(noise("p", 0, 0, 20_011, seed=3), abs=1e-12)
+
+
+def test_noise_of_a_table_is_that_of_its_cells() -> None:
+    """Keys and samples of rows broadcast, however the table is cut into blocks."""
+    keys_R2 = torch.tensor([noise_key(3, prompt_id) for prompt_id in "pqr"])
+    keys_R1 = (keys_R2[:, :1], keys_R2[:, 1:])
+    tokens_RC = torch.arange(30_000).expand(3, -1)
+    table_RC = gumbel_noise(keys_R1, torch.tensor([[0], [5], [1]]), 4, tokens_RC)
+    for row, prompt_id, sample, token in ((0, "p", 0, 7), (1, "q", 5, 29_999), (2, "r", 1, 21_846)):
+        alone = noise(prompt_id, sample, 4, token, seed=3)
+        assert float(table_RC[row, token]) == pytest.approx(alone, abs=1e-12)

@@ -13,7 +13,6 @@ from detoxlab.errors import ConfigError, ScorerError
 from detoxlab.scorers.forward import logits_of
 from detoxlab.scorers.huggingface import KNOWN_CLASSIFIERS, load_classifier
 from detoxlab.scorers.loading import SHORT_NAMES, load_scorer
-from detoxlab.scorers.packing import PackedLinear, pack_for_cpu
 from tests.support.tiny_classifier import save_tiny_classifier
 
 TEXTS = ["you fool", "what a lovely day it is", "is it", "old goat"]
@@ -180,22 +179,6 @@ def test_another_error_is_not_mistaken_for_memory() -> None:
 
     with pytest.raises(RuntimeError, match="shapes"):
         logits_of(forward, [[1], [2]], pad_id=0, device=torch.device("cpu"))
-
-
-def test_packed_layers_compute_the_same() -> None:
-    torch.manual_seed(0)
-    plain = torch.nn.Sequential(torch.nn.Linear(24, 40), torch.nn.Linear(40, 3, bias=False)).eval()
-    x_BTD = torch.randn(4, 5, 24)
-    with torch.inference_mode():
-        expected = plain(x_BTD), plain(x_BTD[:, 0])
-        packed = pack_for_cpu(plain)
-        torch.testing.assert_close((packed(x_BTD), packed(x_BTD[:, 0])), expected)
-    assert isinstance(packed[0], PackedLinear)
-
-
-def test_half_precision_is_not_packed() -> None:
-    half = pack_for_cpu(torch.nn.Sequential(torch.nn.Linear(4, 4)).bfloat16())
-    assert type(half[0]) is torch.nn.Linear
 
 
 def test_short_names_stand_for_classifiers_whose_labels_are_known() -> None:

