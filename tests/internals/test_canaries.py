@@ -276,6 +276,18 @@ def test_a_packed_weight_computes_the_linear_layer() -> None:
         assert torch.allclose(found, layer(x), atol=1e-5)
 
 
+def test_a_weight_that_is_replaced_or_written_to_has_another_identity() -> None:
+    weight = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
+    first = torch_internals.weight_identity(weight)
+    kept = weight.data
+    weight.data = torch.ones(3)
+    assert torch_internals.weight_identity(weight) != first
+    weight.data = kept
+    assert torch_internals.weight_identity(weight) == first
+    weight.add_(1.0)
+    assert torch_internals.weight_identity(weight) != first
+
+
 # --- accelerate ---
 
 

@@ -1,6 +1,6 @@
 """The parts of torch that we use beyond its documented interface. Imports torch.
 
-`torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
+`_version` counts the writes to a tensor. `torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
 computes the same from ordinary layers, but slower; `has_packing` tells whether it has them.
 """
 
@@ -35,3 +35,8 @@ def packed_linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | No
         x.contiguous(), packed, bias, "none", [], ""
     )
     return result
+
+
+def weight_identity(weight: torch.Tensor) -> tuple[int, int]:
+    """Another one after the weight has been replaced, or written to otherwise than by `.data`."""
+    return weight.data_ptr(), weight._version

@@ -10,15 +10,16 @@ from huggingface_hub.errors import StrictDataclassError
 
 from detoxlab.errors import DependencyError, DetoxlabError, ModelError
 from detoxlab.models.adapters.load import attach, base_of, find_adapter
-from detoxlab.models.dtypes import DType, named_dtype
 from detoxlab.models.gguf.files import checked_header, find_gguf
 from detoxlab.models.gguf.reading import read_weights
 from detoxlab.models.language_model import LanguageModel
 from detoxlab.models.quantisation import (
     FULL_PRECISION,
+    DType,
     Quantisation,
     check_usable,
     dequantise,
+    named_dtype,
     settle,
 )
 from detoxlab.models.sources import Source, check_causal, check_weights, find_source, first_line

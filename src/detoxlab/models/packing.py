@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from detoxlab.internals.torch import has_packing, packed_linear, packed_weight
+from detoxlab.internals.torch import has_packing, packed_linear, packed_weight, weight_identity
 
 # Packed weights are a second copy: beyond this many parameters memory matters more.
 LARGEST_MODEL = 500_000_000
@@ -31,11 +31,11 @@ class PackedForward:
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
         self._packed = packed_weight(layer.weight, TOKENS_HINT)
-        self._packed_from = _identity(layer.weight)
+        self._packed_from = weight_identity(layer.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         layer = self.layer
-        if _identity(layer.weight) != self._packed_from:
+        if weight_identity(layer.weight) != self._packed_from:
             return nn.functional.linear(x, layer.weight, layer.bias)
         return packed_linear(x, self._packed, layer.bias)
 
@@ -92,7 +92,3 @@ def _is_open(layer: nn.Linear) -> bool:
 
 def _size(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _identity(weight: Tensor) -> tuple[int, int]:
-    return weight.data_ptr(), weight._version

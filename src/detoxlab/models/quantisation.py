@@ -1,4 +1,4 @@
-"""Linear layers in 8 or 4 bits, through bitsandbytes: settings, checks, and dequantisation.
+"""The types of weights, and linear layers in 8 or 4 bits through bitsandbytes, and back.
 
 Embeddings, norms and the output head keep their type. In 4 bits, so do layers whose rows are not
 whole blocks of 64: bitsandbytes 0.50 reads some of these wrongly on CPU (16 divides the inputs
@@ -16,11 +16,23 @@ from typing import Any, Literal, get_args
 import torch
 
 from detoxlab.errors import DependencyError, ModelError
-from detoxlab.models.dtypes import DType, named_dtype
 
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Kind = Literal["none", "int8", "nf4", "fp4"]
 BLOCK = 64  # weights per scale in 4 bits
 INSTALL = "pip install 'detoxlab[quant]'"
+
+
+def named_dtype(name: str) -> torch.dtype:
+    """The type of that name; `ModelError` for any other.
+
+    >>> named_dtype("bfloat16")
+    torch.bfloat16
+    """
+    if name not in DTYPES:
+        raise ModelError(f"dtype {name!r} is unknown", remedy=f"Use auto, {', '.join(DTYPES)}.")
+    return DTYPES[name]
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def _write_origin(folder: Path, run: Run, base: str | None) -> None:
 
 
 def _save(lm: "LanguageModel", dtype: DType, folder: Path) -> None:
-    from detoxlab.models.dtypes import DTYPES
+    from detoxlab.models.quantisation import DTYPES
 
     lm.model.to(DTYPES[dtype]).save_pretrained(folder)
     lm.tokenizer.save_pretrained(folder)
