@@ -1,7 +1,8 @@
 """The parts of torch that we use beyond its documented interface. Imports torch.
 
-`_version` counts the writes to a tensor. `torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
+`torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
 computes the same from ordinary layers, but slower; `has_packing` tells whether it has them.
+`_version` of a tensor counts how often it was written to.
 """
 
 import torch
