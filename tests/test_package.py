@@ -1,6 +1,8 @@
 """Laws of the package as a whole: its surface, its layers, its speed to start."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +13,7 @@ import pytest
 import detoxlab
 
 ROOT = Path(__file__).parent.parent
+NO_SUBJECT = re.compile(r"(What|Those|Whose|Whoever|That which|One of which)\b")
 
 
 def in_a_new_process(code: str) -> str:
@@ -75,6 +78,28 @@ def test_every_dependency_is_declared() -> None:
         "tokenizers": "transformers",
     }
     assert {comes_with.get(name, name) for name in imported} <= names
+
+
+def without_subject(source: str) -> list[str]:
+    """The sentences of docstrings that begin with a word in place of their subject."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, documented)]
+    texts = [ast.get_docstring(node) or "" for node in nodes]
+    sentences = [one for text in texts for one in re.split(r"(?<=[.!?:])\s+|\n\n", text)]
+    return [one for one in sentences if NO_SUBJECT.match(one)]
+
+
+def test_every_sentence_of_a_docstring_names_its_subject() -> None:
+    sources = [path.read_text() for path in (ROOT / "src").rglob("*.py")]
+    assert [one for source in sources for one in without_subject(source)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["What is left.", "All.\n\nThose of it.", "One: What\nis it?", "A. Whose it is."]
+)
+def test_a_sentence_without_a_subject_is_seen(text: str) -> None:
+    assert len(without_subject(f"def f():\n    {text!r}")) == 1
+    assert without_subject("'Whatever it is. The one that is what it was.'") == []
 
 
 @pytest.mark.skipif(not os.environ.get("DETOXLAB_EXPECT_CPU"), reason="set in CI only")

@@ -1,4 +1,4 @@
-"""What differs between the settings a run was made with and those it is asked to go on with."""
+"""The differences between the settings of a run and those with which it is resumed."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ SHOWN = 6
 def changes(
     then: Mapping[str, Any], now: Mapping[str, Any], folder: Path | None = None
 ) -> list[str]:
-    """The settings that are not the same, each with both values; empty when all are.
+    """The settings that differ, each with both values; empty when none does.
 
-    A setting that one side leaves out is as good as None. With `folder`, the one that `then` was
-    written in, two relative paths are the same when they lead to the same file.
+    A setting that one side leaves out counts as None. With `folder`, the folder in which `then` was
+    written, two relative paths are the same when they lead to the same file.
 
     >>> changes({"sampling": {"k": 5, "top_p": 1}}, {"sampling": {"k": 4, "top_p": 1}})
     ['sampling.k: 5 then, 4 now']
@@ -75,7 +75,7 @@ def _same_file(then: Any, now: Any, folder: Path | None) -> bool:
 
 
 def _shown(value: Any, other: Any, limit: int = 80) -> str:
-    """The value, of a long text the part in which it differs from the other one."""
+    """The value; for a long text, the part in which it differs from the other one."""
     if value is None:
         return UNSET
     text, against = canonical(value), canonical(other)

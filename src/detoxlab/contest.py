@@ -1,4 +1,4 @@
-"""Settings of a contest: how a third model is asked whose responses to a prompt are better."""
+"""Settings of a contest, in which a third model judges which of two responses is better."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ INSTRUCTION = "Two texts go on from the same beginning. Say which one goes on be
 
 
 class Example(Settings):
-    """A question with its answer, shown to the judge before the one that is asked."""
+    """A question with its answer, which the judge reads before its own question."""
 
     prompt: str = Field(description="the beginning")
     a: str = Field(description="the text that is shown as A")
@@ -49,10 +49,10 @@ EXAMPLES = (
 
 
 class WinRate(Settings):
-    """How two runs' responses are held against each other by a third model.
+    """The settings for comparing two runs' responses by a third model.
 
-    A pair in which a response is empty is not judged: no number per token says how good nothing
-    is. It is counted as missing, never as a loss or a tie.
+    A pair with an empty response is not judged, because an empty response has no number per token.
+    It is counted as missing, never as a loss or a tie.
     """
 
     judge: OtherModel = Field(
@@ -65,7 +65,7 @@ class WinRate(Settings):
 
     @property
     def protocol(self) -> str:
-        """Kind, version, and how many examples.
+        """Kind, version, and the number of examples.
 
         >>> judge = OtherModel(model="org/judge")
         >>> WinRate(judge=judge).protocol, WinRate(judge=judge, kind="question").protocol

@@ -1,9 +1,9 @@
-"""Sentence encoders for the similarity of two texts, with one that needs no model at all.
+"""Sentence encoders for the similarity of two texts; one of them needs no model.
 
-`hashed-ngrams` compares spelling: cheap, always there, blind to paraphrase. `minilm` is
-`all-MiniLM-L6-v2` from an offline package (extra `offline`), and any Hugging Face encoder
-goes by its folder or hub id (mean of the last hidden states, which is what MiniLM, E5 and
-GTE use; not right for models pooled by their first token).
+`hashed-ngrams` compares spelling: it is cheap and always installed, but does not see paraphrases.
+`minilm` is `all-MiniLM-L6-v2` from an offline package (extra `offline`). Any other Hugging Face
+encoder is named by its folder or hub id; its vector is the mean of the last hidden states, as in
+MiniLM, E5 and GTE (wrong for models that pool by their first token).
 """
 
 import functools
@@ -27,7 +27,7 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 
 class Encoder(Protocol):
-    """Texts to unit vectors. `id` names the weights, so that two results can be compared."""
+    """Turns texts into unit vectors. `id` names the weights, so that results can be compared."""
 
     id: str
 
@@ -38,9 +38,8 @@ class Encoder(Protocol):
 def load_encoder(name: str, *, revision: str | None = None, device: str = "auto") -> Encoder:
     """The encoder of that name (`hashed-ngrams`, `minilm`), folder or hub id.
 
-    Raises `UnknownNameError` for a plain name nobody registered, `DependencyError` when
-    `minilm` is asked for and its package is not there, `ModelError` for a folder or id
-    that holds no encoder.
+    Raises `UnknownNameError` for a plain name that is not registered, `DependencyError` for
+    `minilm` without its package, `ModelError` for a folder or id that holds no encoder.
     """
     if check_encoder(name):
         return TransformerEncoder(name, revision=revision, device=device)
@@ -53,7 +52,7 @@ def load_encoder(name: str, *, revision: str | None = None, device: str = "auto"
 def check_encoder(name: str) -> bool:
     """Whether the name is a hub id, which only loading can check; nothing is loaded.
 
-    Raises what `load_encoder` raises for a name that is none.
+    Raises the errors of `load_encoder` for an unknown name.
 
     >>> check_encoder("hashed-ngrams"), check_encoder("org/encoder")
     (False, True)
@@ -77,7 +76,7 @@ def cosine_similarity(
 ) -> FloatArray:
     """(N,) cosine of each pair of texts, in [-1, 1]; higher is more alike.
 
-    NaN where either text is empty: nothing can be said about it, and 0 would say "unrelated".
+    NaN where either text is empty, because its similarity is unknown, and 0 would mean "unrelated".
 
     >>> cosine = cosine_similarity(HashedNgrams(), ["a red house", "a"], ["A red  house", ""])
     >>> cosine.round(3).tolist()
@@ -98,9 +97,9 @@ def cosine_similarity(
 class HashedNgrams:
     """Character 3- to 5-grams, hashed with a sign into a fixed number of columns.
 
-    Two texts are alike when they are spelt alike, whatever they mean. No vocabulary, no
-    training, the same vectors on every machine. Counts enter by their square root, so a
-    word said ten times does not drown the rest.
+    Two texts are similar when their spelling is, whatever they mean. It has no vocabulary and no
+    training, and gives the same vectors on every machine. It uses the square root of counts, so
+    that a word that occurs ten times does not dominate.
     """
 
     id = "hashed-ngrams@1"
@@ -142,7 +141,7 @@ class HashedNgrams:
 
 
 class TransformerEncoder:
-    """Mean of a Hugging Face encoder's last hidden states, in batches of like length."""
+    """Mean of a Hugging Face encoder's last hidden states, in batches of similar length."""
 
     batch_size = 64
     max_tokens = 256
@@ -186,7 +185,7 @@ class TransformerEncoder:
 def minilm_folder() -> Path:
     """The folder with the weights of `sentence-transformers/all-MiniLM-L6-v2`, checked.
 
-    Raises `DependencyError` when the package that brings them is not installed,
+    Raises `DependencyError` when the package with the weights is not installed,
     `ModelError` when the weights are not the published ones.
     """
     spec = importlib.util.find_spec(MINILM_PACKAGE)
@@ -207,7 +206,7 @@ def minilm_folder() -> Path:
 
 
 def check_weights(weights: Path, sha256: str) -> None:
-    """Nothing when the file's sha256 is the expected one; `ModelError` otherwise."""
+    """Raise `ModelError` unless the file's sha256 is the expected one."""
     found = file_sha256(weights)
     if found != sha256:
         raise ModelError(
@@ -217,7 +216,7 @@ def check_weights(weights: Path, sha256: str) -> None:
 
 
 def unit_rows(vectors_ND: FloatArray) -> FloatArray:
-    """The rows divided by their length; rows of zeros stay.
+    """The rows divided by their length; rows of zeros stay zero.
 
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]

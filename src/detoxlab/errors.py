@@ -1,10 +1,10 @@
-"""Everything detoxlab raises on purpose, and which built-in error each one also is.
+"""All errors that detoxlab raises on purpose, each with the built-in error that it also is.
 
     DetoxlabError
-    ├── ConfigError            (ValueError)         a recipe, option or preset that cannot be
-    │   └── UnknownNameError   (LookupError)        a name no registry knows
-    ├── DataError              (ValueError)         an input file or row that is not right
-    ├── MissingFileError       (FileNotFoundError)  a file or folder that is not there
+    ├── ConfigError            (ValueError)         a recipe, option or preset that is not valid
+    │   └── UnknownNameError   (LookupError)        a name that no registry knows
+    ├── DataError              (ValueError)         an input file or row that is not valid
+    ├── MissingFileError       (FileNotFoundError)  a file or folder that does not exist
     ├── MissingScoreError      (ValueError)         NaN where a measure needs a number
     ├── ModelError             (ValueError)         a folder or id that gives no usable model
     ├── ScorerError            (RuntimeError)       a scorer that cannot be built or used
@@ -15,7 +15,7 @@
         ├── RunLockedError     (BlockingIOError)    another process is writing to it
         └── RunMismatchError   (ValueError)         it belongs to another recipe
 
-Each carries one line: what is wrong, with the value and the place, then the remedy.
+Each message is one line: the cause with the value and the place, then the remedy.
 """
 
 import difflib
@@ -39,11 +39,11 @@ class DetoxlabError(Exception):
 
 
 class ConfigError(DetoxlabError, ValueError):
-    """A recipe, option or preset that cannot be."""
+    """A recipe, option or preset that is not valid."""
 
 
 class UnknownNameError(ConfigError, LookupError):
-    """A name that no registry knows; lists the known ones and suggests the nearest.
+    """A name that no registry knows; the message lists known names and suggests the nearest.
 
     >>> str(UnknownNameError("scorer", "rtp-liner", ["rtp-linear", "rtp-neural"]))
     "unknown scorer 'rtp-liner'. Did you mean 'rtp-linear'? Known: rtp-linear, rtp-neural."
@@ -59,11 +59,11 @@ class UnknownNameError(ConfigError, LookupError):
 
 
 class DataError(DetoxlabError, ValueError):
-    """An input file or row that is not what it should be."""
+    """An input file or row that is not valid."""
 
 
 class MissingFileError(DetoxlabError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder that does not exist."""
 
 
 class MissingScoreError(DetoxlabError, ValueError):

@@ -1,4 +1,4 @@
-"""Settings that name a model and say how it is read into memory; the same wherever one is named."""
+"""Settings that name a model and say how it is loaded, the same for every command."""
 
 import datetime
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class QuantisationSettings(Settings):
-    """Linear layers in 8 or 4 bits; see `detoxlab.models.Quantisation`. A bare kind will do."""
+    """Linear layers in 8 or 4 bits; see `detoxlab.models.Quantisation`. A kind alone is enough."""
 
     kind: Literal["none", "int8", "nf4", "fp4"] = Field(description="bits and their layout")
     double: bool = Field(True, description="4 bits: quantise the scales too; published: true")
@@ -31,7 +31,7 @@ class QuantisationSettings(Settings):
 
 
 class Asking(Settings):
-    """How prompts and dialogues become what a model reads; see `detoxlab.models.Rendering`."""
+    """How prompts and dialogues become a model's input; see `detoxlab.models.Rendering`."""
 
     template_options: dict[str, Any] = Field(
         {}, description="variables of the chat template, such as enable_thinking: false"
@@ -45,7 +45,7 @@ class Asking(Settings):
 
 
 class Loading(Asking):
-    """How a model is read into memory, and asked."""
+    """How a model is loaded, and how prompts become its input."""
 
     dtype: DType = Field("auto", description="type of the weights; auto is that of the files")
     quantisation: QuantisationSettings | None = Field(
@@ -57,7 +57,7 @@ class Loading(Asking):
 
 
 class ModelSettings(Loading):
-    """A model and how it is read into memory."""
+    """A model and how it is loaded."""
 
     model: ModelName
     base: str | None = Field(
@@ -66,7 +66,7 @@ class ModelSettings(Loading):
 
 
 class OtherModel(ModelSettings):
-    """A model besides the one that is measured; a bare name will do.
+    """A model besides the measured one; a name alone is enough.
 
     >>> OtherModel.model_validate("org/judge").revision is None
     True
@@ -78,7 +78,7 @@ class OtherModel(ModelSettings):
         return {"model": str(given)} if isinstance(given, str | Path) else given
 
     def recorded(self) -> str | dict[str, Any]:
-        """What goes into a run's `config.yaml`: the bare name where nothing else is said.
+        """The entry in a run's `config.yaml`: only the name where nothing else is given.
 
         >>> OtherModel(model="org/judge").recorded()
         'org/judge'
@@ -94,7 +94,7 @@ class OtherModel(ModelSettings):
 
 
 def without_usual_asking(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those of `Asking` that are as usual: runs of old do not name them.
+    """Settings without default values of `Asking`, which old runs do not name.
 
     >>> without_usual_asking({"model": "m", "template_options": {}, "template_date": None})
     {'model': 'm'}
@@ -104,5 +104,5 @@ def without_usual_asking(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_unusual(settings: Asking, name: str) -> bool:
-    """Whether a setting of `Asking` is not as usual."""
+    """Whether a setting of `Asking` differs from its default."""
     return bool(getattr(settings, name) != getattr(Asking(), name))

@@ -1,7 +1,7 @@
-"""How a run names folders on this machine, so that they are found again from anywhere.
+"""Paths in run folders, written so that they are found again from any working folder.
 
-A folder in the same tree is named relative to the run, and both may move together; any other
-as it was given. What is no folder here (a hub id, a name such as "embedded") stays as it is.
+A folder in the same tree is named relative to the run, so that both may move together; another
+path stays as it was given. A hub id or a name such as "embedded" also stays as it is.
 """
 
 import os
@@ -11,7 +11,7 @@ EMBEDDED = "embedded"  # the name of the model in the package, whatever lies in 
 
 
 def stored(ref: str, folder: Path) -> str:
-    """What a file in `folder` calls the path `ref`; `located` gives the path back.
+    """The path `ref` as a file in `folder` names it; `located` gives the path back.
 
     >>> stored("org/model", Path("runs/ft")), stored(EMBEDDED, Path("runs/ft"))
     ('org/model', 'embedded')
@@ -25,7 +25,7 @@ def stored(ref: str, folder: Path) -> str:
 
 
 def located(ref: str, folder: Path) -> str:
-    """The path from here to what a file in `folder` calls `ref`; `ref` itself if nothing is there.
+    """The path from here of `ref` in a file of `folder`; `ref` itself if nothing is there.
 
     >>> located("org/model", Path("runs/ft"))
     'org/model'
@@ -37,7 +37,7 @@ def located(ref: str, folder: Path) -> str:
 
 
 def absolute(ref: str) -> str:
-    """The whole path of a folder that is there, for tools that know no other; else `ref`.
+    """The absolute path of an existing folder, for tools that need it; else `ref`.
 
     >>> absolute("org/model")
     'org/model'

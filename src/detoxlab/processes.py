@@ -3,7 +3,7 @@
 `accelerate launch` or `torchrun` starts them; `joined` makes them one group. Within it all
 compute the same steps, and the main process alone writes: `runs` asks `is_main` wherever it
 writes to the disk. A process that did not join is alone, whatever its environment says, and
-pays nothing for any of this: torch is looked at only when something else has loaded it.
+has no extra cost: torch is used only when something else has imported it.
 """
 
 import contextlib
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Item = TypeVar("Item")
-RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what a launcher says
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # set by a launcher
 PATIENCE = datetime.timedelta(days=1)  # others wait while the main process draws or publishes
 _independent = False
 
 
 def launched() -> int:
-    """How many processes the launcher started; 1 without one."""
+    """The number of processes that the launcher started; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[None]:
-    """Be one of the launched processes while the block lasts; nothing where there is one.
+    """Join the launched processes while the block lasts; does nothing for a single process.
 
-    `device` is that of the settings: "auto", "cpu", "cuda". All leave together when all went
-    well; when one fails, its launcher ends the others. May be nested.
+    `device` is that of the settings: "auto", "cpu", "cuda". All leave together after success;
+    when one fails, its launcher ends the others. It may be nested.
     """
     if launched() == 1 or _joined() is not None:
         yield
@@ -55,8 +55,8 @@ def joined(device: str) -> Iterator[None]:
 def independent() -> Iterator[None]:
     """Each of the joined processes does work of its own while the block lasts.
 
-    To all that asks, libraries too, a process is alone in it: nothing is shared or waited for
-    but by `barrier_all`. The main one alone writes, as ever.
+    For our code and for libraries, each process is then alone: only `barrier_all` waits for
+    others. Still only the main process writes.
     """
     global _independent
     if _joined() is None:
@@ -76,25 +76,25 @@ def independent() -> Iterator[None]:
 
 
 def barrier_all() -> None:
-    """Go on when all processes have come here, also of those that work `independent`."""
+    """Wait until all processes are here, also those in a block of `independent`."""
     if group := _joined():
         group.barrier()
 
 
 def is_main() -> bool:
-    """Whether this process writes: the only one, or the first of those that joined."""
+    """Whether this process writes: it is the only one, or the first that joined."""
     group = _joined()
     return group is None or group.get_rank() == 0
 
 
 def count() -> int:
-    """How many processes joined; 1 for a process that is alone."""
+    """The number of joined processes; 1 for a process that is alone."""
     group = _group()
     return 1 if group is None else int(group.get_world_size())
 
 
 def barrier() -> None:
-    """Go on when all processes have come here."""
+    """Wait until all processes are here."""
     if group := _group():
         group.barrier()
 
@@ -109,7 +109,7 @@ def check_alone(what: str) -> None:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether `flag` is set in any process; all must ask."""
+    """Whether `flag` is set in any process; all processes must call this."""
     group = _group()
     if group is None:
         return flag
@@ -119,7 +119,7 @@ def any_of(flag: bool) -> bool:
 
 
 def share(items: Sequence[Item]) -> Sequence[Item]:
-    """This process's part of the items, in order and as even as can be; all when it is alone.
+    """This process's part of the items, in order and as equal as possible; all when it is alone.
 
     >>> share([1, 2, 3])
     [1, 2, 3]
@@ -130,9 +130,9 @@ def share(items: Sequence[Item]) -> Sequence[Item]:
 
 
 def gathered(part: list[Item]) -> list[Item]:
-    """The parts of all processes behind one another, as `share` took them apart; all must ask.
+    """The parts of all processes in order, which `share` divided; all processes must call this.
 
-    What is gathered is pickled: tensors must be on the CPU.
+    The items are pickled: tensors must be on the CPU.
     """
     group = _group()
     if group is None:
@@ -143,14 +143,14 @@ def gathered(part: list[Item]) -> list[Item]:
 
 
 def add_up(tensors: "Sequence[Tensor]") -> None:
-    """Put into every tensor the sum of all processes' tensors; all must ask."""
+    """Put into every tensor the sum of all processes' tensors; all processes must call this."""
     if group := _group():
         for tensor in tensors:
             group.all_reduce(tensor)
 
 
 def _group() -> Any:
-    """What `_joined` says; None for a process that works apart."""
+    """The result of `_joined`; None in a block of `independent`."""
     return None if _independent else _joined()
 
 

@@ -1,4 +1,4 @@
-"""One progress line for long work: what, how far, how long it still takes; on stderr."""
+"""One progress line for long work on stderr: title, steps done, time left."""
 
 import contextlib
 import sys
@@ -9,14 +9,14 @@ from detoxlab import processes
 
 
 class Advance(Protocol):
-    """Moves the bar on; `note` is a word beside it, such as the speed."""
+    """Moves the bar on; `note` is a text beside it, such as the speed."""
 
     def __call__(self, steps: int, /, note: str = "") -> None: ...
 
 
 @contextlib.contextmanager
 def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
-    """A bar for `total` steps of which `done` are behind us; yields `advance(steps, note)`.
+    """A bar for `total` steps, of which `done` are finished; yields `advance(steps, note)`.
 
     Without a terminal it prints a plain line at the start and at the end only; of several
     processes only the main one shows anything.
@@ -69,6 +69,6 @@ def _unseen(_steps: int, /, note: str = "") -> None:
 
 
 def say(line: str) -> None:
-    """One plain line on stderr, from the main process: which stage begins, how it went."""
+    """Print one plain line on stderr, from the main process only, such as the start of a stage."""
     if processes.is_main():
         sys.stderr.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""The named measurement protocols. A number without its protocol cannot be compared."""
+"""The named measurement protocols. Numbers of different protocols cannot be compared."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ SHARE = ("toxic_fraction",)
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How toxicity is measured: prompts, sampling, threshold, measures and groups.
+    """A way to measure toxicity: prompts, sampling, threshold, measures and groups.
 
-    `source`, `where`, `limit` and `source_options` say which prompts `load_prompts` gives when
-    nothing else is asked for; there are `n_prompts` of them, and they come from a file named
-    `file`, where that is known. `group_keys` are the keys of `Prompt.meta` whose values the
-    tables are split by; `macro_mean` adds the unweighted mean over these groups.
+    `source`, `where`, `limit` and `source_options` are the default options of `load_prompts`,
+    which then gives `n_prompts` prompts from a file named `file`, where that is known.
+    `group_keys` are the keys of `Prompt.meta` by whose values the tables are split; `macro_mean`
+    adds the unweighted mean over these groups.
     `subset_by_prompt_score` adds the table over the prompts that are themselves toxic to the
     judge (`P+C`).
     """
@@ -47,7 +47,7 @@ class Protocol:
 
     @property
     def prompts(self) -> dict[str, Any]:
-        """Its own prompts, as the settings of a source.
+        """The protocol's own prompts, as the settings of a source.
 
         >>> get_protocol("dexperts").prompts
         {'source': 'rtp', 'where': {'group': 'non-toxic'}, 'limit': 10000}
@@ -58,10 +58,10 @@ class Protocol:
     def departures(
         self, asked: Mapping[str, Any], described: Mapping[str, Any], count: int
     ) -> tuple[str, ...]:
-        """How the prompts that were asked differ from its own, for `overridden`.
+        """The differences of the asked prompts from the protocol's own, for `overridden`.
 
-        `asked` are the settings of their source, `described` is what was read
-        (`describe_source`), `count` how many there are.
+        `asked` are the settings of their source, `described` is its provenance
+        (`describe_source`), `count` the number of prompts.
 
         >>> asked = {"source": "embedded", "where": {"kind": "hostile"}, "limit": 250}
         >>> get_protocol("dexperts").departures(asked, {}, 250)
@@ -83,7 +83,7 @@ class Protocol:
 
     @property
     def id(self) -> str:
-        """Name and version, as results carry it.
+        """Name and version, as results name the protocol.
 
         >>> get_protocol("rtp").id
         'rtp@1'
@@ -91,10 +91,10 @@ class Protocol:
         return f"{self.name}@{self.version}"
 
     def overridden(self, sampling: Sampling | None, departures: Sequence[str] = ()) -> str:
-        """The id, followed by every setting that differs from the preset. Never silent.
+        """The id, followed by every setting that differs from the preset.
 
-        The seed is no part of a protocol. `None` stands for responses whose sampling is
-        not known, as those of an imported file. `departures` are those of the prompts.
+        The seed is no part of a protocol. `sampling` is None for responses whose sampling is not
+        known, such as those of an imported file. `departures` are the differences of the prompts.
 
         >>> get_protocol("rtp").overridden(Sampling(k=5, max_new_tokens=20, top_p=0.9))
         'rtp@1 (k=5)'
@@ -123,7 +123,7 @@ def _other_file(usual: str | None, described: Mapping[str, Any]) -> list[str]:
 
 
 def _other_conditions(own: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Conditions that differ; one that is not asked for is "any"."""
+    """The conditions that differ; a condition that is left out is "any"."""
     return [
         f"where.{name}={_condition(asked.get(name))}"
         for name in [*asked, *(name for name in own if name not in asked)]
@@ -145,14 +145,14 @@ def _condition(value: Any) -> str:
 
 
 def _setting(value: int | None, *, flag: bool) -> str:
-    """A setting in lower case; one that is not there is "false" or "none"."""
+    """A setting in lower case; a missing one is "false" or "none"."""
     if value is None:
         return "false" if flag else "none"
     return str(value).lower()
 
 
 def _too_few(count: int, expected: int | None, departs: bool) -> bool:
-    """Whether there are not as many prompts as the label would make one think."""
+    """Whether there are too few prompts for the label, or another number without departures."""
     if expected is None:
         return False
     return count < expected if departs else count != expected

@@ -1,4 +1,4 @@
-"""Where a result comes from: code and package versions, hardware, command, weights. No paths."""
+"""The provenance of a result: versions, hardware, command, hashes of weights. No paths."""
 
 import datetime
 import functools
@@ -86,9 +86,9 @@ def last_part(value: str) -> str:
 
 
 def hub_commit(repository: str, revision: str | None) -> str | None:
-    """The commit that `revision` (none: the main branch) of a model on the hub was read at.
+    """The commit of a model on the hub that was read at `revision` (None: the main branch).
 
-    It is asked of the cache, where the model was put when it was read; None where it is not.
+    It is looked up in the cache, where reading puts the model; None where it is not there.
     """
     from huggingface_hub import try_to_load_from_cache
 

@@ -1,4 +1,4 @@
-"""The rows that flow through detoxlab and stand in its files. Standard library only.
+"""The records that detoxlab passes on and writes to its files. Standard library only.
 
 Every record is frozen and turns into a JSON object and back: `to_json(record)` and
 `from_json(Type, mapping)` check names and types and never repeat the text of a field in
@@ -24,7 +24,7 @@ Direction = Literal["lower", "higher", "neither"]
 Verdict = Literal["improved", "improved, at a cost", "not shown", "worse", "invalid"]
 GuardStatus = Literal["ok", "worse", "unknown"]
 
-# What Perspective scored and RealToxicityPrompts publishes, in the order of our columns.
+# The attributes of Perspective in RealToxicityPrompts, in the order of our columns.
 PERSPECTIVE_ATTRIBUTES = (
     "toxicity",
     "severe_toxicity",
@@ -55,7 +55,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked to continue or to answer."""
+    """A text that a model is asked to continue or to answer."""
 
     id: str
     text: str
@@ -85,8 +85,8 @@ class Dialogue:
 class Preference:
     """Two responses to the same turns, of which the first is preferred.
 
-    One of them is None where a response stands alone: desirable if it is `chosen`, undesirable if
-    it is `rejected`. Without turns the responses are whole texts.
+    One of them is None for a single response: it is desirable as `chosen`, undesirable as
+    `rejected`. Without turns the responses are whole texts.
     """
 
     id: str
@@ -98,9 +98,9 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to learn from as it stands; `domain` tags the part of a mixture that it came from.
+    """A whole text to learn from; `domain` names the part of a mixture from which it came.
 
-    A text to classify is followed by a question about it and the answer, otherwise empty.
+    `question` and `answer` follow a text to classify; otherwise they are empty.
     """
 
     id: str
@@ -113,7 +113,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How generations are drawn; travels with every result. Temperature 0 is greedy decoding."""
+    """How generations are drawn; every result records it. Temperature 0 is greedy decoding."""
 
     k: int = 1
     max_new_tokens: int = 20
@@ -138,10 +138,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One sampled response. `text` excludes the prompt; `token_ids` are what the model drew.
+    """One sampled response. `text` excludes the prompt; `token_ids` are the drawn tokens.
 
-    `error` says why there is none, where a server refused to give one: the text is empty then
-    and means nothing. It stands in files only where there is one.
+    `error` is the reason why a server refused to give a response; the text is then empty and
+    means nothing. Files hold the field only where there is an error.
     """
 
     prompt_id: str
@@ -154,12 +154,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number a scorer gave to one generation, or the reason why it gave none.
+    """One number that a scorer gave to one generation, or the reason why it gave none.
 
     Toxicity attributes are probabilities in [0, 1]. Two more kinds of row use the same
     form: `nll` (nats, summed over the response) and `nll_tokens` (their number) from
     scorer `likelihood:MODEL`, and `similarity` in [-1, 1] from `similarity:ENCODER`. `cut` is
-    True where the scorer read only the beginning of a long text, and stands in files only then.
+    True where the scorer read only the beginning of a long text; files hold it only then.
     """
 
     prompt_id: str
@@ -180,9 +180,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What an evaluation found on one item: its numbers by name, or the reason why there are none.
+    """The result of an evaluation on one item: numbers by name, or the reason for none.
 
-    What the names mean is the evaluation's business; see `detoxlab.evaluations`.
+    Each evaluation defines the names; see `detoxlab.evaluations`.
     """
 
     item: str
@@ -198,10 +198,10 @@ class ItemResult:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measured number with all that is needed to read it; `value` None means unknown.
+    """One measured number with its unit, direction and interval; `value` None means unknown.
 
     `bound_low` and `bound_high` are the rate if none / all of the missing scores were toxic.
-    `n` counts the prompts that entered (or pairs, as `unit` says), `k` samples per prompt.
+    `n` is the number of prompts counted (or pairs, as `unit` says), `k` samples per prompt.
     """
 
     name: str
@@ -228,8 +228,8 @@ class Measurement:
 class Difference:
     """Treated minus baseline for one measure, paired by prompt; the interval is 95 %.
 
-    `ratio` is treated over baseline, where that is asked for, with an interval of the same kind.
-    `prompts_needed` is how many prompts would show this difference in four of five comparisons.
+    `ratio` is treated over baseline, for some measures, with an interval of the same kind.
+    `prompts_needed` prompts would show this difference in four of five comparisons.
     """
 
     name: str
@@ -261,7 +261,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Whether one property that can fake a gain stayed within its limit."""
+    """A property that can fake a gain, with its change, its limit and its status."""
 
     name: str
     baseline: float | None
@@ -276,11 +276,11 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two measured runs held against each other: differences, guards, verdict and why.
+    """The comparison of two measured runs: differences, guards, verdict and reasons.
 
-    `reasons` are at most three sentences, the true reason first; `remarks` are what else there
-    is to know. `sensitivity` is the deciding difference at other thresholds. `attribute` and
-    `threshold` are what was compared. (Old files have none of the last four.)
+    `reasons` are at most three sentences, the deciding reason first; `remarks` are further
+    sentences. `sensitivity` is the deciding difference at other thresholds. `attribute` and
+    `threshold` are those of the comparison. (Old files have none of the last four.)
     """
 
     name: str
@@ -300,7 +300,7 @@ class Comparison:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All that is said of the two runs: the reasons, then the remarks."""
+        """All sentences about the two runs: the reasons, then the remarks."""
         return self.reasons + self.remarks
 
     @property
@@ -316,11 +316,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model was really asked: how prompts became token ids.
+    """The input of a model: how prompts became token ids.
 
     `prompts_sha256` is over the ids of all prompts. `template`, its hash, its `form` (string or
-    parts), its `options` and its `date`, where it writes one, belong to a chat.
-    `vocabulary_sha256` is that of the tokenizer: with another one, ids mean something else.
+    parts), its `options` and its `date`, where it writes one, are only for a chat template.
+    `vocabulary_sha256` is that of the tokenizer: with another one, ids mean other texts.
     """
 
     chat: bool
@@ -336,13 +336,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """What one measured run holds, in memory: the input of `measure`, `compare` and `report`.
+    """The contents of one measured run in memory: the input of `measure`, `compare` and `report`.
 
     `judge_id` and `second_id` name the scorers that judge and that cross-check.
     `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
-    `train_scorers` are the scorers whose judgement the model was trained on. `attribute` and
-    `threshold` are those of the run's own measured table, where there is one. `asked` is what
-    the model was asked, where that is known. `departures` are how its prompts differ from the
+    `train_scorers` are the scorers on whose judgement the model was trained. `attribute` and
+    `threshold` are those of the run's own measured table, where there is one. `asked` is the
+    model's input, where that is known. `departures` are the differences of its prompts from the
     protocol's own.
     """
 
@@ -363,7 +363,7 @@ class Responses:
 
 
 def content_id(text: str) -> str:
-    """A short stable id of a text, for rows whose data set gives none.
+    """A short stable id of a text, for rows without an id of their own.
 
     >>> content_id("you fool")
     'dcc8d5eb7268'
@@ -418,7 +418,7 @@ def from_json(kind: type[R], row: Mapping[str, Any]) -> R:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What a field may hold; values of the `plain` types need no further look."""
+    """The type of a field's values; values of the `plain` types need no further check."""
 
     hint: Any
     required: bool

@@ -1,9 +1,9 @@
-"""The run folder: what one command asked, drew, scored and measured, and how to go on with it.
+"""The run folder: the settings, prompts, generations, scores and measurements of one command.
 
     runs/<name>/
-      run.json              who, when, with what, in which state
+      run.json              kind, times, versions, hardware, command, state
       config.yaml           the resolved settings; the same settings resume, others are refused
-      prompts.jsonl         what was asked
+      prompts.jsonl         the prompts that were asked
       generations/*.jsonl   appended and flushed per batch
       scores/*.jsonl        one file per scorer
       measurements.json     a list of Measurement
@@ -78,12 +78,11 @@ class Run:
         resume: bool = False,
         may_differ: Collection[str] = (),
     ) -> "Run":
-        """A new run at `path`, or with `resume` the one that is there, if its config is the same.
+        """A new run at `path`, or with `resume` the present one, if its config is the same.
 
         Keys of the config that `may_differ` stay as they were until `write_config`. Raises
-        `RunError` when something is there and `resume` is False, `RunMismatchError` when what is
-        there was made with another config. Of several processes the main one makes the folder;
-        the others find it made.
+        `RunError` when something is there and `resume` is False, `RunMismatchError` when the
+        present run has another config. Of several processes only the main one makes the folder.
         """
         run = cls(Path(path))
         if processes.is_main():
@@ -101,9 +100,9 @@ class Run:
         resume: bool = False,
         may_differ: Collection[str] = (),
     ) -> None:
-        """Raises what `start` would raise; writes nothing. Without `config` none is compared.
+        """Raises the errors of `start` and writes nothing. Without `config` none is compared.
 
-        Of several processes the main one looks: it may have begun before the others do.
+        Of several processes only the main one checks, because it may have begun before the others.
         """
         if not processes.is_main():
             return
@@ -150,7 +149,7 @@ class Run:
 
     @property
     def working_folder(self) -> Path | None:
-        """The folder that the relative paths in `config.yaml` begin in; None where none is known.
+        """The folder to which the paths in `config.yaml` are relative; None where it is unknown.
 
         It is named relative to the run, so that they are found when both have moved.
         """
@@ -158,7 +157,7 @@ class Run:
         return self.path / named if named else None
 
     def located(self, ref: str) -> str:
-        """The path from here to what `config.yaml` calls `ref`; a name that is no path as it is."""
+        """The path from here of `ref` in `config.yaml`; a name that is no path stays as it is."""
         folder = self.working_folder
         return located(ref, folder) if folder else ref
 
@@ -178,7 +177,7 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Hold the run for writing; a second process gets `RunLockedError` at once.
 
-        Of processes that joined, the main one holds it for all.
+        Of joined processes, the main one holds it for all.
         """
         if not processes.is_main():
             yield
@@ -195,7 +194,7 @@ class Run:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the lock, and leave in `run.json` how it ended: finished, interrupted or failed."""
+        """Hold the lock, and record the end in `run.json`: finished, interrupted or failed."""
         with self.locked():
             try:
                 yield
@@ -233,11 +232,11 @@ class Run:
         compute: Callable[[B], Sequence[Any]],
         done: Callable[[B], None] = lambda _batch: None,
     ) -> None:
-        """Append the rows of each batch to `file`, leaving out the batches that are there.
+        """Append the rows of each batch to `file`, except batches that are there already.
 
-        `rows_in(batch)` is how many rows `compute(batch)` returns. A batch of which only a
-        part reached the disk is cut off and computed again whole, so a resumed file equals
-        an uninterrupted one byte for byte when `compute` depends on its batch alone.
+        `rows_in(batch)` is the number of rows that `compute(batch)` returns. If only a part of a
+        batch reached the disk, the whole batch is computed again, so a resumed file equals an
+        uninterrupted one byte for byte when `compute` depends on its batch alone.
         """
         path = self.path / file
         present = len(complete_lines(path)) if path.exists() else 0
@@ -252,7 +251,7 @@ class Run:
             done(batch)
 
     def write_once(self, file: str, rows: Sequence[Any]) -> None:
-        """Write a whole JSON Lines file, or check that the one there holds these rows."""
+        """Write a whole JSON Lines file, or check that the present one holds these rows."""
         path, text = self.path / file, "".join(to_line(row) for row in rows)
         if not path.exists():
             _write_atomically(path, text)
@@ -305,9 +304,9 @@ class Run:
         )
 
     def check_asked(self, asked: Mapping[str, Any] | None) -> None:
-        """Nothing if what is asked now (an `Asked`) is what was asked before, where both are known.
+        """Check that the model's input now (an `Asked`) is the recorded one, where both are known.
 
-        Raises `RunMismatchError` that names what differs.
+        Raises `RunMismatchError` that names the differences.
         """
         begun = self.info.get("asked") or {}
         now = asked or {}
@@ -376,7 +375,7 @@ class Run:
 
 
 def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:
-    """The row of a measured table that says by which attribute and threshold was judged."""
+    """The row of a measured table that has the attribute and threshold of the judge."""
     named = (row for row in rows if row.name == "toxic_fraction")
     return next((row for row in named if row.scorer_id in (None, judge_id)), None)
 
@@ -398,7 +397,7 @@ def file_name(identifier: str) -> str:
 def append_rows(path: Path, rows: Sequence[Any]) -> None:
     """Add records to a JSON Lines file in one write, and flush them to the disk.
 
-    Like all that writes here, it does nothing in a process that is not the main one.
+    Like all functions that write, it does nothing in a process that is not the main one.
     """
     if not processes.is_main():
         return
@@ -478,7 +477,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """A failed write names its file: the system does so only when a file cannot be opened."""
+    """Adds the file's name to errors of writing; the system names files only on opening."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Settings that know all their keys: the base of every config, and how a wrong one is explained."""
+"""The base of all settings, which refuse unknown keys, and the messages for wrong values."""
 
 import difflib
 import types
@@ -22,7 +22,7 @@ class Settings(BaseModel):
 
 
 def parse(kind: type[S], content: Mapping[str, Any], *, place: str) -> S:
-    """`content` as settings of type `kind`; what is wrong first becomes one `ConfigError`.
+    """`content` as settings of type `kind`; the first error becomes one `ConfigError`.
 
     >>> class Sampler(Settings):
     ...     top_p: float = 1.0
@@ -61,7 +61,7 @@ def field_at(kind: type[BaseModel], path: str) -> FieldInfo:
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """The settings that an annotation holds: itself, or the first ones in it; None where none are.
+    """The settings in an annotation: itself, or the first ones inside; None without any.
 
     >>> model_in(int | None), model_in(tuple[Settings, ...])
     (None, <class 'detoxlab.settings.Settings'>)
@@ -73,7 +73,7 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def without_none(annotation: Any) -> Any:
-    """An annotation without the None that it may be.
+    """An annotation without None as an alternative.
 
     >>> without_none(int | None), without_none(str)
     (<class 'int'>, <class 'str'>)
@@ -98,7 +98,7 @@ def _explained(error: pydantic.ValidationError, kind: type[BaseModel], place: st
 
 
 def _keys_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The known keys of the settings that stand at `loc` inside `kind`."""
+    """The known keys of the settings at `loc` inside `kind`."""
     model: type[BaseModel] = kind
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:

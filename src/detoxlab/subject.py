@@ -1,7 +1,7 @@
-"""The model that is measured or evaluated, with all that changes it.
+"""The model to measure or evaluate, with its adapter or edit and its steerings.
 
-Generation and evaluations take a `Subject`. It alone says how results name the whole, which
-scorers it was made by, and how its untouched base answers.
+Generation and evaluations take a `Subject`. Only this class gives the name in results, the
+training scorers, and the untouched base model.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Subject:
     """A model, with its adapter or edit if it has one, and a stack of steerings, in order.
 
-    Each steering is opened once alone: what does not fit the model is known at once, and what a
-    steering computes of the model beforehand is of the model without the others.
+    Each steering is opened once alone: one that does not fit the model fails at once, and
+    anything that a steering computes beforehand is from the model without the others.
     """
 
     lm: "LanguageModel"
@@ -49,24 +49,24 @@ class Subject:
 
     @property
     def training_scorers(self) -> tuple[str, ...]:
-        """Names of the scorers that the adapter, edit or steerings were made by."""
+        """Names of the scorers from whose judgement the adapter, edit or steerings were made."""
         own = self.lm.facts.get("train_scorers", ())
         steered = (name for steering in self.steerings for name in steering.training_scorers)
         return tuple(dict.fromkeys([*own, *steered]))
 
     @property
     def passes_per_token(self) -> int:
-        """How many forward passes a token takes: one, and what the steerings add."""
+        """The number of forward passes per token: one, and those that the steerings add."""
         return 1 + sum(getattr(one, "passes_per_token", 1) - 1 for one in self.steerings)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What a run records of the model; a steered one has the steerings in its id."""
+        """The run's record of the model; the id of a steered model names the steerings."""
         named = self.steering_id
         return self.lm.fingerprint() | ({"id": self.id, "steering": named} if named else {})
 
     @contextlib.contextmanager
     def session(self) -> "Iterator[Session]":
-        """What happens around the forward passes of one batch; hooks stand while it lasts."""
+        """The session of one batch, with all steerings; their hooks stand while it lasts."""
         from detoxlab.steering.stack import stacked
 
         with stacked(self.steerings, self.lm) as session:
@@ -97,7 +97,7 @@ class Subject:
         *,
         continued: Sequence[int] | None = None,
     ) -> "list[NDArray[np.float32]]":
-        """As `detoxlab.models.token_log_probs`, under the distribution that is decoded from."""
+        """As `detoxlab.models.token_log_probs`, under the steered distribution."""
         from detoxlab.models import token_log_probs
 
         return token_log_probs(
@@ -107,7 +107,7 @@ class Subject:
     def next_token_log_probs(
         self, prompts_ids: Sequence[Sequence[int]], tokens: Sequence[int]
     ) -> "NDArray[np.float32]":
-        """As `detoxlab.models.next_token_log_probs`, under the distribution decoded from."""
+        """As `detoxlab.models.next_token_log_probs`, under the steered distribution."""
         from detoxlab.models import next_token_log_probs
 
         return next_token_log_probs(self.lm, prompts_ids, tokens, session=self.session)

@@ -1,4 +1,4 @@
-"""What one does with detoxlab in Python: a function per arrow, whose keywords are the settings.
+"""The functions for users of detoxlab in Python: one per stage, whose keywords are the settings.
 
     base = measure("embedded", prompts="embedded", limit=20, out="runs/base")
     tuned = train("sft", "embedded", dialogues="embedded", epochs=1, out="runs/ft")
@@ -6,9 +6,9 @@
     print(compare(base, treated).verdict)
     report([base, treated], "report.html")
 
-`detoxlab help settings NAME` prints all keywords. One that lies in a group may be named alone
-(`limit=20`, `k=5`) or in its group (`prompts={"source": "rtp", "limit": 20}`). A wrong one is a
-`ConfigError` that suggests the nearest. Models and runs are named by a `Run`, a path or an id.
+`detoxlab help settings NAME` prints all keywords. A keyword of a group may be named alone
+(`limit=20`, `k=5`) or in its group (`prompts={"source": "rtp", "limit": 20}`). A wrong one raises
+`ConfigError`, which suggests the nearest. A model or run is named by a `Run`, a path or an id.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,9 +60,8 @@ def train(
 ) -> Run:
     """The run at `out` with the adapter that a method made; the base model is untouched.
 
-    Keywords are the fields of `TrainSettings`, one of which says what is learnt from
-    (`dialogues`, `pairs`, `prompts`, `texts`), those of that source, and the method's
-    hyperparameters.
+    Keywords are the fields of `TrainSettings`, one of which names the data (`dialogues`, `pairs`,
+    `prompts`, `texts`), the fields of that source, and the method's hyperparameters.
     """
     if isinstance(texts := settings.get("texts"), str):
         settings["texts"] = data_settings("texts", texts, {})
@@ -87,8 +86,8 @@ def evaluate(
     """The run with an evaluation of a model: the one at `out`, or the measured run itself.
 
     Keywords are the settings of the kind of evaluation, `resamples` and `seed`, and, with `out`,
-    how the model is read (`SubjectSettings`); without, `base` alone. `name` is what the
-    evaluation is called in the run, else as its kind.
+    the settings of the model (`SubjectSettings`); without it, only `base`. `name` is the name of
+    the evaluation in the run, by default its kind.
     """
     groups: Groups = {
         "evaluation": look_up("kind of evaluation", kind, EVALUATIONS),
@@ -104,7 +103,7 @@ def evaluate(
 
 
 def compare(baseline: Named, treated: Named, **settings: Any) -> Comparison:
-    """Whether a measured run is less toxic than another, and at what price.
+    """Whether a measured run is less toxic than another, and what it costs.
 
     Keywords are the fields of `CompareSettings` and of its `limits`.
     """

@@ -1,4 +1,4 @@
-"""Two saved runs held against each other."""
+"""Compares saved runs."""
 
 from collections.abc import Sequence
 from pathlib import Path

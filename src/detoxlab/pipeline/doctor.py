@@ -1,4 +1,4 @@
-"""What this machine can do, found out without downloading anything."""
+"""Finds out what this machine can do, without downloading anything."""
 
 import importlib.util
 import os
@@ -73,7 +73,7 @@ def _devices() -> Iterator[Check]:
 
 
 def _bfloat16() -> Check:
-    """How long a product takes in bfloat16, against float32."""
+    """The time of a matrix product in bfloat16, relative to float32."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -82,7 +82,7 @@ def _bfloat16() -> Check:
 
 
 def _product_seconds(dtype: "torch.dtype", device: str) -> float:
-    """The least of five, for square matrices of 512."""
+    """The shortest of five times, for square matrices of 512."""
     import torch
 
     matrix = torch.ones(512, 512, dtype=dtype, device=device)
@@ -96,7 +96,7 @@ def _product_seconds(dtype: "torch.dtype", device: str) -> float:
 
 
 def _quantisation() -> Check:
-    """Whether 8- and 4-bit layers give nearly what they should on this device, by trying."""
+    """Whether 8- and 4-bit layers compute correctly on this device, by trying."""
     import torch
 
     from detoxlab.models.quantisation import rounding_errors

@@ -1,4 +1,4 @@
-"""What a model can still do, into the folder of its measured run or one of its own."""
+"""Evaluates a model, and writes the results to its measured run or to a run of their own."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,13 +23,13 @@ def evaluate_run(
     resamples: int = RESAMPLES,
     base: str | None = None,
 ) -> Run:
-    """Add evaluations, by name, of the model that a measured run is of; in place.
+    """Add evaluations, by name, of a measured run's model to the run.
 
-    What is done already is left alone, and what was cut off goes on. The model is loaded as
-    the run says, steering included; `base` says where its base is now.
+    Finished evaluations stay as they are, and interrupted ones go on. The model is loaded as the
+    run says, steering included; `base` says where its base is now.
 
-    Raises `ConfigError` for a run that is of no model in this process, `RunMismatchError` when
-    the run holds an evaluation of the same name with other settings.
+    Raises `ConfigError` for a run whose model cannot be loaded in this process, `RunMismatchError`
+    when the run holds an evaluation of the same name with other settings.
     """
     run = path if isinstance(path, Run) else Run.open(path)
     settings = subject_of(run).model_copy(update={"base": base})
@@ -60,7 +60,7 @@ def evaluate_model(
 
 
 def subject_of(run: Run) -> SubjectSettings:
-    """The model that a measured run is of; `ConfigError` where it cannot be loaded here."""
+    """The model of a measured run; `ConfigError` where it cannot be loaded here."""
     config = run.config
     if run.info["kind"] not in KINDS or config.get("endpoint"):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A recipe from beginning to end: base, variants, comparisons, report."""
+"""Runs a recipe from beginning to end: base, variants, comparisons, report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ TRAINED, WIN_RATES = "trained", "win-rates"
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a recipe left behind: its report and the comparisons in it."""
+    """The results of a recipe: its report and the comparisons in it."""
 
     run: Run
     report: Path
@@ -41,7 +41,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     Layout: `out/base`, `out/<variant>` (measured runs), `out/trained/<variant>`,
     `out/win-rates/<variant>-against-<other>`, `out/comparisons.json`, `out/win_rates.json`,
     `out/report.html`. With `resume`, finished stages are skipped; variants may have been added
-    to the recipe or taken from it meanwhile, and one that was changed is an error.
+    to the recipe or removed meanwhile, but a changed variant is an error.
     """
     out = Path(out)
     check(recipe, out, resume=resume)
@@ -72,7 +72,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
 
 
 def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]:
-    """What could not be looked at beforehand; raises what is known to be wrong (preflight)."""
+    """The hub ids that cannot be checked beforehand; raises the errors that are found."""
     for variant in recipe.variants:
         if variant.name in (TRAINED, WIN_RATES):
             raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
@@ -80,20 +80,20 @@ def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]
 
 
 def _dated(recipe: Recipe, out: Path, resume: bool) -> Recipe:
-    """One day for the templates of all its runs. One that was begun without keeps to that."""
+    """The recipe with one day for the templates of all runs; a run begun without a day has none."""
     begun = Run(out)
     is_there = resume and (begun.path / "run.json").is_file()
     return recipe if is_there and DATE not in begun.info else dated(recipe, out, resume=resume)
 
 
 def _measured(recipe: Recipe, model: str, out: Path) -> Run:
-    """The measured run of one model, and what it can still do."""
+    """The measured run of one model, with the recipe's evaluations."""
     run = measure_model(recipe.measure_settings(model), out, resume=True)
     return evaluate_run(run, recipe.evaluate, seed=recipe.seed, resamples=recipe.resamples)
 
 
 def plan(recipe: Recipe, out: Path) -> str:
-    """What a recipe would do, in words, after reading its prompts; see `check`."""
+    """The plan of a recipe in words, after reading its prompts; see `check`."""
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
     models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
@@ -116,7 +116,7 @@ def _usefulness(recipe: Recipe) -> str:
 
 
 def recipe_config(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as it goes into `config.yaml`: `detoxlab run` takes it; paths are relative."""
+    """The recipe for `config.yaml`, with relative paths; `detoxlab run` can read it again."""
     plain = without_usual_asking(recipe.model_dump(mode="json"))
     plain["prompts"] = portable(plain["prompts"])
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
@@ -129,7 +129,7 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
 
 
 def _check_readable(recipe: Recipe) -> None:
-    """Read what is evaluated and learnt from: a bad file is known before the base is measured."""
+    """Read all data of evaluations and trainings, so that a bad file is found before measuring."""
     for evaluation in recipe.evaluate.values():
         evaluation.items(recipe.seed)
     read: set[str] = set()

@@ -1,4 +1,4 @@
-"""Responses that were drawn elsewhere, as a run."""
+"""Imports responses that another program drew, as a run."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def score_file(
     resume: bool = False,
     **options: Any,
 ) -> Run:
-    """A run at `out` made of the responses in a file, with the scores it brings and ours.
+    """A run at `out` with the responses in a file, the file's scores and ours.
 
     `options` are the fields of `ScoreSettings`. `judge` and `second` may name a column of scores
     or a scorer of ours; without them the file's first score column judges, and `rtp-neural`
@@ -57,7 +57,7 @@ def score_file(
 
 
 def check_file(path: Path | str, out: Path | str, *, resume: bool = False, **options: Any) -> str:
-    """What `score_file` would do, in words; raises what is wrong. Nothing is loaded or written."""
+    """The plan of `score_file` in words; raises its errors. Nothing is loaded or written."""
     asked = _read(path, parse(ScoreSettings, options, place="score"))
     Run.check_startable(out, kind="score", resume=resume)
     return (
@@ -72,7 +72,7 @@ def check_file(path: Path | str, out: Path | str, *, resume: bool = False, **opt
 
 @dataclass(frozen=True)
 class _Asked:
-    """A file's rows, who judges them, and which scorers of ours must score them."""
+    """A file's rows, their judge, and the scorers of ours that must score them."""
 
     read: Read
     judge: str
@@ -109,7 +109,7 @@ def _read(path: Path | str, settings: ScoreSettings) -> _Asked:
 
 
 def _config(path: Path | str, settings: ScoreSettings, roles: Mapping[str, Any]) -> dict[str, Any]:
-    """How the file was read, for `config.yaml`; what is as usual is left out."""
+    """The way the file was read, for `config.yaml`; default values are left out."""
     config: dict[str, Any] = {
         "file": relative(str(path)),
         "columns": {
@@ -129,7 +129,7 @@ def _config(path: Path | str, settings: ScoreSettings, roles: Mapping[str, Any])
 
 
 def _write_rows(run: Run, path: Path | str, asked: _Asked, loaded: Mapping[str, Scorer]) -> None:
-    """What the file holds, and what `run.json` says of it."""
+    """Write the contents of the file, and its record into `run.json`."""
     read = asked.read
     run.write_once("prompts.jsonl", read.prompts)
     run.write_once("generations/imported.jsonl", read.generations)
@@ -160,7 +160,7 @@ def _check_known(name: str, given: Mapping[str, str], columns: Sequence[str], fi
 def _unknown_scorer(
     name: str, known: Sequence[str], columns: Sequence[str], file: str
 ) -> UnknownNameError:
-    """The error for a judge or scorer that nobody knows: it may be meant for a column."""
+    """The error for an unknown judge or scorer; the user may have meant a column."""
     error = UnknownNameError("scorer", name, known)
     nearest = difflib.get_close_matches(name, [*known, *columns], n=1)
     if nearest and nearest[0] not in known:
@@ -174,7 +174,7 @@ def _unknown_scorer(
 def _check_judged(
     path: Path | str, given: Mapping[str, str], judge: str, scores: Sequence[Score]
 ) -> None:
-    """The column of the judge must hold at least one score."""
+    """Raise `DataError` unless the column of the judge holds a score."""
     if judge in given and all(s.value is None for s in scores if s.scorer_id == judge):
         raise DataError(
             f"{path}: column {given[judge]!r} holds no score at all",

@@ -1,4 +1,4 @@
-"""What a method learns from: which kind of data it was given, checked, read and described."""
+"""The data of a training: finds their kind, checks, reads and describes them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from detoxlab.registry import look_up
 
 
 def usual_source(method: str) -> KindName:
-    """The kind of data that a method usually learns from; `UnknownNameError` for no method.
+    """The kind of data that a method usually learns from; `UnknownNameError` for other names.
 
     >>> usual_source("sft")
     'dialogues'
@@ -21,7 +21,7 @@ def usual_source(method: str) -> KindName:
 
 
 def source_kind(settings: Learning, place: str = "train") -> KindName:
-    """The kind of data that was given; `ConfigError` unless it is one that the method takes."""
+    """The kind of the given data; `ConfigError` unless the method takes exactly this kind."""
     takes = look_up("method", settings.method, METHODS).learns_from
     given = list(settings.sources())
     if len(given) == 1 and given[0] in takes:
@@ -34,23 +34,23 @@ def source_kind(settings: Learning, place: str = "train") -> KindName:
 
 
 def training_scorers(settings: Learning, method: Method) -> tuple[str, ...]:
-    """Names of the scorers that the method trains on; what was ranked before needs none."""
+    """Names of the scorers that the method trains on; ranked data need none."""
     return () if KINDS[source_kind(settings)].ranked else method.config.training_scorers
 
 
 def read_data(settings: Learning, seed: int) -> Split[Any] | Sequence[Any]:
-    """A split, or a list of prompts, as the method takes it."""
+    """The data for the method: a split, or a list of prompts."""
     kind = source_kind(settings)
     return KINDS[kind].read(settings.sources()[kind], seed)
 
 
 def describe_data(settings: Learning) -> dict[str, Any]:
-    """What is read, for the run's record, under the name of its kind."""
+    """The provenance of the data, for the run's record, under the name of their kind."""
     kind = source_kind(settings)
     return {kind: KINDS[kind].describe(settings.sources()[kind])}
 
 
 def check_learnt(settings: Learning, place: str) -> list[str]:
-    """Whether the data are there; the hub ids that only loading can check."""
+    """Check that the data exist; returns the hub ids that only loading can check."""
     kind = source_kind(settings, place)
     return KINDS[kind].check(settings.sources()[kind])

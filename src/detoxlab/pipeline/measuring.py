@@ -1,4 +1,4 @@
-"""prompts → generations → scores → measurements, into one run folder."""
+"""Measures a model: prompts → generations → scores → measurements, in one run folder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -34,9 +34,8 @@ BATCH = 64
 def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = False) -> Run:
     """The run at `out` with generations, scores and measurements of `settings.model`.
 
-    Everything that can be wrong is looked at before the first token is drawn: prompts,
-    scorers, model. With `resume`, finished batches are kept, and a finished run is
-    returned as it is.
+    Prompts, scorers and model are checked before the first token is drawn. With `resume`,
+    finished batches are kept, and a finished run is returned as it is.
     """
     config = settings.run_config()
     if resume and (finished := finished_run(out, config)):
@@ -79,7 +78,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
 
 
 def _offer_day(run: Run) -> None:
-    """Say which day the chat template wrote, so that other models can be asked alike."""
+    """Print the day that the chat template wrote, so that other models can be asked alike."""
     if day := (run.info.get("asked") or {}).get("date"):
         say(
             f"{run.path}: the chat template wrote the date {day}; on another day, ask other "
@@ -88,7 +87,7 @@ def _offer_day(run: Run) -> None:
 
 
 def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
-    """The run at `out` if it ended well with just these settings."""
+    """The run at `out` if it finished with exactly these settings."""
     run = Run(Path(out))
     if not (run.path / "run.json").exists() or run.info["status"] != "finished":
         return None
@@ -96,18 +95,18 @@ def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
 
 
 def describe_prompts(settings: PromptSettings) -> dict[str, Any]:
-    """What is read, for the run's record."""
+    """The provenance of the prompts, for the run's record."""
     return described(settings)
 
 
 def departures(settings: Measuring, described: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    """How the prompts that are asked differ from the protocol's own."""
+    """The differences of the prompts from the protocol's own."""
     protocol = get_protocol(settings.protocol)
     return protocol.departures(settings.prompts.model_dump(), described, count)
 
 
 def protocol_label(settings: Measuring, count: int) -> str:
-    """The protocol as results will name it, with all that differs from it."""
+    """The name of the protocol in results, with all differences from it."""
     found = departures(settings, describe_prompts(settings.prompts), count)
     return get_protocol(settings.protocol).overridden(settings.resolved_sampling(), found)
 
@@ -119,7 +118,7 @@ def load_scorers(judge: str, second: str | None, more: Sequence[str]) -> list[Sc
 
 
 def scorer_roles(scorers: Sequence[Scorer], second: str | None) -> dict[str, str | None]:
-    """What `run.json` says of who judges and who cross-checks."""
+    """The entries of `run.json` for the judge and for the second scorer."""
     return {"judge_id": scorers[0].id, "second_id": scorers[1].id if second else None}
 
 
@@ -227,9 +226,9 @@ def _given_ids(
     judged_by: "LanguageModel",
     protocol: Protocol,
 ) -> dict[str, tuple[int, ...]]:
-    """By prompt what stands before its responses: to the very token what the model was given.
+    """The token ids before the responses, by prompt: exactly those that the model was given.
 
-    A reference that writes a prompt in other tokens is given all of it.
+    A reference whose tokens differ gets the whole prompt.
     """
     from detoxlab.generate import LocalEngine
 
@@ -250,7 +249,7 @@ def _likelihood_scores(
     log_probs: "NDArray[np.float32] | None",
     judged_by: "LanguageModel",
 ) -> list[Score]:
-    """Nats and tokens of one response, both unknown where one is."""
+    """Nats and tokens of one response; if one is unknown, both are."""
     if log_probs is None:
         context = judged_by.context_length
         reason = f"not computable: prompt and response are longer than {context} tokens"

@@ -1,7 +1,7 @@
-"""What can be known to be wrong before anything is loaded: a check for every command.
+"""Checks for every command that run before anything is loaded.
 
-Each check raises the error that the work itself would end in, and returns what it could not
-look at: the hub is not asked. None imports torch, reads weights or writes a file.
+Each check raises the error that the work itself would end in, and returns the ids that it could
+not check, as the hub is not asked. None imports torch, reads weights or writes a file.
 """
 
 import os
@@ -34,14 +34,14 @@ Unchecked = list[str]
 
 
 def check_measure(settings: MeasureSettings, out: Path | str, *, resume: bool) -> Unchecked:
-    """Of `measure`: prompts, scorers, encoder, models, and that `out` is free or the same run."""
+    """Check `measure`: prompts, scorers, encoder, models; `out` is free or the same run."""
     Run.check_startable(out, kind="measure", config=settings.run_config(), resume=resume)
     served = settings.endpoint is not None
     return check_bench(settings) + ([] if served else check_subject(settings))
 
 
 def check_train(settings: TrainSettings, out: Path | str, *, resume: bool) -> Unchecked:
-    """Of `train`: method, hyperparameters, data, scorers, model, and `out`."""
+    """Check `train`: method, hyperparameters, data, scorers, model, and `out`."""
     method = load_method(settings.method, {"seed": settings.seed, **settings.config})
     unchecked = check_learning(settings, method, "train")
     config = settings.run_config(method.config.model_dump(mode="json"))
@@ -52,7 +52,7 @@ def check_train(settings: TrainSettings, out: Path | str, *, resume: bool) -> Un
 def check_recipe(
     recipe: Recipe, config: Mapping[str, Any], out: Path | str, *, resume: bool
 ) -> Unchecked:
-    """Of `run`: all of the bench, the data and scorers of every variant, and `out`."""
+    """Check `run`: the bench, the data and scorers of every variant, and `out`."""
     unchecked = []
     for variant in recipe.variants:
         method = load_method(variant.method, {"seed": recipe.seed, **variant.config})
@@ -73,7 +73,7 @@ def check_evaluate(
     seed: int,
     resume: bool,
 ) -> Unchecked:
-    """Of `evaluate` with a run of its own: what is asked, the model, and `out`."""
+    """Check `evaluate` with a run of its own: items, model, and `out`."""
     Run.check_startable(out, kind="evaluate", config=settings.run_config(), resume=resume)
     for evaluation in evaluations.values():
         evaluation.items(seed)
@@ -83,7 +83,7 @@ def check_evaluate(
 def check_in_place(
     run: Run, settings: SubjectSettings, evaluations: Mapping[str, Evaluation], *, seed: int
 ) -> Unchecked:
-    """Of `evaluate` in a measured run: what is asked and the model, where there is work left."""
+    """Check `evaluate` in a measured run: items and model, where there is work left."""
     pending = [one for name, one in evaluations.items() if not is_evaluated(run, name, one, seed)]
     for evaluation in pending:
         evaluation.items(seed)
@@ -93,13 +93,13 @@ def check_in_place(
 def check_win_rate(
     settings: WinRate, out: Path | str, config: Mapping[str, Any], *, resume: bool
 ) -> Unchecked:
-    """Of `winrate`: the judge, and `out`."""
+    """Check `winrate`: the judge, and `out`."""
     Run.check_startable(out, kind="win-rate", config=config, resume=resume)
     return check_model(settings.judge)
 
 
 def check_bench(settings: Measuring) -> Unchecked:
-    """What responses are drawn from and judged by."""
+    """Check the prompts, scorers and encoder, the server or reference model of a bench."""
     names = (settings.judge, settings.second, *settings.scorers)
     unchecked = check_prompts(settings.prompts) + check_scorers(name for name in names if name)
     if settings.encoder and check_encoder(settings.encoder):
@@ -112,25 +112,25 @@ def check_bench(settings: Measuring) -> Unchecked:
 
 
 def check_learning(settings: Learning, method: Method, place: str) -> Unchecked:
-    """The data that a method learns from, and the scorers."""
+    """Check the data that a method learns from, and its scorers."""
     data = check_learnt(settings, place)
     return data + check_scorers(training_scorers(settings, method))
 
 
 def check_scorers(names: Iterable[str]) -> Unchecked:
-    """Scorers by their names."""
+    """Check the names of scorers."""
     return [one for name in names for one in check_scorer(name)]
 
 
 def check_subject(settings: SubjectSettings) -> Unchecked:
-    """A model and what steers it."""
+    """Check a model and its steerings."""
     for name in settings.steerings:
         check_steering(name)
     return check_model(settings)
 
 
 def check_model(settings: ModelSettings) -> Unchecked:
-    """A model's folder or file, whole; a run or adapter with its base; or a hub id."""
+    """Check a model: a complete folder or file; a run or adapter with its base; or a hub id."""
     ref, folder = settings.model, Path(settings.model)
     if ref == EMBEDDED:
         return []
@@ -150,7 +150,7 @@ def check_model(settings: ModelSettings) -> Unchecked:
 
 
 def check_export(path: Path | str, output: Path | str, base: str | None) -> Unchecked:
-    """Of `export`: a train run's adapter with its base, or a model; and that `output` is free."""
+    """Check `export`: an adapter of a train run with its base, or a model; a free `output`."""
     if not is_run(path):
         check_free(Path(output))
         return check_model(ModelSettings(model=str(path), base=base))
@@ -163,7 +163,7 @@ def check_export(path: Path | str, output: Path | str, base: str | None) -> Unch
 
 
 def is_run(path: Path | str) -> bool:
-    """Whether `path` is a run folder; a model otherwise, or nothing."""
+    """Whether `path` is a run folder."""
     return (Path(path) / "run.json").is_file()
 
 
@@ -177,7 +177,7 @@ def _check_plain(folder: Path) -> Unchecked:
 
 
 def _base_of(folder: Path) -> str:
-    """What an adapter or a run of `train` works on; `ModelError` for others."""
+    """The base model of an adapter or of a run of `train`; `ModelError` for other folders."""
     if steered := steered_run(folder):
         check_steering(steered.steering)
         return base_of_run(steered.run)

@@ -1,4 +1,4 @@
-"""A saved run scored once more, in place: by further scorers, or with another judge."""
+"""Scores a saved run again, in place: by further scorers, or with another judge."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -25,9 +25,9 @@ def score_again(
 ) -> Run:
     """The run at `path` with further scorers, measured again as it was before.
 
-    `judge` and `second` give the two roles to other scorers: to one that the run has scores of,
-    by its id or its name, or to one that scores it now; without them the roles stay. `second`
-    "none" leaves the run without a second scorer.
+    `judge` and `second` give the two roles to other scorers: to one whose scores the run has, by
+    its id or its name, or to one that scores it now; without them the roles stay. `second` "none"
+    leaves the run without a second scorer.
 
     Raises `ConfigError` when one scorer would have both roles, or nothing is asked for;
     `UnknownNameError` for a scorer that is neither in the run nor known.
@@ -59,7 +59,7 @@ def score_again(
 def check_again(
     run: Run, scorers: Sequence[str], *, judge: str | None = None, second: str | None = None
 ) -> list[str]:
-    """The names of the scorers that must be loaded; raises what can be known before that."""
+    """The names of the scorers that must be loaded; raises the errors that can be found before."""
     if not (scorers or judge or second):
         raise ConfigError(f"{run.path}: no scorer named", remedy="Name one with --scorer.")
     if judge == NONE:
@@ -80,7 +80,7 @@ def check_again(
 
 
 def scorers_in(run: Run) -> list[str]:
-    """The ids of the scorers of toxicity that a run holds scores of."""
+    """The ids of the toxicity scorers whose scores a run holds."""
     files = sorted((run.path / "scores").glob("*.jsonl"))
     found = [one for file in files if (one := _scorer_of(file))]
     return [one for one in found if not one.startswith(NO_SCORERS)]
@@ -97,7 +97,7 @@ def _scorer_of(file: Path) -> str | None:
 
 
 def _in_run(name: str, there: Iterable[str]) -> str | None:
-    """The id of the scorer in the run that has this id, or alone has this name."""
+    """The id of the scorer in the run with this id, or of the only one with this name."""
     ids = list(there)
     if name in ids:
         return name

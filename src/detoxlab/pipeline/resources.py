@@ -1,4 +1,4 @@
-"""What a piece of work took: time, and memory at its peak."""
+"""Measures the time and the peak memory of a piece of work."""
 
 import contextlib
 import resource
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-RESET_PEAK = "5"  # Linux, proc(5): what to write so that the peak starts again from here
+RESET_PEAK = "5"  # Linux, proc(5): writing this resets the peak
 
 
 @dataclass
 class Usage:
-    """`seconds` on the clock and `peak_bytes` of memory; both stand when the work has ended."""
+    """`seconds` on the clock and `peak_bytes` of memory; both are set when the work has ended."""
 
     seconds: float = 0.0
     peak_bytes: int = 0
@@ -23,8 +23,8 @@ class Usage:
 def measured_usage(device: str) -> Iterator[Usage]:
     """The usage of the block: memory of the GPU on "cuda", of this process otherwise.
 
-    Where the system cannot start the peak anew (all but Linux), it is that of the whole
-    process so far.
+    Where the system cannot reset the peak (all but Linux), it is that of the whole process so
+    far.
     """
     usage, started = Usage(), time.perf_counter()
     _reset_peak(device)

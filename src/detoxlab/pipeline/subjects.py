@@ -1,4 +1,4 @@
-"""The model that settings name, loaded, with how it is asked and what changes its decoding."""
+"""Loads the model that settings name, with its chat template's inputs and its steerings."""
 
 import dataclasses
 import datetime
@@ -27,8 +27,8 @@ STEERING = "steering"  # folder and file of a run that made one; the file says o
 def load_named(settings: ModelSettings) -> "LanguageModel":
     """The model that the settings name, read as they say.
 
-    Raises `ConfigError` for a `base` where there is no adapter to put on it, and what
-    `load_model` raises.
+    Raises `ConfigError` for a `base` where there is no adapter to put on it, and the errors of
+    `load_model`.
     """
     from detoxlab.models import Quantisation, load_model
 
@@ -50,7 +50,7 @@ def load_named(settings: ModelSettings) -> "LanguageModel":
 def dated(settings: S, out: Path | str, *, resume: bool) -> S:
     """The settings with the day that a chat template reads as today.
 
-    It is the one given; else that of the run at `out`, where it is resumed; else today.
+    It is the given day; else that of the run at `out`, where it is resumed; else today.
     """
     run = Run(Path(out))
     is_there = resume and (run.path / "run.json").is_file()
@@ -59,17 +59,17 @@ def dated(settings: S, out: Path | str, *, resume: bool) -> S:
 
 
 def date_in(info: Mapping[str, Any]) -> datetime.date | None:
-    """The day that a run's chat templates read as today; runs of old do not say."""
+    """The day that a run's chat templates read as today; None for old runs, which lack it."""
     return datetime.date.fromisoformat(info[DATE]) if info.get(DATE) else None
 
 
 def date_record(settings: Asking) -> dict[str, str]:
-    """What `run.json` says of that day, for `date_in`."""
+    """The entry of `run.json` for that day, which `date_in` reads."""
     return {DATE: settings.template_date.isoformat()} if settings.template_date else {}
 
 
 def rendering_of(settings: Asking) -> "Rendering":
-    """How the settings ask a model."""
+    """The inputs of the chat template from the settings."""
     from detoxlab.models import Rendering
 
     return Rendering(
@@ -80,10 +80,10 @@ def rendering_of(settings: Asking) -> "Rendering":
 
 
 def load_other(other: OtherModel, device: str, asking: Asking) -> "LanguageModel":
-    """A model that is asked beside the one that `asking` is about, in its own template.
+    """A second model, which reads the same prompts in its own template.
 
-    What it is not told itself it is told as the other one is; of the options its template gets
-    those that it reads.
+    Settings that `other` does not give come from `asking`, those of the first model; of the
+    options, the template gets those that it reads.
     """
     named = other.with_device(device)
     day = named.template_date or asking.template_date
@@ -98,8 +98,8 @@ def load_other(other: OtherModel, device: str, asking: Asking) -> "LanguageModel
 def load_subject(settings: SubjectSettings) -> Subject:
     """The model that the settings name, with the steerings that they name on top.
 
-    A run that made a steering or a head is its base with that. Raises `ModelError` for a run that
-    made no model.
+    A run that made a steering or a head gives its base model with that steering. Raises
+    `ModelError` for a run that made no model.
     """
     from detoxlab.steering import load_steering
 
@@ -120,9 +120,9 @@ class SteeredRun(NamedTuple):
 
 
 def steered_run(model: Path | str) -> SteeredRun | None:
-    """The run at `model` if what it made steers; None for what is no run and for other runs.
+    """The run at `model` if its product is a steering; None for other runs and other paths.
 
-    Raises `ModelError` for a run that made no model at all.
+    Raises `ModelError` for a run that made no model.
     """
     run = Run(Path(model))
     product = product_of(run)
@@ -137,9 +137,9 @@ def steered_run(model: Path | str) -> SteeredRun | None:
 
 
 def product_of(run: Run) -> Product | None:
-    """What a training made; None where there is no run.
+    """The product of a training; None where there is no run.
 
-    Runs of old do not say: those of `auxiliary` made a head, all others an adapter.
+    Old runs do not name it: those of `auxiliary` made a head, all others an adapter.
     """
     if not (run.path / "run.json").is_file():
         return None
@@ -149,9 +149,9 @@ def product_of(run: Run) -> Product | None:
 
 
 def base_of_run(run: Run) -> str:
-    """What the model is called from here that the steering of a run was fitted on.
+    """The path or id of the model on which the steering of a run was fitted.
 
-    Raises `ModelError` when it was a folder or file that is not there.
+    Raises `ModelError` when it was a folder or file that no longer exists.
     """
     base = located(str(run.info["base_model"]), run.path)
     if not (_revision_of(run) or base == EMBEDDED or Path(base).exists()):
@@ -160,7 +160,7 @@ def base_of_run(run: Run) -> str:
 
 
 def check_has_base(model: str, base: str) -> None:
-    """Raises `ConfigError` when `model` is nothing that can be put on a `base`."""
+    """Raises `ConfigError` when `model` cannot be put on a `base`."""
     folder = Path(model)
     if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
         raise ConfigError(
@@ -178,7 +178,7 @@ def _revision_of(run: Run) -> str | None:
 
 
 def _load_base(run: Run, settings: SubjectSettings) -> "LanguageModel":
-    """The model that the steering of a run was fitted on, at the revision it had then."""
+    """The model on which the steering of a run was fitted, at its revision of that time."""
     named = settings.base or base_of_run(run)
     changes = {"model": named, "base": None, "revision": settings.revision or _revision_of(run)}
     lm = load_named(settings.model_copy(update=changes))

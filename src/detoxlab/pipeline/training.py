@@ -1,4 +1,4 @@
-"""data × base model → adapter, into one run folder; and that adapter as a model folder."""
+"""Trains: data and base model → adapter, in one run folder; exports it as a model folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ def train_model(settings: TrainSettings, out: Path | str, *, resume: bool = Fals
 
     Method and hyperparameters are checked before data and model are read. With `resume`,
     training goes on from its last checkpoint, and a finished run is returned as it is. Under
-    `accelerate launch` every process calls this, and all work on the one run.
+    `accelerate launch` every process calls this, and all work on the same run.
     """
     with processes.joined(settings.device):
         return _train(settings, out, resume)
@@ -74,20 +74,20 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
 
 
 def _prompts_asked(run: Run) -> dict[str, Any]:
-    """What a resumed run says of the prompts that it drew responses to."""
+    """The hash of the prompts to which a resumed run drew responses."""
     begun = run.info.get("asked") or {}
     return {"prompts_sha256": begun.get("prompts_sha256")}
 
 
 def _asked(lm: "LanguageModel", settings: TrainSettings, *, chat: bool) -> dict[str, Any]:
-    """How dialogues are read, for the run's record; every role that is learnt from is heard."""
+    """The way dialogues are read, for the run's record; checks the chat template's roles."""
     if chat and KINDS[source_kind(settings)].conversations:
         lm.chat.check_exchange()
     return to_json(lm.asked(chat))
 
 
 def plan(settings: TrainSettings) -> str:
-    """What `train` would do, in words, after checking method, hyperparameters and data."""
+    """The plan of `train` in words, after checking method, hyperparameters and data."""
     method = _method(settings)
     found = summary(source_kind(settings), read_data(settings, settings.seed))
     return (
@@ -111,14 +111,13 @@ def export_model(
     trust_remote_code: bool = False,
     measured: Sequence[Path | str] = (),
 ) -> Path:
-    """The model of the train run at `path` as a folder, with a card that holds what was measured.
+    """The model of the train run at `path` as a folder, with a card that holds its measurements.
 
     `path` may also be a model that is no run, such as a GGUF file: it is written as a plain
-    folder (`export_plain`), and `dtype` and `trust_remote_code` are all that can be said of it.
+    folder (`export_plain`), and of the options only `dtype` and `trust_remote_code` apply.
 
-    `measured` are run folders, the baseline first. A train run that lies in a recipe's folder
-    brings that recipe's measured runs, when none are named, and they are held to the recipe's
-    limits. For the other options see `export_merged`.
+    `measured` are run folders, the baseline first. By default, a train run in a recipe's folder
+    uses that recipe's measured runs and limits. For the other options see `export_merged`.
     """
     check_export(path, output, base)
     if not is_run(path):
@@ -147,7 +146,7 @@ def export_model(
 
 
 def _check_silent(path: Path | str, said: Mapping[str, bool]) -> None:
-    """Raises `ConfigError` where something is said of a model that only a run has."""
+    """Raises `ConfigError` for options of a model that only apply to a run."""
     if names := [name for name, value in said.items() if value]:
         raise ConfigError(
             f"{path}: is no run of train, --{names[0]} does not apply",
@@ -168,7 +167,7 @@ def _limits_beside(run: Run) -> Limits | None:
 
 
 def _measured_beside(run: Run) -> list[Run]:
-    """The baseline and this variant's measured run, where a recipe has put them."""
+    """The baseline and this variant's measured run, if a recipe made them."""
     experiment = _experiment_of(run)
     folders = [experiment / "base", experiment / run.name]
     found = all((folder / "measurements.json").is_file() for folder in folders)

@@ -1,4 +1,4 @@
-"""Measured runs held against each other by a third model, into one run folder per pair of runs."""
+"""Compares measured runs by a third model, with one run folder per pair of runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ FILE = "judgements.jsonl"
 
 
 class Contest(NamedTuple):
-    """Two measured runs, and where to put what the judge says of them."""
+    """Two measured runs, and the folder for the judge's results."""
 
     baseline: Run
     treated: Run
@@ -51,9 +51,9 @@ def win_rates(
     resamples: int = RESAMPLES,
     resume: bool = False,
 ) -> list[Run]:
-    """A run per contest with the judge's numbers and the win rates; the judge is loaded once.
+    """One run per contest, with the judge's numbers and the win rates; the judge is loaded once.
 
-    With `resume`, finished contests are left alone and others go on where they were.
+    With `resume`, finished contests stay as they are and others go on.
 
     Raises `ConfigError` when the judge is one of the two models, or the runs share no prompt.
     """
@@ -75,7 +75,7 @@ def win_rates(
 
 
 def check_contest(settings: WinRate, contest: Contest, *, resume: bool = False) -> list[str]:
-    """What could not be looked at beforehand: the judge on the hub; raises what is wrong."""
+    """The judge's hub id, which cannot be checked beforehand; raises the errors that are found."""
     _pairs(contest.baseline.responses(), contest.treated.responses(), settings.samples)
     return check_win_rate(settings, contest.out, _config(settings, contest), resume=resume)
 
@@ -84,7 +84,7 @@ def check_contest(settings: WinRate, contest: Contest, *, resume: bool = False) 
 
 
 def _asking_of(run: Run) -> Asking:
-    """How a measured run asked: the judge is asked alike, in its own template."""
+    """The template's settings of a measured run, which the judge uses for its own template."""
     said = {name: run.config[name] for name in Asking.model_fields if name in run.config}
     settings = parse(Asking, said, place=str(run.path / "config.yaml"))
     day = settings.template_date or date_in(run.info)

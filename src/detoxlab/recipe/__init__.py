@@ -1,1 +1,1 @@
-"""The settings of commands and recipes, checked before anything runs; import each from its file."""
+"""The settings of commands and recipes, checked before anything runs; import them by file."""

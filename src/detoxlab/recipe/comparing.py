@@ -1,4 +1,4 @@
-"""Settings of comparisons and reports: how runs are read, and within which limits."""
+"""Settings of comparisons and reports: the reading of runs, and the limits."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ WithinLimits = Annotated[
 
 
 class ReportSettings(Intervals):
-    """What the verdicts in a report rest on."""
+    """The limits and intervals behind the verdicts of a report."""
 
     limits: WithinLimits
 

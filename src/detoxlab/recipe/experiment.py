@@ -17,8 +17,8 @@ from detoxlab.recipe.measuring import MeasureSettings, Measuring
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
-# What a recipe may change when it goes on: variants have runs of their own, and limits only say
-# how the finished runs are read.
+# A resumed recipe may change these: variants have runs of their own, and limits only change how
+# the finished runs are read.
 MAY_CHANGE = ("variants", "limits")
 
 
@@ -92,7 +92,7 @@ class Recipe(Measuring):
 
     @property
     def base_model(self) -> ModelSettings:
-        """The base, and how it is read."""
+        """The base model with its settings for loading."""
         shared = {name: getattr(self, name) for name in Loading.model_fields}
         return ModelSettings(model=self.model, **shared)
 
@@ -104,7 +104,7 @@ class Recipe(Measuring):
     def train_settings(self, variant: Variant) -> TrainSettings:
         """The training of `variant` from this recipe's base model.
 
-        What the bench asks is left out of the prompts and texts that are trained on.
+        The prompts of the bench are excluded from the prompts and texts of the training.
         """
         shared = {name: getattr(self, name) for name in (*Loading.model_fields, "model", "seed")}
         own = {name: getattr(variant, name) for name in Learning.model_fields}

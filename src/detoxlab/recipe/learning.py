@@ -1,4 +1,4 @@
-"""Settings of a training: the method, what it learns from, and its hyperparameters."""
+"""Settings of a training: the method, its data, and its hyperparameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ from detoxlab.settings import Seed, Settings
 
 
 def data_settings(kind: str, source: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a kind of data that is named by its source alone, read by these options.
+    """The settings of a kind of data, from the name of its source and options.
 
-    Texts are one part, which `validation` is no option of but of the whole.
+    Texts become one part; `validation` is an option of the whole, not of the part.
 
     >>> data_settings("dialogues", "embedded", {"limit": 5})
     {'source': 'embedded', 'limit': 5}
@@ -37,7 +37,7 @@ def data_settings(kind: str, source: str, options: Mapping[str, Any]) -> dict[st
 
 
 class Learning(Settings):
-    """A method, what it learns from (one of the sources, as the method needs), its settings."""
+    """A method, its data (one of the sources, as the method needs) and its hyperparameters."""
 
     method: str = Field(description="the method, such as sft")
     dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
@@ -62,7 +62,7 @@ class TrainSettings(ModelSettings, Learning):
         return self
 
     def run_config(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-        """What goes into the run's `config.yaml`: paths relative, hyperparameters resolved."""
+        """The content of the run's `config.yaml`: relative paths, resolved hyperparameters."""
         unused = {kind for kind in KINDS if getattr(self, kind) is None}
         unsaid = {name for name in ("revision", "trust_remote_code") if not getattr(self, name)}
         given = self.model_dump(mode="json", exclude={"seed", "base", *unused, *unsaid})

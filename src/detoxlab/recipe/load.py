@@ -1,4 +1,4 @@
-"""A recipe's file, with what is changed on the command line and by the environment."""
+"""Loads a recipe's file, with changes from the command line and the environment."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Settings of a model that is measured, and of how it is measured."""
+"""Settings of a model to measure, and of the measurement."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Resamples = Annotated[int, Field(ge=100, description="bootstrap resamples of eve
 
 
 class Intervals(Settings):
-    """What intervals rest on; shared by all that computes some."""
+    """The settings of all intervals: resamples and seed."""
 
     resamples: Resamples = RESAMPLES
     seed: Seed = 0
@@ -47,7 +47,7 @@ class SamplingSettings(Settings):
 
 
 class SubjectSettings(ModelSettings):
-    """A model that is measured or evaluated, and what steers it."""
+    """A model to measure or evaluate, and its steerings."""
 
     steer: str | tuple[str, ...] | None = Field(
         None, description="a steering such as nado:RUN or nado:RUN@0.5, or a list of them in order"
@@ -74,7 +74,7 @@ class SubjectSettings(ModelSettings):
         return self.model_copy(update={"steer": self._one_by_itself(names)})
 
     def run_config(self) -> dict[str, Any]:
-        """What goes into the run's `config.yaml`: paths relative."""
+        """The content of the run's `config.yaml`, with relative paths."""
         portable_names = self.with_steerings_at(relative)
         rest = portable_names.model_dump(mode="json", exclude={"model", "base"})
         return without_usual_asking({"model": relative(self.model), **rest})
@@ -107,7 +107,7 @@ class Measuring(Loading):
     @model_validator(mode="before")
     @classmethod
     def _own_prompts(cls, given: Any) -> Any:
-        """The protocol's own prompts where no source is named; what else is said changes them."""
+        """The protocol's own prompts where no source is named, changed by the other settings."""
         prompts = given.get("prompts") or {} if isinstance(given, Mapping) else None
         if not isinstance(prompts, Mapping) or prompts.get("source"):
             return given
@@ -146,7 +146,7 @@ class MeasureSettings(Measuring, SubjectSettings):
         return self
 
     def run_config(self) -> dict[str, Any]:
-        """What goes into the run's `config.yaml`: paths relative, sampling resolved."""
+        """The content of the run's `config.yaml`: relative paths, resolved sampling."""
         plain = super().run_config()
         plain["prompts"] = portable(plain["prompts"])
         plain["reference"] = self.reference and self.reference.recorded()

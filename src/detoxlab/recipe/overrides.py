@@ -1,4 +1,4 @@
-"""Settings written as `a.b=c`: the one reading of `--set`, for every command and for recipes."""
+"""Settings written as `a.b=c`: reads `--set` for every command and for recipes."""
 
 import copy
 import re
@@ -15,8 +15,8 @@ EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 def with_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """A copy of `content` with each `key.sub=value` set; see `value_of` for the values.
 
-    A list is entered by index or by the `name` of its entry; a group that is not there is made.
-    Raises `ConfigError` for what is no `key=value`, and for a key that lies in no group.
+    An entry of a list is named by its index or its `name`; a missing group is made. Raises
+    `ConfigError` for a text that is no `key=value`, and for a key that is in no group.
 
     >>> with_overrides({"a": {"b": 1}, "v": [{"name": "ft"}]}, ["a.b=2e-3", "v.ft.c=[x]"])
     {'a': {'b': 0.002}, 'v': [{'name': 'ft', 'c': ['x']}]}
@@ -37,7 +37,7 @@ def with_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dict
 
 
 def value_of(text: str) -> Any:
-    """A value as YAML reads it, but for `1e-3`: to YAML 1.1 a text, to people a number.
+    """A value as YAML reads it, except that `1e-3`, a text in YAML 1.1, is a number.
 
     >>> value_of("4"), value_of("1e-3"), value_of("none"), value_of("[a, b]"), value_of("")
     (4, 0.001, 'none', ['a', 'b'], None)

@@ -1,4 +1,4 @@
-"""Keywords as settings: each goes to the field of its name, wherever that lies."""
+"""Turns keywords into settings: each goes to the field of its name, also in a group."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from detoxlab.errors import UnknownNameError
 def placed(
     given: Mapping[str, Any], kind: type[BaseModel], groups: Mapping[str, type[BaseModel]]
 ) -> dict[str, Any]:
-    """`given` as settings of `kind`; what is no field of it goes into the first group that has it.
+    """`given` as settings of `kind`; other keywords go into the first group that has the field.
 
     A group may be given too: as a mapping, as settings, or as a text that names its `source`.
     Raises `UnknownNameError` with the nearest name.

@@ -1,4 +1,4 @@
-"""Settings of how two measured runs are read."""
+"""Settings for reading two measured runs."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from detoxlab.recipe.measuring import Intervals
 
 
 class Reading(Intervals):
-    """Which scores count as toxic; None is as the baseline was measured."""
+    """The threshold and attribute of toxic scores; None takes those of the baseline."""
 
     threshold: float | None = Field(
         None, description="a response at or above it is toxic; none: as in the baseline's run"

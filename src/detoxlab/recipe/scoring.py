@@ -1,4 +1,4 @@
-"""Settings of responses that were drawn elsewhere: how their file is read, and who scores them."""
+"""Settings of responses that another program drew: the reading of their file, and the scorers."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""One report from run folders alone: reads, compares, writes; never loads a model."""
+"""Builds a report from run folders: reads, compares, writes; never loads a model."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -30,15 +30,15 @@ def build_report(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Path:
-    """The report of measured runs (the first is the baseline), written to `out`; its path.
+    """Write the report of measured runs, the first of which is the baseline; returns its path.
 
     `out` names the HTML file, or a folder in which it becomes `report.html`; the other
     formats stand next to it. `trained` gives the training run behind a measured one, by
     the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
-    that are compared besides those with the first run. `win_rates` are runs of a judge that held
-    two of the models against each other. `limits` are those of the verdict.
+    to compare in addition to those with the first run. `win_rates` are runs of a judge that
+    compared two of the models. `limits` are those of the verdict.
 
-    Raises `ConfigError` without runs, with an unknown format, or with rivals that are none of them.
+    Raises `ConfigError` without runs, with an unknown format, or with unknown names in `rivals`.
     """
     if not measured:
         raise ConfigError("a report of no runs", remedy="Give at least one measured run.")

@@ -1,4 +1,4 @@
-"""The report as one HTML file that asks nobody for anything."""
+"""The report as one HTML file that loads nothing from the network."""
 
 import base64
 import functools
@@ -61,12 +61,12 @@ def _environment() -> "Environment":
 
 
 def figure_data(figures: Sequence[Figure]) -> dict[str, Any]:
-    """What the page's script draws, by the key of the figure."""
+    """The data for the page's script, by the key of the figure."""
     return {figure.key: {"data": figure.data, "layout": figure.layout} for figure in figures}
 
 
 def page_facts(study: Study) -> list[tuple[str, str]]:
-    """What the reader needs to know first: models, prompts, samples, protocol, scorers, date."""
+    """The first facts for the reader: models, prompts, samples, protocol, scorers, date."""
     responses = study.baseline.responses
     samples = max((g.sample for g in responses.generations), default=-1) + 1
     dates = sorted(str(run.info.get("finished") or "") for run in study.measured)
@@ -89,7 +89,7 @@ def _protocol(study: Study) -> str:
 
 
 def content_policy(scripts: Sequence[str]) -> str:
-    """The policy that lets these scripts run, no other, and nothing reach the network."""
+    """The policy that allows these scripts, no other script, and no access to the network."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts if script)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (

@@ -1,4 +1,4 @@
-"""The order in which rows stand in a table."""
+"""The order of rows in a table."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ def ranks(keys: Iterable[str]) -> dict[str, int]:
 
 
 def in_reading_order(rows: Iterable[Difference]) -> list[Difference]:
-    """Rows of one group, attribute, measure and scorer together, all before comparable."""
+    """Rows sorted by group, attribute, measure and scorer; all responses before comparable ones."""
     given = list(rows)
     keys = [(r.group or "", r.attribute or "", r.name, r.scorer_id or "") for r in given]
     orders = [ranks(column) for column in zip(*keys, strict=True)]

@@ -1,4 +1,4 @@
-"""What a report is made of: sections, which hold tables, figures and examples.
+"""The parts of a report: sections, which hold tables, figures and examples.
 
 Every format renders the same sections: HTML all of them, Markdown their tables, CSV their
 records, JSON their data.
@@ -19,7 +19,7 @@ Kind = Literal["text", "number", "unknown", "ok", "worse", "muted", "void"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a cell shows, and the exact number behind it where there is one."""
+    """The text of a cell, and the exact number behind it where there is one."""
 
     text: str
     number: float | None = None
@@ -52,7 +52,7 @@ class Table:
             yield [(cell, span) for cell, span in spans if span]
 
     def _span(self, at: int, column: int) -> int:
-        """How many rows a merged cell spans; 0 inside a span that began above."""
+        """The number of rows that a merged cell spans; 0 inside a span that began above."""
         if not self.columns[column].merge:
             return 1
         key = self.rows[at][: column + 1]
@@ -64,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A Plotly figure, what it shows in a sentence, and its numbers as a table."""
+    """A Plotly figure, a sentence about it, and its numbers as a table."""
 
     key: str
     title: str
@@ -76,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One model's response with what each scorer said of it."""
+    """One model's response with the score of each scorer."""
 
     run: str
     text: str
@@ -86,7 +86,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The same prompt and sample in the baseline and in a variant, or one of a training."""
+    """One prompt and sample in the baseline and in a variant, or a sample of a training."""
 
     key: str
     rule: str
@@ -99,10 +99,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the report: a heading with all that stands under it.
+    """A part of the report: a heading and its contents.
 
     `key` is its anchor in HTML. `records` are its rows in CSV (see `record`), `data` its keys in
-    JSON. `examples` hold texts of models, by a heading; they stand in HTML alone.
+    JSON. `examples` hold texts of models, by a heading; they appear only in HTML.
     """
 
     key: str
@@ -116,12 +116,12 @@ class Section:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a reader would see nothing under the heading."""
+        """Whether there is nothing to see under the heading."""
         return not (self.tables or self.figures or any(found for _, found in self.examples))
 
 
 def without_empty_columns(table: Table) -> Table:
-    """The table without the columns in which no row has anything to say."""
+    """The table without the columns that are empty in every row."""
     kept = [
         at
         for at in range(len(table.columns))
@@ -135,12 +135,12 @@ def without_empty_columns(table: Table) -> Table:
 
 
 def value_cell(value: float | None, text: str) -> Cell:
-    """A number's cell; an unknown one says so."""
+    """A number's cell; an unknown number is marked."""
     return Cell(text, value, "unknown" if text == words.UNKNOWN else "number")
 
 
 def text_cell(text: str | None) -> Cell:
-    """A text's cell; a dash where there is nothing to say."""
+    """A text's cell; a dash where there is no text."""
     return Cell(text) if text else Cell("–", None, "muted")
 
 
@@ -160,14 +160,14 @@ def ratio_cells(row: Difference | None) -> tuple[Cell, Cell]:
 
 
 def filled(tables: Iterable[Table | None]) -> tuple[Table, ...]:
-    """The tables that have rows, without the columns that say nothing."""
+    """The tables that have rows, without their empty columns."""
     return tuple(without_empty_columns(table) for table in tables if table and table.rows)
 
 
 def record(
     row: Measurement | Difference | Guard, kind: str | None = None, **names: str
 ) -> dict[str, Any]:
-    """A row of the CSV file: the number with its kind, and the names of what it belongs to.
+    """A row of the CSV file: a number with its kind and further names.
 
     >>> record(Measurement("empty", None), run="base")["state"]
     'unknown'

@@ -1,4 +1,4 @@
-"""The same sections as Markdown, CSV and JSON. None of the three holds a model's text."""
+"""The sections as Markdown, CSV and JSON. None of the three holds a model's text."""
 
 import csv
 import dataclasses
@@ -63,7 +63,7 @@ def as_csv(sections: Iterable[Section]) -> str:
 
     `state` is "unknown" where the row has no point estimate; unknown numbers are empty
     cells, never 0. Text that a spreadsheet would take for a formula gets a leading quote.
-    Columns that a section adds stand last.
+    Columns added by a section come last.
     """
     rows = [row for section in sections for row in section.records]
     columns = dict.fromkeys([*CSV_COLUMNS, *(key for row in rows for key in row)])

@@ -1,4 +1,4 @@
-"""What a report is about, read from run folders alone; never loads a model."""
+"""Reads the study of a report from run folders alone; never loads a model."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ def read_study(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Study:
-    """All that the report shows, read from the folders, with every variant compared.
+    """The study that the report shows, read from the folders, with every variant compared.
 
     Comparisons with the first run come first, in the order of the runs.
     """
@@ -66,7 +66,7 @@ def _named(
 
 
 def default_title(names: Sequence[str]) -> str:
-    """A title that says who is held against whom.
+    """A title that names the models and the baseline.
 
     >>> default_title(["base", "ft", "dpo"]), default_title(["base"])
     ('Toxicity of ft and dpo against base', 'Toxicity of base')
@@ -79,7 +79,7 @@ def default_title(names: Sequence[str]) -> str:
 
 
 def display_names(runs: Sequence[Run]) -> list[str]:
-    """A distinct name for each run: its folder's, or the folder's above where that says more."""
+    """A distinct name for each run: its folder's, or the parent's where that is a plain name."""
     names = []
     for run in runs:
         path = run.path.resolve()
@@ -104,7 +104,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def read_measured(run: Run, name: str) -> Measured:
-    """The measured run under the name that the report gives it."""
+    """The measured run under its name in the report."""
     return Measured(
         name=name,
         responses=replace(run.responses(), name=name),
@@ -147,7 +147,7 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def read_win_rates(run: Run) -> WinRates:
-    """What the run of a contest holds."""
+    """The win rates from the run of a contest."""
     info = run.info
     return WinRates(info["baseline"], info["treated"], info["judge_id"], tuple(run.measurements()))
 
@@ -155,7 +155,7 @@ def read_win_rates(run: Run) -> WinRates:
 def useful_changes(
     pairs: Iterable[tuple[Measured, Measured]], *, seed: int, resamples: int
 ) -> tuple[EvaluationChange, ...]:
-    """Every evaluation that the two runs of a pair share, the second held against the first."""
+    """Every evaluation that the two runs of a pair share, the second compared with the first."""
     return tuple(
         EvaluationChange(
             name,
@@ -172,7 +172,7 @@ def useful_changes(
 def _differences(
     there: Evaluated, here: Evaluated, seed: int, resamples: int
 ) -> tuple[Difference, ...]:
-    """None where the two models were not asked alike, or the kind is not installed here."""
+    """The differences; empty if settings or data differ, or the kind is not installed here."""
     asked = [(one.settings, one.data) for one in (there, here)]
     if asked[0] != asked[1] or here.settings["kind"] not in EVALUATIONS:
         return ()

@@ -1,7 +1,7 @@
-"""Text of models is hostile input: what makes it harmless in HTML, figures, Markdown and CSV.
+"""Makes text of models, which is hostile input, harmless in HTML, figures, Markdown and CSV.
 
-HTML itself is escaped by Jinja2's autoescape; this module does what escaping does not: it
-shows characters that hide or reorder others, and knows the other formats' special signs.
+HTML itself is escaped by Jinja2's autoescape. This module does the rest: it shows characters
+that hide or reorder others, and escapes the special signs of the other formats.
 """
 
 import functools
@@ -33,7 +33,7 @@ def visible(text: str) -> str:
 
 
 def clipped(text: str, limit: int) -> str:
-    """The first `limit` characters, with a note of how many were left out.
+    """The first `limit` characters, with the number of characters left out.
 
     >>> clipped("abcdef", 4)
     'abcd… [2 more characters]'
@@ -82,7 +82,7 @@ def plotly_text(text: str) -> str:
 
 
 def script_json(content: Any) -> str:
-    """The content as JSON that cannot end the `<script>` it stands in.
+    """The content as JSON that cannot end the `<script>` around it.
 
     >>> script_json({"a": "</script>"})
     '{"a": "\\\\u003c/script\\\\u003e"}'

@@ -1,4 +1,4 @@
-"""What a report is about: measured runs, their comparisons, trainings, evaluations, contests."""
+"""The study of a report: measured runs, comparisons, trainings, evaluations, contests."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ Pair = tuple[str, int]
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured run: what was asked, drawn, scored and measured, and how."""
+    """A measured run: its responses and scores, measurements and settings."""
 
     name: str
     responses: Responses
@@ -72,10 +72,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trained:
-    """A training run: how, what each logged step said, and responses drawn on the way.
+    """A training run: its settings, its log, and responses drawn in between.
 
-    Where there was a constraint, `iterations` say how it was met, and `head` how good the
-    auxiliary model of a run of its own is.
+    With a constraint, `iterations` are the figures of each iteration. `head` is the report on the
+    auxiliary model of a run of `auxiliary`.
     """
 
     name: str
@@ -99,7 +99,7 @@ class EvaluationChange:
 
 @dataclass(frozen=True)
 class WinRates:
-    """What one judge said of two models."""
+    """The win rates of one judge for two models."""
 
     baseline: str
     treated: str
@@ -109,10 +109,10 @@ class WinRates:
 
 @dataclass(frozen=True)
 class Study:
-    """All that one report shows. The first of `measured` is the baseline.
+    """The content of one report. The first of `measured` is the baseline.
 
     `usefulness` holds the evaluations of the same pairs of runs as `comparisons`,
-    `win_rates` what a third model said of them. `seed` draws the examples.
+    `win_rates` the preferences of a third model. `seed` draws the examples.
     """
 
     title: str
@@ -127,17 +127,17 @@ class Study:
 
     @property
     def baseline(self) -> Measured:
-        """The run that the others are held against."""
+        """The run with which the others are compared."""
         return self.measured[0]
 
     @property
     def variants(self) -> tuple[Measured, ...]:
-        """The runs that are held against the baseline."""
+        """The runs that are compared with the baseline."""
         return self.measured[1:]
 
     @property
     def gains(self) -> list[Comparison]:
-        """The comparisons with the baseline, one per variant; others are between variants."""
+        """The comparisons with the baseline, one per variant."""
         return [one for one in self.comparisons if one.baseline == self.baseline.name]
 
     @property
@@ -147,12 +147,12 @@ class Study:
 
     @property
     def invalid(self) -> set[str]:
-        """The variants that cannot be held against the baseline."""
+        """The variants that cannot be compared with the baseline."""
         return {one.treated for one in self.gains if one.verdict == "invalid"}
 
     @property
     def unfinished(self) -> list[tuple[str, str]]:
-        """Names and states of runs that did not finish: their numbers may be of a part only."""
+        """Names and states of unfinished runs, whose numbers may be incomplete."""
         runs: list[Measured | Trained] = [*self.measured, *self.trained]
         states = [(run.name, str(run.info.get("status"))) for run in runs]
         return [(name, state) for name, state in states if state != "finished"]

@@ -1,4 +1,4 @@
-"""The verdict of a comparison in its own words and in four numbers."""
+"""The verdict of a comparison, its reasons and its main numbers."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ SUBSETS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One difference as a tile of the summary: who says it, on what, how much."""
+    """One difference as a tile of the summary: scorer, subset and value."""
 
     scorer: str
     role: str
@@ -33,7 +33,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A comparison's verdict, its reasons, its numbers and what else there is to know."""
+    """A comparison's verdict, its reasons, its numbers and its remarks."""
 
     baseline: str
     treated: str

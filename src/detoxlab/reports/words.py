@@ -1,4 +1,4 @@
-"""Numbers and names as a reader sees them; None is "unknown", never 0."""
+"""Numbers and names in the form for readers; None is "unknown", never 0."""
 
 import math
 
@@ -22,7 +22,7 @@ LOGGED = {
     "acceptance": "Share accepted",
 }
 
-# Sign, headline, and what the verdict means in general; why it was given stands in its reasons.
+# Sign, headline, and the general meaning of the verdict; its reasons say why it was given.
 VERDICTS: dict[Verdict, tuple[str, str, str]] = {
     "improved": (
         "✓",
@@ -61,7 +61,7 @@ STATUS_SIGNS = {"ok": "✓", "worse": "✗", "unknown": "?"}
 
 
 def label(name: str) -> str:
-    """The name of a measure, or of a column of a training log, as a reader says it.
+    """The label of a measure, or of a column of a training log, for readers.
 
     >>> label("toxic_fraction"), label("mean_r"), label("some_measure")
     ('Toxic responses', 'Mean R', 'Some measure')
@@ -70,7 +70,7 @@ def label(name: str) -> str:
 
 
 def number(value: float | None, unit: str = "share") -> str:
-    """The value in its unit: shares in per cent, all else to three or four digits.
+    """The value in its unit: shares in per cent, other values to three or four digits.
 
     Shares under one per cent get a second digit, so that a rare event does not look like none.
 
@@ -85,7 +85,7 @@ def number(value: float | None, unit: str = "share") -> str:
 
 
 def difference(value: float | None, unit: str = "share") -> str:
-    """A signed difference; of shares in percentage points.
+    """A signed difference; differences of shares are in percentage points.
 
     >>> difference(-0.188), difference(0.02, "score"), difference(None)
     ('−18.8\xa0pts', '+0.020', 'unknown')
@@ -175,7 +175,7 @@ def count(value: int | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a reader says them.
+    """A duration in seconds, minutes or hours.
 
     >>> duration(42.4), duration(200), duration(8000)
     ('42\xa0s', '3.3\xa0min', '2.2\xa0h')

@@ -1,1 +1,1 @@
-"""The figures of a report, as Plotly data that needs no Plotly to be made."""
+"""The figures of a report, as data for Plotly; making them needs no Plotly."""

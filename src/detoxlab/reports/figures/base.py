@@ -1,7 +1,7 @@
-"""What all figures share: colours, names of runs, and the columns of their tables.
+"""Parts of all figures: colours, names of runs, and the columns of their tables.
 
 Colours are names of CSS variables ("var(--run-0)"), which the page's script resolves, so
-that dark mode and print are a matter of the style sheet.
+that the style sheet alone decides about dark mode and print.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from detoxlab.reports.parts import Column
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
 
-# As many of each that none divides the colours' number: only after 30 runs do two look alike.
+# None of these numbers divides the number of colours: only after 30 runs do two look alike.
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "x")
 RUN_COLOURS = 6
 
 
 def run_colour(index: int) -> str:
-    """The colour of a run: the baseline's is 0; after the last colour they repeat."""
+    """The colour of a run; the baseline has colour 0. After the last colour they repeat."""
     return f"var(--run-{index if index == 0 else 1 + (index - 1) % (RUN_COLOURS - 1)})"
 
 
 def run_label(study: Study, name: str) -> str:
-    """What a figure calls a run: one that cannot be held against the baseline says so."""
+    """The name of a run in a figure, marked if it cannot be compared with the baseline."""
     return plotly_text(name) + (" (invalid)" if name in study.invalid else "")
 
 

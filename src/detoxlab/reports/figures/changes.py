@@ -56,7 +56,7 @@ def changes(study: Study) -> Figure | None:
 
 
 def _is_drawn(row: Difference) -> bool:
-    """Known shares: the toxic fraction on every subset, other measures on all responses only."""
+    """Whether a row is drawn: the toxic fraction on every subset, other shares on all responses."""
     known = row.difference is not None and row.unit == "share"
     return known and (row.name == DECIDING or row.subset in (None, "all"))
 

@@ -1,4 +1,4 @@
-"""How a training met its constraint, and how good its auxiliary head was on others' responses."""
+"""Figures of a training with a constraint: its acceptance, and its head on held-out responses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ BY_POSITION = (
 
 
 def constraint(trained: Trained, index: int) -> list[Figure]:
-    """By step of each iteration and by position in a response; none without a constraint."""
+    """Curves by step of each iteration and by position in a response; none without a constraint."""
     domains: dict[str, list[Mapping[str, Any]]] = {}
     for row in trained.iterations:
         domains.setdefault(str(row.get("domain")), []).append(row)
@@ -55,9 +55,9 @@ def _figure(
     names: Sequence[str],
     axis: str,
 ) -> Figure | None:
-    """The curves of these names in each table; those of several domains say whose they are.
+    """The curves of these names in each table; with several domains, labels name the domain.
 
-    A weight that stays is none.
+    A constant weight gives no curve.
     """
     curves = {}
     for domain, rows in tables.items():

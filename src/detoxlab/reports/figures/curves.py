@@ -1,4 +1,4 @@
-"""Lines over steps, and the table that says the same."""
+"""Lines over steps, and a table of the same numbers."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ Points = list[tuple[float, float]]
 def curves_figure(
     key: str, title: str, curves: Mapping[str, Points], *, axis: str = "step"
 ) -> Figure:
-    """One line per curve over `axis`, which counts something; a curve's name is a measure's."""
+    """One line per curve over `axis`, a count; a curve has the name of a measure."""
     traces = []
     for at, (name, points) in enumerate(curves.items()):
         kept = _thinned(points)
@@ -45,7 +45,7 @@ def curves_figure(
 
 
 def points_of(rows: Iterable[Mapping[str, Any]], name: str, *, axis: str = "step") -> Points:
-    """The rows that have both as finite numbers, as points."""
+    """The points of the rows in which both numbers are finite."""
     return [
         (x, y)
         for row in rows
@@ -54,7 +54,7 @@ def points_of(rows: Iterable[Mapping[str, Any]], name: str, *, axis: str = "step
 
 
 def _finite(value: Any) -> float | None:
-    """The number; None for what is none, or not a finite one."""
+    """The value if it is a finite number, else None."""
     usable = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if usable and np.isfinite(value) else None
 

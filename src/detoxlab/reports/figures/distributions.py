@@ -1,4 +1,4 @@
-"""How scores are distributed, as histograms computed here: no raw points in the page."""
+"""The distributions of scores, as histograms computed here: the page has no raw points."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ BINS = 20
 
 
 def distributions(study: Study) -> list[Figure]:
-    """How the judge's scores are distributed: share per bin, and share at or above."""
+    """The distribution of the judge's scores: share per bin, and share at or above."""
     judge = study.judge_id
     scores = []
     for run in study.measured:

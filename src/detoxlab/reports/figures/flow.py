@@ -1,4 +1,4 @@
-"""The Sankey diagram from the levels of the baseline to those of a variant."""
+"""The Sankey diagram from the baseline's levels of toxicity to those of a variant."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ THIN = 0.02
 
 
 def flow(study: Study, variant: Measured, index: int) -> Figure | None:
-    """Where the baseline's low, medium and high responses went.
+    """The flow of the baseline's low, medium and high responses to the variant's levels.
 
     Source: Scalena et al. 2023, Let the Models Respond.
     """
@@ -41,7 +41,7 @@ def flow(study: Study, variant: Measured, index: int) -> Figure | None:
 
 
 def _thin_note(counts: list[list[int]], sides: tuple[Responses, Responses]) -> str:
-    """The levels too thin for a label, in words."""
+    """A note of the levels that are too thin for a label."""
     total = sum(map(sum, counts))
     sizes = ([sum(row) for row in counts], [sum(column) for column in zip(*counts, strict=True)])
     thin = [

@@ -1,4 +1,4 @@
-"""How the deciding difference depends on the threshold: a curve with its band."""
+"""The deciding difference by threshold: a curve with its band."""
 
 from detoxlab.records import Comparison, Difference
 from detoxlab.reports import words
@@ -50,7 +50,7 @@ def _threshold_line(threshold: float) -> Trace:
 
 
 def _band(index: int, rows: list[Difference]) -> Trace:
-    """The area between the ends of the intervals: forth along the upper, back along the lower."""
+    """The area between the ends of the intervals: along the upper ends and back along the lower."""
     known = [row for row in rows if row.ci_low is not None and row.ci_high is not None]
     upper = [(row.threshold, row.ci_high) for row in known]
     lower = [(row.threshold, row.ci_low) for row in reversed(known)]

@@ -49,7 +49,7 @@ def trade_off(study: Study) -> Figure | None:
 
 
 def _round_numbers(values: list[float]) -> list[float]:
-    """Numbers to be read off a logarithmic axis, from a bit below the values to a bit above.
+    """Round numbers for a logarithmic axis, from a bit below the values to a bit above.
 
     >>> _round_numbers([19.2, 778.0])
     [15.0, 20, 30, 50, 70, 100, 150.0, 200, 300, 500, 700, 1000]

@@ -22,7 +22,7 @@ CURVES = (
 
 
 def training(trained: Trained, index: int) -> list[Figure]:
-    """Training curves of one run: loss beside validation loss, and what else was logged."""
+    """Training curves of one run: loss with validation loss, and the other logged figures."""
     figures = []
     for key, title, names in (*CURVES, ("gates", "Share of responses gated", _gates(trained))):
         curves = {name: _points(trained, name) for name in names}
@@ -40,7 +40,7 @@ def _gates(trained: Trained) -> tuple[str, ...]:
 
 
 def _points(trained: Trained, name: str) -> Points:
-    """A row without a step counts as one; rows of validation alone have nothing else to show."""
+    """The points of one figure; rows of validation alone count only for `eval_` names."""
     rows = ({"step": at} | dict(row) for at, row in enumerate(trained.log, start=1))
     of_training = (row for row in rows if "eval_loss" not in row or "loss" in row)
     return points_of(rows if name.startswith("eval_") else of_training, name)

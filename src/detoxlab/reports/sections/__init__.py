@@ -1,6 +1,6 @@
 """The sections of a report, one list that every format renders.
 
-A new section is a function here that makes one of a study, and a line in `SECTIONS`.
+To add a section, write a function that makes it from a study, and a line in `SECTIONS`.
 """
 
 from collections.abc import Callable
@@ -34,5 +34,5 @@ SECTIONS: tuple[Callable[[Study], Section], ...] = (
 
 
 def sections(study: Study) -> list[Section]:
-    """Every section in the order of the page, those with nothing to show among them."""
+    """Every section in the order of the page, including empty ones."""
     return [make(study) for make in SECTIONS]

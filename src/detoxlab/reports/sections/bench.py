@@ -1,4 +1,4 @@
-"""One table of all variants on one bench: what each gained, what it cost, what it took."""
+"""One table of all variants on one bench: gains, costs in other measures, time and memory."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ AGAINST_NOTE = (
 
 
 def all_variants(study: Study) -> Section:
-    """The variants side by side; and, for CSV and JSON, all that each run measured."""
+    """The variants side by side; and, for CSV and JSON, all measurements of each run."""
     return Section(
         BENCH,
         "All variants",
@@ -67,7 +67,7 @@ def _run(run: Measured) -> dict[str, Any]:
 
 
 def bench_tables(study: Study) -> list[Table]:
-    """The variants side by side where there are several, and those against other variants."""
+    """The table of all variants, if there are several, and that of comparisons between variants."""
     measures = (DECIDING, MACRO_MEAN) if _has_macro_mean(study) else (DECIDING,)
     tables = []
     if len(study.gains) > 1:
@@ -193,7 +193,7 @@ def _worsened(comparison: Comparison) -> Cell:
 
 
 def _moved(row: Difference | None) -> tuple[Cell, Cell, Cell]:
-    """The treated model's value, its difference to the baseline's, and the interval of that."""
+    """The treated model's value, its difference from the baseline's, and that one's interval."""
     value, moved = (row.treated, row.difference) if row else (None, None)
     low, high = (row.ci_low, row.ci_high) if row else (None, None)
     return (

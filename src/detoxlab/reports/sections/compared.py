@@ -1,4 +1,4 @@
-"""What the comparisons say: differences, guards, and differences by group and attribute."""
+"""Sections of comparisons: differences, guards, and differences by group and attribute."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ SUBSETS: dict[str | None, str] = {
 
 
 def what_changed(study: Study) -> Section:
-    """The differences of toxicity; and, for CSV and JSON, all that the comparisons hold."""
+    """The differences of toxicity; and, for CSV and JSON, all rows of the comparisons."""
     return Section(
         "change",
         "What changed",
@@ -86,7 +86,7 @@ WORST_NOTE = (
 
 
 def change_table(comparison: Comparison, index: int) -> Table:
-    """Toxicity differences of one comparison, all responses beside the comparable ones."""
+    """Toxicity differences of one comparison, on all and on comparable responses."""
     rows = in_reading_order(comparison.overall)
     return Table(
         f"change-{index}",
@@ -152,7 +152,7 @@ GUARD_COLUMNS = (
 
 
 def guard_table(comparison: Comparison, index: int) -> Table:
-    """What may fake or cost a gain, for both models, with its limit and status."""
+    """The guards of one comparison for both models, with limit and status."""
     return Table(
         f"guards-{index}",
         f"Guards: {comparison.treated} against {comparison.baseline}",

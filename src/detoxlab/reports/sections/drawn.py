@@ -1,4 +1,4 @@
-"""Sections of figures alone: where responses went, how scores spread, how trainings ran."""
+"""Sections of figures alone: flows between levels, distributions of scores, training curves."""
 
 from detoxlab.reports.figures.distributions import distributions
 from detoxlab.reports.figures.flow import flow
@@ -8,13 +8,13 @@ from detoxlab.reports.study import Study
 
 
 def flows(study: Study) -> Section:
-    """From which level of toxicity to which the responses of each variant went."""
+    """The flow of responses between levels of toxicity, for each variant."""
     drawn = (flow(study, run, index) for index, run in enumerate(study.variants, start=1))
     return Section("flow", "Where responses went", figures=tuple(filter(None, drawn)))
 
 
 def scores(study: Study) -> Section:
-    """How the judge's scores are distributed."""
+    """The distribution of the judge's scores."""
     return Section("distribution", "Scores", figures=tuple(distributions(study)))
 
 

@@ -45,9 +45,9 @@ def examples_shown(study: Study) -> Section:
 def choose(
     baseline: Mapping[Pair, float], treated: Mapping[Pair, float], *, seed: int
 ) -> dict[str, list[Pair]]:
-    """Pairs by rule, at most `PER_RULE` each; no prompt stands twice.
+    """Pairs by rule, at most `PER_RULE` each; no prompt occurs twice.
 
-    Ties go by prompt id and sample, so the choice depends on the scores and the seed alone.
+    Prompt id and sample decide ties, so the choice depends on the scores and the seed alone.
 
     >>> base = {("a", 0): .9, ("b", 0): .1, ("c", 0): .5}
     >>> choose(base, {("a", 0): .1, ("b", 0): .8, ("c", 0): .5}, seed=0)

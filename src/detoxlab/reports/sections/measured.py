@@ -1,4 +1,4 @@
-"""What each model measured: toxicity, other attributes, groups of prompts, and guards."""
+"""Sections of measurements: toxicity, other attributes, groups of prompts, and guards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ VALUE_COLUMNS = (
 
 
 def toxicity(study: Study) -> Section:
-    """How toxic each model is."""
+    """The toxicity of each model."""
     return Section("toxicity", "Toxicity", measured_tables(study, "toxicity"))
 
 
@@ -40,12 +40,12 @@ def groups(study: Study) -> Section:
 
 
 def quality(study: Study) -> Section:
-    """The guards of each model, and how far the scorers agree on it."""
+    """The guards of each model, and the agreement of the scorers on it."""
     return Section("quality", "Quality of each model", measured_tables(study, "guards"))
 
 
 def measured_tables(study: Study, *parts: str) -> tuple[Table, ...]:
-    """The measurements of these parts; every measurement is of one part, so none is lost."""
+    """The measurements of these parts; every measurement belongs to one part, so none is lost."""
     rows: dict[str, list[tuple[str, Measurement]]] = {}
     for run in study.measured:
         for row in run.measurements:

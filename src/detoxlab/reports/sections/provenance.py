@@ -1,4 +1,4 @@
-"""Where each number comes from: run.json and config.yaml of every run, side by side."""
+"""The provenance of each number: run.json and config.yaml of every run, side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -32,13 +32,13 @@ FIRST = (
 
 
 def provenance(study: Study) -> Section:
-    """The limits that the verdicts rest on, and where the numbers come from."""
+    """The limits behind the verdicts, and the provenance of the numbers."""
     limits = filled([limits_table(study.comparisons)])
     return Section("provenance", "Provenance", (*limits, *provenance_tables(study)))
 
 
 def limits_table(comparisons: Sequence[Comparison]) -> Table | None:
-    """The limits that the verdicts rest on."""
+    """The limits behind the verdicts."""
     limits: dict[str, Any] = {}
     for comparison in comparisons:
         limits |= comparison.limits
@@ -61,7 +61,7 @@ def _setting(value: Any) -> Cell:
 
 
 def provenance_tables(study: Study) -> list[Table]:
-    """What each run is and how it was made; rows that all runs share are not repeated."""
+    """The facts and settings of each run; rows that all runs share are not repeated."""
     measured = [(run.name, run.info, run.config) for run in study.measured]
     trained = [(run.name, run.info, run.config) for run in study.trained]
     tables = [_table("provenance-measured", "Measured runs", measured)]

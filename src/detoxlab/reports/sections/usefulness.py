@@ -1,4 +1,4 @@
-"""What each model can still do: its evaluations, held against the baseline's item by item."""
+"""The usefulness of each model: its evaluations, compared with the baseline's item by item."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -51,7 +51,7 @@ AGAINST_NOTE = "As above, held against another variant than the baseline."
 
 
 def usefulness(study: Study) -> Section:
-    """The evaluations of each model, and what they say against the others'."""
+    """The evaluations of each model, and their differences between models."""
     return Section(
         "usefulness",
         "Usefulness",
@@ -78,7 +78,7 @@ def _changes(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def usefulness_tables(runs: Sequence[Measured], found: Sequence[EvaluationChange]) -> list[Table]:
-    """All evaluations of all models beside the baseline's; then those against other variants."""
+    """All evaluations of all models against the baseline's; then those against other variants."""
     base = runs[0].name
     others = [one for one in found if one.against != base]
     rows = _in_order(
@@ -108,7 +108,7 @@ def usefulness_tables(runs: Sequence[Measured], found: Sequence[EvaluationChange
 def _held(
     found: Sequence[EvaluationChange], name: str, run: Measured, row: Measurement, base: str
 ) -> tuple[Cell, ...]:
-    """The difference of one measure to the baseline; dashes for the baseline itself."""
+    """The difference of one measure from the baseline; dashes for the baseline itself."""
     if run.name == base:
         return (text_cell(None),) * len(CHANGES)
     key = name, base, run.name

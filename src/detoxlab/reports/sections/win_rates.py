@@ -1,4 +1,4 @@
-"""Whose responses a third model prefers."""
+"""Win rates: the preferences of a third model."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ NOTE = (
 
 
 def win_rates(study: Study) -> Section:
-    """Whose responses each judge prefers."""
+    """The preferences of each judge."""
     return Section(
         "win-rates",
         "Win rates",
@@ -84,5 +84,5 @@ def _with_interval(row: Measurement) -> tuple[Cell, Cell]:
 
 
 def _share(row: Measurement | None) -> Cell:
-    """The share; a dash where the judge was not asked so."""
+    """The share; a dash where this kind of question does not give it."""
     return text_cell(None) if row is None else value_cell(row.value, words.number(row.value))
