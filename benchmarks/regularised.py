@@ -4,7 +4,7 @@
     python benchmarks/regularised.py --shape gpt2    # GPT-2 small's shape, random weights
     python benchmarks/regularised.py --shape llama-7b --dtype bfloat16 --device cuda
 
-Weights and token ids are random: only time is measured. Half of the rows are row_domains, and their
+Weights and token ids are random: only time is measured. Half of the rows are tagged, and their
 whole text behind its beginning is regularised. Plain and regularised trainings see the same
 rows in the same order, with LoRA, and take turns step by step in one process, so that what
 else the machine does meets all alike; a ratio is the median of the ratios of turns. On a CPU
@@ -13,7 +13,7 @@ processor time is compared, on a GPU wall-clock time.
 Everything that the method adds is counted. Drawing and labelling responses, reading their
 hidden states, fitting the head and keeping its targets (`refresh`) are spread over `--interval`
 steps. The reference anchor is drawn from once in a training of `--epochs` intervals; making its
-targets of all row_domains rows (`cache`) is spread over as many passes. What is fixed is printed; a
+targets of all tagged rows (`cache`) is spread over as many passes. Fixed settings are printed; a
 refresh costs as much per step when responses, fit and interval are all smaller.
 """
 
@@ -91,7 +91,7 @@ def random_lm(shape: str, dtype: str, device: str) -> LanguageModel:
 
 
 def texts(options: argparse.Namespace) -> TextSplit:
-    """Random words, more than `options.tokens` tokens of them; every second text is row_domains."""
+    """Random words, more than `options.tokens` tokens of them; every second text is tagged."""
     rng = np.random.default_rng(0)
     made = [
         Text(
@@ -268,7 +268,7 @@ def found(
     return {key: round(value, 4) for key, value in row.items()}
 
 
-CACHING: dict[str, list[float]] = {}  # seconds spent on making targets of all row_domains rows
+CACHING: dict[str, list[float]] = {}  # seconds spent on making targets of all tagged rows
 fill_cache = Penalty._fill_cache
 
 

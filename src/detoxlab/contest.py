@@ -58,7 +58,9 @@ class WinRate(Settings):
     judge: OtherModel = Field(
         description="the model that judges: a hub id, a folder, 'embedded', or a mapping of it"
     )
-    kind: Kind = Field("likelihood", description="what it is asked; see docs/evaluate.md")
+    kind: Kind = Field(
+        "likelihood", description="kind of question to the judge; see docs/evaluate.md"
+    )
     samples: int | None = Field(None, ge=1, description="so many samples per prompt; None: all")
     instruction: str = Field(INSTRUCTION, description="of the question")
     examples: tuple[Example, ...] = Field(EXAMPLES, description="shown before the question")

@@ -40,7 +40,7 @@ class Asking(Settings):
         None, description="the day that a chat template reads as today; None is the run's first"
     )
     control_tokens: Literal["text", "token"] = Field(
-        "text", description="what a text is that spells out a control token such as <|im_end|>"
+        "text", description="how a control token that a text spells out, as <|im_end|>, is read"
     )
 
 

@@ -19,7 +19,7 @@ from detoxlab.data.tabular import read_rows
 from detoxlab.errors import DataError
 from detoxlab.settings import parse
 
-# What str.splitlines takes for the end of a line, and what stands inside of texts.
+# Characters that end a line for str.splitlines, but may occur inside of texts.
 INSIDE = {
     "line tabulation": "\x0b",
     "form feed": "\x0c",

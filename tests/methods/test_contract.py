@@ -37,7 +37,7 @@ OWN: dict[str, Any] = {
 }
 GROUPS: dict[str, Any] = {"rollout": {"prompts": 2, "k": 4, "max_new_tokens": 8}}
 
-# What a method of this project learns from, and the settings of a run of three steps.
+# The data of each method of this project, and the settings of a run of three steps.
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpo": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
     "filter": (DIALOGUES, SMALL),

@@ -298,7 +298,7 @@ def descended(steps: int, *, moves: bool) -> float:
 
 
 def test_a_projection_of_the_base_is_a_fixed_point_and_one_of_the_policy_drifts() -> None:
-    """By enumeration: against exact R that is not run_iteration, ten times the steps."""
+    """By enumeration: against exact R that is not refreshed, ten times the steps."""
     q = BASE.with_log_p(full_target(BASE.log_p(), SOFT_IDEAL, Tilt()))
     target = kl(q.sequence_log_probs(), BASE.sequence_log_probs())
     assert descended(200, moves=False) == pytest.approx(target, abs=5e-3)

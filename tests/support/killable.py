@@ -26,7 +26,7 @@ GROUPS: dict[str, Any] = {
     "max_steps": 30,
     "save_steps": 3,
 }
-# What a method learns from, its settings, and the file that grows until the first kill.
+# The data of a method, its settings, and the file that grows until the first kill.
 CASES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "sft": (
         DialogueSplit(dialogues(24), dialogues(6, start=100)),

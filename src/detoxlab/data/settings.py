@@ -77,7 +77,7 @@ class TextSettings(Settings):
     """The texts to learn from: named parts in stated proportions."""
 
     parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
-    limit: int | None = Field(None, ge=1, description="so many texts in all; none: what there is")
+    limit: int | None = Field(None, ge=1, description="so many texts in all; none: all there are")
     validation: HeldOut = HELD_OUT
     exclude: PromptSettings | None = Field(
         None, description="leave out texts that begin with one of these prompts; before `limit`"

@@ -54,7 +54,7 @@ class Perplexity(DataSettings, Evaluation):
     """
 
     kind: Literal["perplexity"] = Field("perplexity", description="of evaluation")
-    documents: Division = Field("rows", description="what a document is: rows, articles, file")
+    documents: Division = Field("rows", description="the unit of a document: rows, articles, file")
     max_length: int | None = Field(None, ge=2, description="tokens seen; None: all that fit")
     stride: int | None = Field(None, ge=1, description="tokens moved by; None: max_length / 2")
 

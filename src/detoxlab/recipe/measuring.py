@@ -87,7 +87,7 @@ class Measuring(Loading):
         default_factory=lambda: PromptSettings(source=get_protocol(PROTOCOL).source),
         description="which prompts to ask; without a source, the protocol's own",
     )
-    protocol: str = Field(PROTOCOL, description="a preset of protocols: what is drawn and counted")
+    protocol: str = Field(PROTOCOL, description="preset of prompts, sampling and measures")
     sampling: SamplingSettings = Field(
         SamplingSettings(), description="departures from the protocol's sampling"
     )

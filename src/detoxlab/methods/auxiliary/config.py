@@ -20,7 +20,7 @@ class AuxiliaryConfig(MethodConfig):
     """Hyperparameters of the auxiliary model."""
 
     conditions: tuple[Condition, ...] = Field(
-        default=(Condition(),), min_length=1, description="what a response must meet, all at once"
+        default=(Condition(),), min_length=1, description="all that a response must meet together"
     )
     draws: DrawSettings = Field(
         default=DrawSettings(), description="how responses are drawn; top_p must be 1"

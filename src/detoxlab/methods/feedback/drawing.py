@@ -53,8 +53,8 @@ class DrawSettings(Settings):
 class DrawnResponse:
     """One response that the model drew, and its reward.
 
-    `prompt_ids` is what the model read, `toxicity` the weighted probability (NaN: unscored),
-    `gates` the names of the gates that stopped the response.
+    `prompt_ids` are the tokens that the model read, `toxicity` the weighted probability (NaN:
+    unscored), `gates` the names of the gates that stopped the response.
     """
 
     generation: Generation
@@ -103,7 +103,7 @@ def draw_generations(
 ) -> tuple[list[Generation], dict[str, tuple[int, ...]]]:
     """`draws.k` responses of `lm` per prompt, and the tokens that it read, by prompt id.
 
-    The main process draws while the others wait; all read what it wrote. Raises
+    The main process draws while the others wait; all read its file. Raises
     `RunMismatchError` when the run was begun with other prompts.
     """
     from detoxlab.generate import LocalEngine, generate_into

@@ -38,7 +38,7 @@ class GateSettings(Settings):
         description="no relation: cosine of prompt and response below this; off, because a "
         "continuation need not resemble its prompt; for answers try .1 with minilm",
     )
-    encoder: str = Field(default="hashed-ngrams", description="what tells the similarity")
+    encoder: str = Field(default="hashed-ngrams", description="sentence encoder of the similarity")
 
 
 class RewardSettings(Settings):
@@ -61,11 +61,11 @@ class RewardSettings(Settings):
         default=None, description="limits of the final reward, after whitening"
     )
     gates: GateSettings = Field(
-        default=GateSettings(), description="what gets the minimum whatever its score"
+        default=GateSettings(), description="rules that give the minimum whatever the score"
     )
     unsafe: bool = Field(
         default=False,
-        description="for experiments only: no gates, and what cannot be scored counts as harmless",
+        description="for experiments only: no gates, and unscored responses count as harmless",
     )
 
     @model_validator(mode="after")

@@ -37,7 +37,7 @@ def watched_log_probs(
 
 
 def driven_too_far(what: str, value: float, step: int, learning_rate: float) -> TrainingError:
-    """The error of a training whose `what` is no number any more."""
+    """The error of a training in which `what` is no longer finite."""
     return TrainingError(
         f"{what} is {value} at step {step}; the last checkpoint before it is kept",
         remedy=f"Start again with a learning_rate below {learning_rate:g}.",

@@ -31,7 +31,7 @@ class OnlineConfig(TrainingConfig):
 
     rollout: GroupRollout = Field(default=GroupRollout(), description="how responses are drawn")
     reward: RewardSettings = Field(
-        default=RewardSettings(), description="what is paid for, and what is gated"
+        default=RewardSettings(), description="reward of a response, and its gates"
     )
     stop: StopRules = Field(default=StopRules(), description="when it has gone wrong")
     max_steps: int | None = Field(default=60, ge=0, description="none: one pass over the prompts")

@@ -30,7 +30,7 @@ class PPOConfig(TrainingConfig):
     )
     rollout: Rollout = Field(default=Rollout(), description="how responses are drawn")
     reward: RewardSettings = Field(
-        default=RewardSettings(), description="what is paid for, and what is gated"
+        default=RewardSettings(), description="reward of a response, and its gates"
     )
     kl_coefficient: float = Field(default=0.05, ge=0, description="beta; Huang et al.: .05")
     kl_target: float | None = Field(

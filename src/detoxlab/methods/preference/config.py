@@ -45,7 +45,7 @@ class PreferenceConfig(PassesConfig):
         default=DrawSettings(), description="how responses to given prompts are drawn"
     )
     reward: RewardSettings = Field(
-        default=RewardSettings(), description="what ranks the responses that were drawn"
+        default=RewardSettings(), description="reward that ranks the drawn responses"
     )
     margin: float = Field(
         default=0.3,

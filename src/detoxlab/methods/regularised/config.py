@@ -79,7 +79,7 @@ class RegularisedConfig(ImitationConfig):
     """Hyperparameters of regularised fine-tuning: those of SFT, the constraint, the schedule."""
 
     conditions: tuple[Condition, ...] = Field(
-        default=(Condition(),), min_length=1, description="what a response must meet, all at once"
+        default=(Condition(),), min_length=1, description="all that a response must meet together"
     )
     domains: dict[str, DomainSettings] = Field(
         default={ANY_DOMAIN: DomainSettings()},
@@ -89,7 +89,7 @@ class RegularisedConfig(ImitationConfig):
     )
     anchor: Literal["snapshot", "reference", "current"] = Field(
         default="snapshot",
-        description="what is projected: the policy at the start of the iteration, the base, or "
+        description="the model projected: the policy at the start of the iteration, the base, or "
         "the policy as it is, which drifts unless an iteration is 30 steps at most; the base is "
         "drawn from once, in the one iteration there is",
     )
