@@ -14,6 +14,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig, inject_adapter_in_model
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoModelForCausalLM,
     BitsAndBytesConfig,
@@ -112,13 +113,18 @@ def test_the_collator_of_pairs_reads_our_columns(trainer: Watched) -> None:
 def test_a_fused_head_gives_the_log_probabilities_of_the_labels_alone(trainer: Watched) -> None:
     ids = torch.tensor([[*PROMPT, *CHOSEN]])
     labels = torch.tensor([[-100, -100, -100, *CHOSEN]])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
     with torch.no_grad():
-        found = trl.token_log_probs(
-            trainer.model, input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels
-        )
+        with FlopCounterMode(display=False) as whole:
+            found = trl.token_log_probs(trainer.model, **inputs)
+        with FlopCounterMode(display=False) as less, trl.labelled_tokens_alone():
+            alone = trl.token_log_probs(trainer.model, **inputs)
         all_of_them = tiny_model()(ids).logits.log_softmax(dim=-1)[0]
     wanted = [0.0, 0.0, float(all_of_them[2, CHOSEN[0]]), float(all_of_them[3, CHOSEN[1]])]
-    assert found.tolist() == [pytest.approx(wanted, abs=1e-5)]
+    assert found.tolist() == alone.tolist() == [pytest.approx(wanted, abs=1e-5)]
+    head = tiny_model().lm_head.weight.numel()
+    unlabelled = labels.shape[1] - 1 - len(CHOSEN)
+    assert whole.get_total_flops() - less.get_total_flops() == 2 * head * unlabelled
 
 
 @pytest.mark.parametrize("kind", TRAINERS)

@@ -190,7 +190,7 @@ def test_twenty_losses_are_as_they_always_were(tmp_path: Path) -> None:
 # --- stopping, resuming, failing ---
 
 
-def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> Run:
+def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int, **settings: Any) -> Run:
     """Ctrl-C while the row of `step` is written."""
     append = TrainLog.append
 
@@ -202,7 +202,7 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> Run
     with monkeypatch.context() as patched:
         patched.setattr(TrainLog, "append", append_then_interrupt)
         with pytest.raises(KeyboardInterrupt):
-            trained(folder, epochs=2)
+            trained(folder, epochs=2, **settings)
     return Run.open(folder)
 
 
@@ -224,6 +224,17 @@ def test_an_interrupted_run_goes_on_as_if_never_interrupted(
     assert adapter_bytes(run) == adapter_bytes(whole)
     tokens = [row["tokens"] for row in TrainLog(run.path).rows()]
     assert tokens == [row["tokens"] for row in TrainLog(whole.path).rows()]
+
+
+def test_batches_of_like_length_are_the_same_when_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 8 is in the second pass, whose order is another one."""
+    grouped = trained(tmp_path / "whole", epochs=2, group_by_length=True)
+    run = interrupted(tmp_path / "run", monkeypatch, 8, group_by_length=True)
+    trained(run.path, epochs=2, group_by_length=True)
+    assert losses(run) == losses(grouped)
+    assert adapter_bytes(run) == adapter_bytes(grouped)
 
 
 @pytest.mark.parametrize("damage", ["no state", "half a state", "no optimizer"])

@@ -48,6 +48,18 @@ class CheckpointHooks:
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
 
 
+class OwnOrder:
+    """Mixed in before a trainer of transformers, which asks `_get_train_sampler` for its order.
+
+    The data loader calls `set_epoch` of a sampler before each pass.
+    """
+
+    order: Any = None
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        return self.order or super()._get_train_sampler(*args, **kwargs)  # type: ignore[misc]
+
+
 def use_one_gpu(arguments: Any) -> Any:
     """The arguments, changed to use one of several visible GPUs rather than DataParallel.
 

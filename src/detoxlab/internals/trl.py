@@ -1,12 +1,15 @@
 """The parts of TRL that we use beyond its documented interface. Imports trl (seconds)."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from detoxlab.internals.versions import check_version
 
 check_version("trl")
 
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling  # noqa: E402 (after the check)
+from trl.trainer import utils  # noqa: E402 (after the check)
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling  # noqa: E402
 
 __all__ = ["DataCollatorForLanguageModeling"]
 # DataCollatorForLanguageModeling: pads rows of `input_ids` and `labels` on the right; a subclass
@@ -78,6 +81,20 @@ def count_tokens(trainer: Any, tokens: int) -> int:
     """Add to the count of tokens that a DPOTrainer has read in training; returns the new count."""
     trainer._total_train_tokens += tokens
     return int(trainer._total_train_tokens)
+
+
+@contextlib.contextmanager
+def labelled_tokens_alone() -> Iterator[None]:
+    """Compute the logits of labelled tokens alone while the block lasts, as TRL does on a GPU.
+
+    On other devices it computes those of all tokens, whatever the labels, so that a compiler sees
+    the same shapes in every batch: `_use_triton(device)` of its `utils` tells which.
+    """
+    found, utils._use_triton = utils._use_triton, lambda _device: True
+    try:
+        yield
+    finally:
+        utils._use_triton = found
 
 
 def token_log_probs(model: Any, **inputs: Any) -> Any:

@@ -126,7 +126,7 @@ def fit_rows(
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
         )
-        return Trainer(
+        trainer = Trainer(
             model=lm.model,
             args=use_one_gpu(arguments),
             processing_class=lm.tokenizer,
@@ -135,6 +135,8 @@ def fit_rows(
             eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
             peft_config=lora_config(config, lm.model),
         )
+        trainer.group_by_length(config, [len(row.input_ids) for row in rows.train])
+        return trainer
 
     stops = out_of_patience(config.patience)
     return train_adapter(Training(config, lm, steps, make, stops=stops), run)

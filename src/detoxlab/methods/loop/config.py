@@ -83,6 +83,11 @@ class PassesConfig(TrainingConfig):
         default=3, ge=0, description="stop after so many validations without a new best; 0: never"
     )
 
+    group_by_length: bool = Field(
+        default=False,
+        description="batches of rows of like length: less padding, for rows of mixed length",
+    )
+
     def total_steps(self, rows: int) -> int:
         """The number of optimizer steps on so many rows.
 

@@ -19,18 +19,22 @@ from transformers import TrainerCallback
 
 from detoxlab import processes
 from detoxlab.errors import TrainingError
-from detoxlab.internals.transformers import CheckpointHooks
-from detoxlab.internals.trl import WithoutTelemetry
+from detoxlab.internals.transformers import CheckpointHooks, OwnOrder
+from detoxlab.internals.trl import WithoutTelemetry, labelled_tokens_alone
 from detoxlab.methods.loop.checkpoints import keep_only
-from detoxlab.methods.loop.config import TrainingConfig
+from detoxlab.methods.loop.config import PassesConfig, TrainingConfig
 from detoxlab.methods.loop.finite import driven_too_far
 from detoxlab.methods.loop.log import TrainLog, best_step
+from detoxlab.methods.loop.order import LengthGroups
 from detoxlab.methods.loop.quiet import train_without_noise
 from detoxlab.models import LanguageModel
 from detoxlab.progress import say
 
+LARGE_VOCABULARY = 32_768
+"""Words from which on the output layer costs more than to pick out the tokens that need it."""
 
-class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
+
+class AdapterTrainer(WithoutTelemetry, CheckpointHooks, OwnOrder):
     """Mixed in before a trainer of TRL: it sends nothing and keeps two adapters, nothing else.
 
     On a quantised model TRL trains the adapter in bfloat16, which swallows small updates and is
@@ -55,6 +59,17 @@ class AdapterTrainer(WithoutTelemetry, CheckpointHooks):
                 weight.data = weight.data.float()
         if self.compares:
             train_without_noise(self.model)
+
+    def group_by_length(self, config: PassesConfig, lengths: Sequence[int]) -> None:
+        """Take the rows, of these lengths in tokens, in batches of like length if so configured."""
+        if config.group_by_length:
+            self.order = LengthGroups(lengths, config.batch_size, config.seed)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As the trainer does; with a large vocabulary only tokens with a label get logits."""
+        large = self.model.get_output_embeddings().weight.shape[0] >= LARGE_VOCABULARY
+        with labelled_tokens_alone() if large else contextlib.nullcontext():
+            return super().train(*args, **kwargs)  # type: ignore[misc]
 
     def create_model_card(self, *_args: Any, **_kwargs: Any) -> None:
         pass

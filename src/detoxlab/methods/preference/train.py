@@ -178,6 +178,20 @@ def response_columns(rows: Sequence[PairRow], seed: int) -> Columns:
     }
 
 
+def row_lengths(columns: Columns) -> list[int]:
+    """Tokens of each row: of its prompt with the longest of its responses.
+
+    >>> row_lengths({"prompt_ids": [[5, 6]], "chosen_ids": [[7]], "rejected_ids": [[7, 8, 9]]})
+    [5]
+    """
+    responses = [ids for name, ids in columns.items() if name.endswith("_ids")]
+    prompts = columns["prompt_ids"]
+    return [
+        len(prompt) + max(len(ids[at]) for ids in responses if ids is not prompts)
+        for at, prompt in enumerate(prompts)
+    ]
+
+
 @dataclass(frozen=True)
 class TrainingPairs:
     """The training and validation pairs of one run, and (id, reason) of those left out."""
@@ -235,7 +249,7 @@ def fit_pairs(
             disable_dropout=False,  # it misses dropout outside of nn.Dropout: `compares` does it
         )
         held_out = Dataset.from_dict(kind.columns(pairs.validation)) if validates else None
-        return kind.trainer(
+        trainer = kind.trainer(
             model=lm.model,
             args=use_one_gpu(arguments),
             processing_class=lm.tokenizer,
@@ -243,6 +257,8 @@ def fit_pairs(
             eval_dataset=held_out,
             peft_config=lora_config(config, lm.model),
         )
+        trainer.group_by_length(config, row_lengths(columns))
+        return trainer
 
     stops = out_of_patience(config.patience)
     training = Training(config, lm, steps, make, stops=stops, log_callback=PreferenceLog)

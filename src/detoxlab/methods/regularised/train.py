@@ -99,6 +99,7 @@ def fit_regularised(
             eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
             peft_config=lora_config(config, lm.model),
         )
+        trainer.group_by_length(config, [len(row.input_ids) for row in rows.train])
         trainer.regulariser = Regulariser(
             config, lm, trainer, row_domains, steps, run, work, exchange
         )
