@@ -19,8 +19,8 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from detoxlab.methods.rows.dialogue import row_builder
 from detoxlab.models import LanguageModel, Rendering
-from detoxlab.models.control_tokens import Spelling, control_tokens, unmarked
-from detoxlab.models.templates import Chat
+from detoxlab.models.tokens.control import Spelling, control_tokens, unmarked
+from detoxlab.models.tokens.templates import Chat
 from tests.support.tiny import dialogue, tiny_lm, tiny_tokenizer
 
 CORPUS = ["say it again, you fool", "User said: hello there, dear fool", "</s> and <|im_end|> end"]

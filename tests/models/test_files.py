@@ -14,7 +14,7 @@ from detoxlab.data.split import DialogueSplit
 from detoxlab.errors import DependencyError, DetoxlabError, ModelError
 from detoxlab.generate import LocalEngine
 from detoxlab.models import LanguageModel, load_model, next_token_log_probs, token_log_probs
-from detoxlab.models.templates import Rendering
+from detoxlab.models.tokens.templates import Rendering
 from detoxlab.records import Prompt, Sampling
 from detoxlab.subject import Subject
 from tests.support.tiny import dialogues, save_tiny, tiny_lm, tiny_tokenizer
@@ -128,7 +128,7 @@ CASES: dict[str, tuple[Spoil, type[DetoxlabError], str]] = {
 @pytest.fixture(autouse=True)
 def _only_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the packages that read old vocabularies are not installed."""
-    monkeypatch.setattr("detoxlab.models.tokenizer_files.find_spec", lambda _package: None)
+    monkeypatch.setattr("detoxlab.models.tokens.files.find_spec", lambda _package: None)
 
 
 @pytest.mark.parametrize(("spoil", "kind", "words"), CASES.values(), ids=CASES)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detoxlab.config_changes import changes, listed
 from detoxlab.data.settings import portable
 from detoxlab.errors import ConfigError, RunMismatchError
 from detoxlab.evaluations.base import Evaluation
 from detoxlab.progress import progress
 from detoxlab.records import RESAMPLES, ItemResult, Measurement, from_json, to_json
 from detoxlab.runs import Run, read_json
+from detoxlab.runs.changes import changes, listed
 from detoxlab.subject import Subject
 
 FOLDER = "evaluation"

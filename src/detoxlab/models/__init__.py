@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detoxlab.models.load import load_model
     from detoxlab.models.quantisation import Quantisation
     from detoxlab.models.session import Session, Tokens
-    from detoxlab.models.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
+    from detoxlab.models.tokens.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
 
 _HOMES = {
     "language_model": ("LanguageModel", "evaluating"),
@@ -25,7 +25,7 @@ _HOMES = {
     "load": ("load_model",),
     "quantisation": ("Quantisation",),
     "session": ("Session", "Tokens"),
-    "templates": ("FALLBACK_TEMPLATE", "ChatTemplate", "Rendering"),
+    "tokens.templates": ("FALLBACK_TEMPLATE", "ChatTemplate", "Rendering"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

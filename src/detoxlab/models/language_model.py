@@ -14,7 +14,7 @@ import torch
 from detoxlab.errors import ModelError
 from detoxlab.models.adapters.edits import Edit
 from detoxlab.models.quantisation import parameter_count
-from detoxlab.models.templates import FALLBACK_TEMPLATE, Chat, Rendering
+from detoxlab.models.tokens.templates import FALLBACK_TEMPLATE, Chat, Rendering
 from detoxlab.records import Asked
 
 UNSTATED_CONTEXT = 2048

@@ -15,7 +15,7 @@ from detoxlab.models.finite import check_finite, check_logits
 from detoxlab.models.language_model import LanguageModel, evaluating
 from detoxlab.models.packing import packed_language_model
 from detoxlab.models.session import OpenSession, Tokens, unsteered
-from detoxlab.models.vocabulary import check_held
+from detoxlab.models.tokens.vocabulary import check_held
 
 Ids = Sequence[int]
 WORTH_PACKING = 1024

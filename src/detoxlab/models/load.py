@@ -23,9 +23,9 @@ from detoxlab.models.quantisation import (
     settle,
 )
 from detoxlab.models.sources import Source, check_causal, check_weights, find_source, first_line
-from detoxlab.models.templates import Rendering
-from detoxlab.models.tokenizer_files import load_tokenizer
-from detoxlab.models.vocabulary import check_held
+from detoxlab.models.tokens.files import load_tokenizer
+from detoxlab.models.tokens.templates import Rendering
+from detoxlab.models.tokens.vocabulary import check_held
 
 CONFIG_FAILURES = (LookupError, AttributeError, TypeError, AssertionError, StrictDataclassError)
 LOADING_FAILURES = (OSError, ValueError, RuntimeError, ImportError, *CONFIG_FAILURES)

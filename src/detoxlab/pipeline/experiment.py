@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detoxlab.config_changes import canonical
 from detoxlab.data.reading import read_prompts
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
@@ -22,6 +21,7 @@ from detoxlab.progress import say
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run
+from detoxlab.runs.changes import canonical
 
 TRAINED, WIN_RATES = "trained", "win-rates"
 

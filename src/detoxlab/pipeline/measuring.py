@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detoxlab.config_changes import changes
 from detoxlab.data.reading import described, read_prompts
 from detoxlab.data.settings import PromptSettings
 from detoxlab.encoders import cosine_similarity, load_encoder
@@ -19,6 +18,7 @@ from detoxlab.protocols import Protocol, get_protocol
 from detoxlab.recipe.measuring import MeasureSettings, Measuring
 from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name
+from detoxlab.runs.changes import changes
 from detoxlab.scorers import Scorer, load_scorer, score_into
 from detoxlab.subject import Subject
 

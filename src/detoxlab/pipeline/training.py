@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from detoxlab import processes
 from detoxlab.comparisons import Limits
-from detoxlab.config_changes import shortened
 from detoxlab.data.kinds import KINDS, summary
 from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
@@ -26,6 +25,7 @@ from detoxlab.publish.export import export_adapter, export_merged, export_plain
 from detoxlab.recipe.learning import TrainSettings
 from detoxlab.records import to_json
 from detoxlab.runs import Run
+from detoxlab.runs.changes import shortened
 from detoxlab.scorers import load_scorer
 from detoxlab.settings import parse
 

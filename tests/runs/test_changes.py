@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from detoxlab.config_changes import SHOWN, changes, listed
 from detoxlab.errors import RunMismatchError
 from detoxlab.runs import Run
+from detoxlab.runs.changes import SHOWN, changes, listed
 
 LONG = "x" * 200
 

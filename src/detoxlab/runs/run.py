@@ -1,26 +1,9 @@
-"""The run folder: the settings, prompts, generations, scores and measurements of one command.
-
-    runs/<name>/
-      run.json              kind, times, versions, hardware, command, state
-      config.yaml           the resolved settings; the same settings resume, others are refused
-      prompts.jsonl         the prompts that were asked
-      generations/*.jsonl   appended and flushed per batch
-      scores/*.jsonl        one file per scorer
-      measurements.json     a list of Measurement
-      train.jsonl           one object per logged training step
-      adapter/              weights, in PEFT's layout
-
-A run only grows: finished lines are never rewritten. A last line that was cut off by a
-kill is dropped with a warning; any other bad line is an error with file and line.
-"""
+"""One run folder: begun, locked, written to and read."""
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
-import re
-import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from detoxlab import processes, provenance
-from detoxlab.config_changes import changes, listed
 from detoxlab.errors import (
-    DataError,
     MissingFileError,
     RunError,
     RunLockedError,
@@ -51,13 +32,19 @@ from detoxlab.records import (
     to_json,
     to_line,
 )
+from detoxlab.runs.changes import changes, listed
+from detoxlab.runs.files import (
+    append_rows,
+    complete_lines,
+    keep_lines,
+    read_json,
+    read_rows,
+    read_text,
+    write_atomically,
+)
 
 B = TypeVar("B")
 R = TypeVar("R")
-
-
-class TornLineWarning(UserWarning):
-    """The last line of a file was cut off (the program was killed while writing it)."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +131,7 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The content of `config.yaml`."""
-        loaded = yaml.safe_load(_read_text(self.path / "config.yaml"))
+        loaded = yaml.safe_load(read_text(self.path / "config.yaml"))
         return dict(loaded or {})
 
     @property
@@ -163,7 +150,7 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write `config.yaml`, in one atomic step."""
-        _write_atomically(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        write_atomically(self.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
     def update(self, **fields: Any) -> None:
         """Set fields of `run.json`, in one atomic step."""
@@ -254,8 +241,8 @@ class Run:
         """Write a whole JSON Lines file, or check that the present one holds these rows."""
         path, text = self.path / file, "".join(to_line(row) for row in rows)
         if not path.exists():
-            _write_atomically(path, text)
-        elif _read_text(path) != text:
+            write_atomically(path, text)
+        elif read_text(path) != text:
             raise RunMismatchError(
                 f"{path}: holds other rows than this command would write",
                 remedy="The input changed since this run began: choose another --out.",
@@ -264,7 +251,7 @@ class Run:
     def write_json(self, file: str, content: Any) -> None:
         """Write a JSON file atomically."""
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        _write_atomically(self.path / file, text + "\n")
+        write_atomically(self.path / file, text + "\n")
 
     def write_measurements(self, rows: Iterable[Measurement]) -> None:
         """Replace `measurements.json`."""
@@ -378,107 +365,3 @@ def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement
     """The row of a measured table that has the attribute and threshold of the judge."""
     named = (row for row in rows if row.name == "toxic_fraction")
     return next((row for row in named if row.scorer_id in (None, judge_id)), None)
-
-
-def file_name(identifier: str) -> str:
-    """A file name for a scorer or encoder id, distinct for distinct ids.
-
-    >>> file_name("rtp-linear@1")
-    'rtp-linear@1'
-    >>> file_name("org/model")
-    'org-model-c87c0c64'
-    """
-    safe = re.sub(r"[^A-Za-z0-9._@+-]+", "-", identifier)
-    if safe == identifier:
-        return safe
-    return f"{safe}-{hashlib.sha256(identifier.encode()).hexdigest()[:8]}"
-
-
-def append_rows(path: Path, rows: Sequence[Any]) -> None:
-    """Add records to a JSON Lines file in one write, and flush them to the disk.
-
-    Like all functions that write, it does nothing in a process that is not the main one.
-    """
-    if not processes.is_main():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = "".join(row if isinstance(row, str) else to_line(row) for row in rows).encode()
-    with _naming(path), path.open("ab") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def complete_lines(path: Path) -> list[bytes]:
-    """The lines of a file that end in a newline; a cut-off last one is left out with a warning."""
-    lines = path.read_bytes().split(b"\n")
-    if lines.pop():
-        warnings.warn(
-            f"{path}:{len(lines) + 1}: the last line is cut off and was dropped",
-            TornLineWarning,
-            stacklevel=3,
-        )
-    return lines
-
-
-def keep_lines(path: Path, count: int) -> None:
-    """Cut a JSON Lines file back to its first `count` lines."""
-    if not processes.is_main():
-        return
-    kept = path.read_bytes().split(b"\n")[:count]
-    size = sum(len(line) + 1 for line in kept)
-    if size != path.stat().st_size:
-        os.truncate(path, size)
-
-
-def read_rows(path: Path, kind: type[R]) -> list[R]:
-    """The records of a JSON Lines file.
-
-    Raises `DataError` with file and line for any line but a cut-off last one.
-    """
-    rows = []
-    for number, line in enumerate(complete_lines(path), start=1):
-        try:
-            rows.append(from_json(kind, json.loads(line)))
-        except (DataError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            cause = error.message if isinstance(error, DataError) else "not valid JSON"
-            raise DataError(f"{path}:{number}: {cause}") from None
-    return rows
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; `DataError` with the place where it is malformed."""
-    try:
-        return json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    if not processes.is_main():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _naming(path), draft.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(path)
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Adds the file's name to errors of writing; the system names files only on opening."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -6,7 +6,7 @@ from typing import Any
 
 from detoxlab.errors import DependencyError, DetoxlabError, ModelError
 from detoxlab.models.sources import first_line, read_config
-from detoxlab.models.templates import FALLBACK_TEMPLATE
+from detoxlab.models.tokens.templates import FALLBACK_TEMPLATE
 
 FEW = 100
 SENTENCEPIECE_BEGINS = b"\n"  # the tag of its first field; tiktoken's files are lines of base64

@@ -17,9 +17,9 @@ import jinja2
 import jinja2.meta
 
 from detoxlab.errors import ConfigError, ModelError
-from detoxlab.models.control_tokens import ControlTokens, Spelling, control_tokens, unmarked
 from detoxlab.models.sources import first_line
-from detoxlab.models.vocabulary import check_held
+from detoxlab.models.tokens.control import ControlTokens, Spelling, control_tokens, unmarked
+from detoxlab.models.tokens.vocabulary import check_held
 
 ANSWER = "ANSWER"
 PROBE_LINES = 200

@@ -1,0 +1,1 @@
+"""How texts become token ids: tokenizer files, chat templates, control tokens, vocabulary."""

@@ -1,0 +1,37 @@
+"""The run folder: the settings, prompts, generations, scores and measurements of one command.
+
+    runs/<name>/
+      run.json              kind, times, versions, hardware, command, state
+      config.yaml           the resolved settings; the same settings resume, others are refused
+      prompts.jsonl         the prompts that were asked
+      generations/*.jsonl   appended and flushed per batch
+      scores/*.jsonl        one file per scorer
+      measurements.json     a list of Measurement
+      train.jsonl           one object per logged training step
+      adapter/              weights, in PEFT's layout
+
+A run only grows: finished lines are never rewritten. A last line that was cut off by a
+kill is dropped with a warning; any other bad line is an error with file and line.
+"""
+
+from detoxlab.runs.files import (
+    TornLineWarning,
+    append_rows,
+    complete_lines,
+    file_name,
+    keep_lines,
+    read_json,
+    read_rows,
+)
+from detoxlab.runs.run import Run
+
+__all__ = [
+    "Run",
+    "TornLineWarning",
+    "append_rows",
+    "complete_lines",
+    "file_name",
+    "keep_lines",
+    "read_json",
+    "read_rows",
+]
