@@ -1,9 +1,9 @@
-# `make demo` (install, then the main job), `make model` (a real one to try), `make test`.
+# `make demo` (install, then the main job), `make model` (a real one to try), `make test`, `make quick`.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo model test check install clean
+.PHONY: demo model test quick check install clean
 
 install: $(VENV)/.installed
 
@@ -18,8 +18,14 @@ demo: install
 model: install
 	$(RUN)/python scripts/fetch_model.py
 
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 \
+	$(RUN)/python -m pytest -q -n 2 --dist loadfile
+
 test: install
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST)
+
+quick: install
+	$(PYTEST) -m "not slow and not e2e"
 
 check: install
 	$(RUN)/ruff check .

@@ -17,6 +17,8 @@ from detoxlab.cli import main
 from detoxlab.records import Generation, Prompt, Score, to_line
 from detoxlab.runs import Run
 
+pytestmark = pytest.mark.slow
+
 MEASURE = ["measure", "embedded", "--out", "run", "--judge", "rtp-linear", "--second", "none"]
 SERVED = ["--set", "endpoint=http://127.0.0.1:9", "--set", "api_key_env=NO_SUCH_KEY"]
 TRAIN = ["train", "sft", "embedded", "--out", "run"]

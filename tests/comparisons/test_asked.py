@@ -32,6 +32,8 @@ from tests.support.measured_runs import measured
 from tests.support.paired import BASE_PK, LOWER_PK, held, run
 from tests.support.tiny import CHAT_TEMPLATE, tiny_lm
 
+pytestmark = pytest.mark.slow
+
 OTHER = each("{{ 'Says: ' + m['content'] }}")
 ONE, NEXT = "2024-02-28", "2024-02-29"
 

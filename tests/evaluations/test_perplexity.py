@@ -236,6 +236,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, texts: Path) -
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_the_embedded_model_on_wikitext(data_dir: Path, tmp_path: Path) -> None:
     evaluation = Perplexity(
         source=str(data_dir / "text" / "wikitext2_test.txt.gz"),

@@ -26,6 +26,8 @@ from tests.support.report_study import measured_run
 from tests.support.shouting import prompts, shouting
 from tests.support.tiny import save_tiny, tiny_lm
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["shouting"]
 
 LINES = [f"a quiet day {at} in the park, and {'so ' * at}home" for at in range(8)]

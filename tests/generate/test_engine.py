@@ -15,6 +15,8 @@ from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ("Good morning", "you fool", "Who", "", "They said that the weather would", "No. Then", "I")
 SAMPLING = Sampling(k=4, max_new_tokens=12, top_p=0.9, seed=3)
 

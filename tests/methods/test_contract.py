@@ -25,6 +25,8 @@ from detoxlab.runs import Run, TornLineWarning
 from detoxlab.settings import parse
 from tests.support.tiny import dialogues, tiny_lm
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[2] / "src" / "detoxlab"
 ALONE = [name for name, place in BUILT_IN.items() if ".config:" not in place]
 SMALL: dict[str, Any] = {"batch_size": 4, "lora_r": 4}

@@ -16,6 +16,8 @@ from tests.support.killable import CASES
 from tests.support.tiny import dialogues, tiny_lm
 from tests.support.training_runs import fitted, logged
 
+pytestmark = pytest.mark.slow
+
 STEPS = 4
 SHORT: dict[str, Any] = {"max_steps": STEPS, "save_steps": 3}
 REGULARISED: dict[str, Any] = {

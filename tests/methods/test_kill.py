@@ -15,6 +15,8 @@ from tests.support.killable import CASES
 from tests.support.tiny import save_tiny
 from tests.support.training_runs import fitted
 
+pytestmark = pytest.mark.slow
+
 
 def train(method: str, model: Path, folder: Path) -> None:
     """The whole training of a case, or the rest of it."""

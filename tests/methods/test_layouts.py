@@ -24,6 +24,8 @@ from tests.support.layouts import SUPPORTED, layout_lm, save_layout
 from tests.support.tiny import dialogues
 from tests.support.training_runs import fitted, logged
 
+pytestmark = pytest.mark.slow
+
 NOISE = ("dropout", "pdrop", "layerdrop", "jitter")
 """Parts of the names under which configs keep what only training mode does."""
 EXPERTS = ("mixtral", "qwen3_moe", "olmoe", "deepseek_v3", "qwen3_next", "jamba")

@@ -18,6 +18,8 @@ from detoxlab.runs import Run
 from tests.support.launching import LAUNCH, finish, second_worker, start
 from tests.support.tiny import dialogues, save_tiny
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(__file__).parents[1] / "support" / "parallel_driver.py"
 SETTINGS = {
     "batch_size": 8,

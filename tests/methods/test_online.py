@@ -36,6 +36,8 @@ from tests.support.enumerated import (
 )
 from tests.support.tiny import tiny_lm, tiny_model
 
+pytestmark = pytest.mark.slow
+
 NO_RULES: dict[str, Any] = {
     "kl_budget": None,
     "negative_kl_steps": None,

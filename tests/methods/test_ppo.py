@@ -30,6 +30,8 @@ from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
 from tests.support.tiny import save_tiny, tiny_lm
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [Prompt(f"p{i}", "you fool " * (1 + i % 3) + str(i), "test") for i in range(10)]
 FAST: dict[str, Any] = {
     "chat": False,

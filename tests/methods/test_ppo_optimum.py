@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from peft import PeftModel
 
 from detoxlab.methods.feedback.stop import StopRules
@@ -18,6 +19,8 @@ from tests.support.enumerated import (
     probabilities,
     total_variation,
 )
+
+pytestmark = pytest.mark.slow
 
 BETA = 0.25  # rewards span 1, four times as much
 

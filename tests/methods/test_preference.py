@@ -29,6 +29,8 @@ from tests.support.preferences import DATA, log_probs, pair, rows_of, trained
 from tests.support.tiny import save_tiny, tiny_lm
 from tests.support.training_runs import fitted, logged
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("dpo", "kto", "simpo")
 
 

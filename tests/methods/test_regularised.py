@@ -29,7 +29,7 @@ from tests.support.shouting import shouting, texts
 from tests.support.tiny import dialogue, dialogues, save_tiny, tiny_lm
 
 __all__ = ["shouting"]
-pytestmark = pytest.mark.usefixtures("shouting")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shouting")]
 
 FAST: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-2, "save_steps": 3, "lora_r": 4}
 DATA = texts(24)

@@ -34,6 +34,8 @@ from tests.support.enumerated import (
 )
 from tests.support.training_runs import fitted
 
+pytestmark = pytest.mark.slow
+
 Probabilities = NDArray[np.float64]
 
 LOUD = "b"

@@ -19,6 +19,8 @@ from tests.support.kill_driver import kill_driver, kill_when_grown
 from tests.support.launching import finding_tests
 from tests.support.tiny import save_tiny
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(__file__).parents[1] / "support" / "regularised_driver.py"
 SETTINGS: dict[str, Any] = {
     "batch_size": 4,

@@ -15,6 +15,8 @@ from tests.support.kill_driver import kill_driver
 from tests.support.launching import LAUNCH, finish, second_worker, start
 from tests.support.tiny import save_tiny
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(__file__).parents[1] / "support" / "regularised_driver.py"
 SETTINGS: dict[str, Any] = {
     "schedule": "parallel",

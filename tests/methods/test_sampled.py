@@ -27,6 +27,8 @@ from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 from tests.support.training_runs import fitted, logged
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [Prompt(f"q{i}", f"well {i}", "test") for i in range(12)]
 UNGATED = {"gates": {"other_language": False, "repeated_unit": False}}
 DRAWS = {"k": 4, "max_new_tokens": 8, "batch_size": 4}

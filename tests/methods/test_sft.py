@@ -20,6 +20,8 @@ from detoxlab.runs import Run
 from tests.support.fine_tuned import DATA, trained
 from tests.support.tiny import dialogue, dialogues, save_tiny, tiny_lm
 
+pytestmark = pytest.mark.slow
+
 
 def losses(run: Run, key: str = "loss") -> dict[int, float]:
     found = [(row["step"], row[key]) for row in TrainLog(run.path).rows() if key in row]

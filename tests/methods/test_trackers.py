@@ -12,6 +12,8 @@ from detoxlab.errors import DependencyError
 from detoxlab.methods.loop.log import TrainLog
 from detoxlab.methods.loop.trackers import TRACKERS, check_installed
 
+pytestmark = pytest.mark.slow
+
 TRAIN = [sys.executable, "-m", "detoxlab", "train", "sft", "embedded", "--limit", "24"]
 SETTINGS = ["--set", "max_steps=3", "--set", "batch_size=4", "--set", "max_length=48"]
 

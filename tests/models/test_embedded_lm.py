@@ -13,6 +13,8 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 import detoxlab
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(detoxlab.__file__).parent / "assets" / "lm"
 
 

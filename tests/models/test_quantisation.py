@@ -22,6 +22,8 @@ from detoxlab.settings import parse
 from tests.support.fine_tuned import trained
 from tests.support.tiny import save_tiny, tiny_model, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("int8", "nf4", "fp4")
 
 

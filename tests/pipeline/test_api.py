@@ -18,6 +18,8 @@ from detoxlab.evaluations import read_evaluated
 from detoxlab.recipe.measuring import MeasureSettings, SamplingSettings
 from detoxlab.recipe.placing import placed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 GROUPS = {"prompts": PromptSettings, "sampling": SamplingSettings}
 QUICK: dict[str, Any] = {

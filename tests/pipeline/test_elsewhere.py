@@ -16,6 +16,8 @@ from detoxlab.models import load_model
 from detoxlab.runs import Run
 from tests.support.tiny import save_tiny
 
+pytestmark = pytest.mark.slow
+
 MEASURING = ["--limit", "2", "--k", "1", "--max-new-tokens", "2", "--judge", "rtp-linear"]
 MEASURING += ["--second", "none", "--resamples", "100"]
 TRAINING = ["--dialogues", "embedded", "--limit", "8", "--set", "max_steps=1"]

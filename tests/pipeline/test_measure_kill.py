@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.kill_driver import kill_driver, kill_when_grown
 
+pytestmark = pytest.mark.slow
+
 MEASURE = (
     *("measure", "embedded", "--limit", "60", "--k", "4", "--max-new-tokens", "20"),
     *("--batch-size", "4", "--judge", "rtp-linear", "--second", "none", "--resamples", "200"),

@@ -14,6 +14,8 @@ from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.runs import Run
 from tests.support.two_scripts import prompts, save_two_scripts
 
+pytestmark = pytest.mark.slow
+
 REWARDS: dict[str, dict[str, Any]] = {"gated": {}, "unsafe": {"unsafe": True}}
 
 

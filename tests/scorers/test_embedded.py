@@ -54,6 +54,7 @@ def test_linear_agrees_with_perspective(test_prompts: tuple[list[str], FloatArra
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_neural_agrees_with_perspective(test_prompts: tuple[list[str], FloatArray]) -> None:
     texts, published_NA = test_prompts
     half = (texts[::2], published_NA[::2])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch_model.py"
 FILE, FOLDER = "SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2-135m-instruct"
 

@@ -18,6 +18,8 @@ from tests.support.kill_driver import kill_driver, kill_when_grown
 from tests.support.plugins.steer_bias import Bias
 from tests.support.plugins.steer_vector import Vector
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "tests" / "support" / "plugins"
 ROWS = "generations/worker-0.jsonl"
