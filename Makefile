@@ -19,7 +19,7 @@ model: install
 	$(RUN)/python scripts/fetch_model.py
 
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 \
-	$(RUN)/python -m pytest -q -n 2 --dist loadfile
+	$(RUN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test: install
 	$(PYTEST)
