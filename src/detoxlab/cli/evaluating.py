@@ -132,8 +132,9 @@ def _say_plan(
 def _check_in_place(path: str, given: Given) -> None:
     """Raises `ConfigError` where there is no run, or for settings that the run has fixed."""
     from detoxlab.errors import ConfigError
+    from detoxlab.runs import is_run
 
-    if not (Path(path) / "run.json").is_file():
+    if not is_run(path):
         raise ConfigError(f"{path}: is no measured run", remedy="Name a run folder with --out.")
     settled = {flag: name for flag, name in OF_A_MODEL.items() if flag != "--base"}
     arg.refuse(given, settled, f"{path} says itself how its model is read and decodes")

@@ -94,7 +94,9 @@ def score(
 
     In a saved run, --judge and --second may name a scorer that it has scores of already.
     """
-    if (responses / "run.json").is_file():
+    from detoxlab.runs import is_run
+
+    if is_run(responses):
         _score_run(responses, out, asked, dry_run)
     else:
         _score_file(responses, out, asked, resume, dry_run)

@@ -20,7 +20,7 @@ from detoxlab.pipeline.winning import Contest, win_rates
 from detoxlab.progress import say
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.records import Comparison, to_json
-from detoxlab.runs import Run
+from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import canonical
 
 TRAINED, WIN_RATES = "trained", "win-rates"
@@ -82,7 +82,7 @@ def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]
 def _dated(recipe: Recipe, out: Path, resume: bool) -> Recipe:
     """The recipe with one day for the templates of all runs; a run begun without a day has none."""
     begun = Run(out)
-    is_there = resume and (begun.path / "run.json").is_file()
+    is_there = resume and is_run(begun.path)
     return recipe if is_there and DATE not in begun.info else dated(recipe, out, resume=resume)
 
 

@@ -17,7 +17,7 @@ from detoxlab.progress import progress, say
 from detoxlab.protocols import Protocol, get_protocol
 from detoxlab.recipe.measuring import MeasureSettings, Measuring
 from detoxlab.records import Generation, Prompt, Score
-from detoxlab.runs import Run, file_name
+from detoxlab.runs import Run, file_name, is_run
 from detoxlab.runs.changes import changes
 from detoxlab.scorers import Scorer, load_scorer, score_into
 from detoxlab.subject import Subject
@@ -89,7 +89,7 @@ def _offer_day(run: Run) -> None:
 def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
     """The run at `out` if it finished with exactly these settings."""
     run = Run(Path(out))
-    if not (run.path / "run.json").exists() or run.info["status"] != "finished":
+    if not is_run(run.path) or run.info["status"] != "finished":
         return None
     return None if changes(run.config, config, run.working_folder) else run
 

@@ -21,12 +21,12 @@ from detoxlab.models.adapters.load import base_named_by, find_adapter
 from detoxlab.models.gguf.files import checked_header, find_gguf
 from detoxlab.models.sources import REMEDY, check_weights, read_config
 from detoxlab.pipeline.learning import check_learnt, training_scorers
-from detoxlab.pipeline.subjects import base_of_run, check_has_base, steered_run
+from detoxlab.pipeline.subjects import base_of_run, check_has_base, has_base, steered_run
 from detoxlab.publish.export import check_free
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.recipe.learning import Learning, TrainSettings
 from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSettings
-from detoxlab.runs import Run
+from detoxlab.runs import Run, is_run
 from detoxlab.scorers import check_scorer, single_scorers
 from detoxlab.steering import check_steering
 
@@ -162,11 +162,6 @@ def check_export(path: Path | str, output: Path | str, base: str | None) -> Unch
     return check_model(ModelSettings(model=str(run.path), base=base))
 
 
-def is_run(path: Path | str) -> bool:
-    """Whether `path` is a run folder."""
-    return (Path(path) / "run.json").is_file()
-
-
 # --- inside ---
 
 
@@ -181,7 +176,7 @@ def _base_of(folder: Path) -> str:
     if steered := steered_run(folder):
         check_steering(steered.steering)
         return base_of_run(steered.run)
-    if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
+    if not has_base(folder):
         raise ModelError(f"{folder}: not a model (no config.json in it)", remedy=REMEDY)
     return base_named_by(find_adapter(folder))
 

@@ -13,7 +13,7 @@ from detoxlab.methods.base import Product
 from detoxlab.models.adapters.load import BASE_REMEDY, check_base
 from detoxlab.models.sources import read_config
 from detoxlab.recipe.measuring import SubjectSettings
-from detoxlab.runs import Run
+from detoxlab.runs import Run, is_run
 from detoxlab.subject import Subject
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def dated(settings: S, out: Path | str, *, resume: bool) -> S:
     It is the given day; else that of the run at `out`, where it is resumed; else today.
     """
     run = Run(Path(out))
-    is_there = resume and (run.path / "run.json").is_file()
+    is_there = resume and is_run(run.path)
     day = settings.template_date or (date_in(run.info) if is_there else None)
     return settings.model_copy(update={DATE: day or datetime.date.today()})
 
@@ -141,7 +141,7 @@ def product_of(run: Run) -> Product | None:
 
     Old runs do not name it: those of `auxiliary` made a head, all others an adapter.
     """
-    if not (run.path / "run.json").is_file():
+    if not is_run(run.path):
         return None
     was: Product = "head" if run.info.get("method") == "auxiliary" else "adapter"
     product: Product = run.info.get("makes") or was
@@ -159,10 +159,14 @@ def base_of_run(run: Run) -> str:
     return base
 
 
+def has_base(folder: Path) -> bool:
+    """Whether a folder is an adapter or a run, which have a base of their own."""
+    return is_run(folder) or (folder / "adapter_config.json").is_file()
+
+
 def check_has_base(model: str, base: str) -> None:
     """Raises `ConfigError` when `model` cannot be put on a `base`."""
-    folder = Path(model)
-    if not any((folder / file).is_file() for file in ("run.json", "adapter_config.json")):
+    if not has_base(Path(model)):
         raise ConfigError(
             f"base {base}: {model} is no adapter and no trained run, it has no base of its own",
             remedy="Leave out --base, or name the base alone.",

@@ -17,14 +17,14 @@ from detoxlab.pipeline.learning import (
     training_scorers,
 )
 from detoxlab.pipeline.measuring import finished_run
-from detoxlab.pipeline.preflight import check_export, check_train, is_run
+from detoxlab.pipeline.preflight import check_export, check_train
 from detoxlab.pipeline.resources import measured_usage
 from detoxlab.pipeline.subjects import date_record, dated, load_named
 from detoxlab.publish.export import DType as ExportDType
 from detoxlab.publish.export import export_adapter, export_merged, export_plain
 from detoxlab.recipe.learning import TrainSettings
 from detoxlab.records import to_json
-from detoxlab.runs import Run
+from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import shortened
 from detoxlab.scorers import load_scorer
 from detoxlab.settings import parse
@@ -161,7 +161,7 @@ def _experiment_of(run: Run) -> Path:
 def _limits_beside(run: Run) -> Limits | None:
     """The limits of the recipe that made this run, so that its card gives the report's verdict."""
     experiment = _experiment_of(run)
-    if not (experiment / "run.json").is_file():
+    if not is_run(experiment):
         return None
     return parse(Limits, Run.open(experiment).config.get("limits") or {}, place=str(experiment))
 

@@ -23,7 +23,7 @@ from detoxlab.runs.files import (
     read_json,
     read_rows,
 )
-from detoxlab.runs.run import Run
+from detoxlab.runs.run import Run, is_run
 
 __all__ = [
     "Run",
@@ -31,6 +31,7 @@ __all__ = [
     "append_rows",
     "complete_lines",
     "file_name",
+    "is_run",
     "keep_lines",
     "read_json",
     "read_rows",

@@ -109,7 +109,7 @@ class Run:
         Raises `MissingFileError` when there is none.
         """
         run = cls(Path(path))
-        if not (run.path / "run.json").is_file():
+        if not is_run(run.path):
             raise MissingFileError(
                 f"{run.path}: not a run folder (it has no run.json)",
                 remedy="Give a folder that measure, score, train or run wrote.",
@@ -359,6 +359,15 @@ class Run:
                 f"{self.path}: was made with other settings: {listed(found)}",
                 remedy="Use the same settings to resume, or choose another --out.",
             )
+
+
+def is_run(path: Path | str) -> bool:
+    """Whether `path` is a run folder.
+
+    >>> is_run("no-such-folder")
+    False
+    """
+    return (Path(path) / "run.json").is_file()
 
 
 def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:

@@ -20,6 +20,7 @@ from detoxlab.models.sources import (
     read_config,
     weights_sha256,
 )
+from detoxlab.runs import is_run
 
 if TYPE_CHECKING:
     from detoxlab.models.language_model import LanguageModel
@@ -64,10 +65,10 @@ class Adapter:
 def find_adapter(path: str | Path) -> Adapter:
     """The adapter in a PEFT folder or in a train run, or the edit of a run."""
     folder = Path(path)
-    if (folder / "run.json").is_file():
+    if is_run(folder):
         return _adapter_of_run(folder)
     name = folder.resolve().name
-    if name in ("adapter", EDIT) and (folder.parent / "run.json").is_file():
+    if name in ("adapter", EDIT) and is_run(folder.parent):
         return _adapter_of_run(folder.parent)
     config = read_config(folder, "adapter_config.json")
     recorded = (folder / QUANTISATION).is_file()
