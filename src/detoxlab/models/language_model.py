@@ -214,11 +214,21 @@ class LanguageModel:
 @contextlib.contextmanager
 def evaluating(lm: LanguageModel) -> Iterator[None]:
     """The model in evaluation mode and without gradients; its mode is put back at the end."""
-    modes = [(module, module.training) for module in lm.model.modules()]
-    lm.model.eval()
+    with evaluation_mode(lm.model), torch.inference_mode():
+        yield
+
+
+@contextlib.contextmanager
+def evaluation_mode(model: torch.nn.Module) -> Iterator[None]:
+    """The model without dropout while the block lasts; each module's mode is put back at the end.
+
+    Gradients stay on. Tensors made under `torch.no_grad` in it may enter a loss, those made in
+    `evaluating` may not.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         for module, mode in modes:
             module.training = mode

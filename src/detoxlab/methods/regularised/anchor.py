@@ -1,7 +1,6 @@
 """The model projected onto the constraint: a snapshot of the policy, the base, or the policy."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,8 @@ from torch import Tensor
 from detoxlab.methods.regularised.targets import PrefixIndex, Projection, ResponseSpan, Targets
 from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.models import LanguageModel
+from detoxlab.models.language_model import evaluation_mode
+from detoxlab.models.swapping import swapped
 
 SNAPSHOT = "snapshot.safetensors"
 
@@ -33,14 +34,9 @@ class Snapshot:
         """Remember the weights as they are now."""
         self.weights = {name: p.detach().clone() for name, p in self.parameters.items()}
 
-    @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> AbstractContextManager[None]:
         """The remembered weights while the block lasts."""
-        self._exchange()
-        try:
-            yield
-        finally:
-            self._exchange()
+        return swapped(self.parameters, self.weights)
 
     def save(self, folder: Path) -> None:
         """Write the remembered weights into `folder`."""
@@ -50,23 +46,6 @@ class Snapshot:
         """Remember the weights that `save` wrote."""
         loaded = load_file(folder / SNAPSHOT)
         self.weights = {n: loaded[n].to(w.device) for n, w in self.weights.items()}
-
-    def _exchange(self) -> None:
-        for name, parameter in self.parameters.items():
-            self.weights[name], parameter.data = parameter.data, self.weights[name]
-
-
-@contextlib.contextmanager
-def without_gradients(model: torch.nn.Module) -> Iterator[None]:
-    """No gradient and no dropout within; the model's modes are put back at the end."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def hidden_states(model: Any, inputs: dict[str, Tensor]) -> Tensor:
@@ -115,7 +94,8 @@ class Anchor:
         """Targets from the model as it is; tokens after the responses are not read."""
         inputs = self.inputs(spans)
         places = PrefixIndex.of(list(enumerate(spans)), self.lm.device)
-        with without_gradients(self.lm.model), self.trainer.accelerator.autocast():
+        autocast = self.trainer.accelerator.autocast()
+        with evaluation_mode(self.lm.model), torch.no_grad(), autocast:
             hidden_BTD = hidden_states(self.lm.model, inputs)
         return projection.targets(places.of_batch(hidden_BTD), places.next_P, places.first_P)
 

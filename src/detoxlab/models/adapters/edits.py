@@ -1,13 +1,14 @@
 """Edits: changes of a model's weights, added when it is loaded, that can be undone exactly."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from detoxlab.errors import ModelError
+from detoxlab.models.swapping import swap, swapped
 
 
 class Edit:
@@ -17,20 +18,11 @@ class Edit:
         self, parameters: Mapping[str, nn.Parameter], edited: Mapping[str, Tensor]
     ) -> None:
         self._parameters, self._others = dict(parameters), dict(edited)
-        self._swap()
+        swap(self._parameters, self._others)
 
-    @contextlib.contextmanager
-    def undone(self) -> Iterator[None]:
+    def undone(self) -> AbstractContextManager[None]:
         """The original values, bit for bit, while the block lasts."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        for name, parameter in self._parameters.items():
-            parameter.data, self._others[name] = self._others[name], parameter.data
+        return swapped(self._parameters, self._others)
 
 
 def apply_edit(model: Any, file: Path) -> Edit:
