@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from datasets import Dataset
 from trl import SFTConfig as TrlConfig
@@ -61,6 +61,9 @@ class Trainer(AdapterTrainer, SFTTrainer):  # type: ignore[misc]
         nats, tokens = (sum(column) for column in zip(*self._validation, strict=True))
         output.metrics["eval_loss"] = nats / tokens
         return output
+
+
+T = TypeVar("T", bound=Trainer)
 
 
 @dataclass(frozen=True)
@@ -119,27 +122,47 @@ def fit_rows(
     steps = config.total_steps(len(rows.train))
 
     def make(folder: Path, resumes: bool) -> Trainer:
-        validates = bool(rows.validation)
-        arguments = TrlConfig(
-            **trainer_arguments(config, lm, folder, steps=steps or 1),
-            **validating(config, validates=validates, resumes=resumes),
-            max_length=None,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        )
-        trainer = Trainer(
-            model=lm.model,
-            args=use_one_gpu(arguments),
-            processing_class=lm.tokenizer,
-            data_collator=DataCollatorForLanguageModeling(pad_token_id=lm.pad_id),
-            train_dataset=Dataset.from_dict(row_columns(rows.train)),
-            eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
-            peft_config=lora_config(config, lm.model),
-        )
-        trainer.group_by_length(config, [len(row.input_ids) for row in rows.train])
-        return trainer
+        return row_trainer(Trainer, config, lm, rows, folder, steps=steps, resumes=resumes)
 
     stops = out_of_patience(config.patience)
     return train_adapter(Training(config, lm, steps, make, stops=stops), run)
+
+
+def row_trainer(
+    kind: type[T],
+    config: PassesConfig,
+    lm: LanguageModel,
+    rows: TrainingRows,
+    folder: Path,
+    *,
+    steps: int,
+    resumes: bool,
+    collator: type[DataCollatorForLanguageModeling] = DataCollatorForLanguageModeling,
+    **arguments: Any,
+) -> T:
+    """A trainer of this kind for an adapter of `lm` on these rows, with checkpoints in `folder`.
+
+    `arguments` are further ones of TRL's SFTConfig.
+    """
+    all_arguments = TrlConfig(
+        **trainer_arguments(config, lm, folder, steps=steps or 1),
+        **validating(config, validates=bool(rows.validation), resumes=resumes),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        **arguments,
+    )
+    held_out = Dataset.from_dict(row_columns(rows.validation)) if rows.validation else None
+    trainer = kind(
+        model=lm.model,
+        args=use_one_gpu(all_arguments),
+        processing_class=lm.tokenizer,
+        data_collator=collator(pad_token_id=lm.pad_id),
+        train_dataset=Dataset.from_dict(row_columns(rows.train)),
+        eval_dataset=held_out,
+        peft_config=lora_config(config, lm.model),
+    )
+    trainer.group_by_length(config, [len(row.input_ids) for row in rows.train])
+    return trainer
 
 
 def dialogue_rows(config: ImitationConfig, lm: LanguageModel, data: DialogueSplit) -> TrainingRows:

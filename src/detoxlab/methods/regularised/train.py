@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from peft import get_peft_model
 from transformers import TrainerCallback
-from trl import SFTConfig as TrlConfig
 
 from detoxlab import processes
 from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.errors import ConfigError, TrainingError
-from detoxlab.internals.transformers import use_one_gpu
 from detoxlab.internals.trl import DataCollatorForLanguageModeling
-from detoxlab.methods.imitation.train import Trainer, TrainingRows, dialogue_rows, text_rows
+from detoxlab.methods.imitation.train import (
+    Trainer,
+    TrainingRows,
+    dialogue_rows,
+    row_trainer,
+    text_rows,
+)
 from detoxlab.methods.loop.adapters import (
     ADAPTER,
     check_can_train,
@@ -30,12 +33,7 @@ from detoxlab.methods.loop.borrowed import borrowed_model, own_randomness, quiet
 from detoxlab.methods.loop.checkpoints import last_complete
 from detoxlab.methods.loop.log import out_of_patience
 from detoxlab.methods.loop.run import Training, train_adapter
-from detoxlab.methods.loop.trainer import (
-    Interruption,
-    LogCallback,
-    trainer_arguments,
-    validating,
-)
+from detoxlab.methods.loop.trainer import Interruption, LogCallback
 from detoxlab.methods.regularised.anchor import Snapshot
 from detoxlab.methods.regularised.config import ANY_DOMAIN, RegularisedConfig
 from detoxlab.methods.regularised.domain import constrained
@@ -44,7 +42,7 @@ from detoxlab.methods.regularised.penalty import RowDomains, Terms
 from detoxlab.methods.regularised.schedule import Regulariser
 from detoxlab.methods.regularised.targets import ResponseSpan
 from detoxlab.methods.regularised.worker import RemoteWorker, Work, run_worker
-from detoxlab.methods.rows.dialogue import IGNORED, row_columns
+from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.methods.rows.rejected import write_rejected
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer, watching_hidden_states
@@ -82,24 +80,17 @@ def fit_regularised(
     exchange = run.path / EXCHANGE if processes.count() > 1 else None
 
     def make(folder: Path, resumes: bool) -> RegularisedTrainer:
-        validates = bool(rows.validation)
-        arguments = TrlConfig(
-            **trainer_arguments(config, lm, folder, steps=steps or 1),
-            **validating(config, validates=validates, resumes=resumes),
-            max_length=None,
+        trainer = row_trainer(
+            RegularisedTrainer,
+            config,
+            lm,
+            rows,
+            folder,
+            steps=steps,
+            resumes=resumes,
+            collator=NumberedCollator,
             remove_unused_columns=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
         )
-        trainer = RegularisedTrainer(
-            model=lm.model,
-            args=use_one_gpu(arguments),
-            processing_class=lm.tokenizer,
-            data_collator=NumberedCollator(pad_token_id=lm.pad_id),
-            train_dataset=Dataset.from_dict(row_columns(rows.train)),
-            eval_dataset=Dataset.from_dict(row_columns(rows.validation)) if validates else None,
-            peft_config=lora_config(config, lm.model),
-        )
-        trainer.group_by_length(config, [len(row.input_ids) for row in rows.train])
         trainer.regulariser = Regulariser(
             config, lm, trainer, row_domains, steps, run, work, exchange
         )
