@@ -11,9 +11,10 @@ import yaml
 from typer.testing import CliRunner
 
 from detoxlab.cli import app
+from detoxlab.data.reading import described, read_prompts
 from detoxlab.errors import ConfigError, MissingFileError
 from detoxlab.pipeline import measure_model
-from detoxlab.pipeline.measuring import describe_prompts, protocol_label, read_prompts
+from detoxlab.pipeline.measuring import protocol_label
 from detoxlab.protocols import PROTOCOLS, get_protocol
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.load import load_recipe
@@ -132,7 +133,7 @@ def test_so_does_a_file_that_holds_something_else(tmp_path: Path, file: str, sho
     asked = settings("dexperts", prompts={"path": str(tmp_path / file)})
     read = read_prompts(asked.prompts, 0)
     assert len(read) == 3
-    assert describe_prompts(asked.prompts)["files"][0]["name"] == file
+    assert described(asked.prompts)["files"][0]["name"] == file
     assert protocol_label(asked, len(read)) == f"dexperts@1 ({shown}prompts=3)"
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detoxlab.data.reading import described, read_prompts
-from detoxlab.data.settings import PromptSettings
 from detoxlab.encoders import cosine_similarity, load_encoder
 from detoxlab.measures import measure
 from detoxlab.pipeline.preflight import check_measure
@@ -47,7 +46,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     settings = dated(settings, out, resume=resume)
     protocol = get_protocol(settings.protocol)
     prompts = read_prompts(settings.prompts, settings.seed)
-    described = describe_prompts(settings.prompts)
+    provenance = described(settings.prompts)
     scorers = load_scorers(settings.judge, settings.second, settings.scorers)
     engine, subject = _engine(settings, protocol)
     run = Run.start(out, kind="measure", config=config, seed=settings.seed, resume=resume)
@@ -57,8 +56,8 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
             **(date_record(settings) if subject else {}),
             model=subject.fingerprint() if subject else {"id": engine.id},
             train_scorers=list(subject.training_scorers) if subject else [],
-            prompts=described,
-            departures=list(departures(settings, described, len(prompts))),
+            prompts=provenance,
+            departures=list(departures(settings, provenance, len(prompts))),
             **scorer_roles(scorers, settings.second),
         )
         generate_into(run, engine, prompts, settings.resolved_sampling())
@@ -94,20 +93,15 @@ def finished_run(out: Path | str, config: dict[str, Any]) -> Run | None:
     return None if changes(run.config, config, run.working_folder) else run
 
 
-def describe_prompts(settings: PromptSettings) -> dict[str, Any]:
-    """The provenance of the prompts, for the run's record."""
-    return described(settings)
-
-
-def departures(settings: Measuring, described: Mapping[str, Any], count: int) -> tuple[str, ...]:
+def departures(settings: Measuring, provenance: Mapping[str, Any], count: int) -> tuple[str, ...]:
     """The differences of the prompts from the protocol's own."""
     protocol = get_protocol(settings.protocol)
-    return protocol.departures(settings.prompts.model_dump(), described, count)
+    return protocol.departures(settings.prompts.model_dump(), provenance, count)
 
 
 def protocol_label(settings: Measuring, count: int) -> str:
     """The name of the protocol in results, with all differences from it."""
-    found = departures(settings, describe_prompts(settings.prompts), count)
+    found = departures(settings, described(settings.prompts), count)
     return get_protocol(settings.protocol).overridden(settings.resolved_sampling(), found)
 
 
