@@ -149,6 +149,31 @@ def optional_cell(value: float | None, text: str) -> Cell:
     return Cell("–", None, "muted") if value is None else value_cell(value, text)
 
 
+def estimate_cells(row: Measurement) -> tuple[Cell, Cell]:
+    """The value of a measurement and its interval."""
+    return (
+        value_cell(row.value, words.number(row.value, row.unit)),
+        value_cell(row.ci_low, words.interval(row.ci_low, row.ci_high, row.unit)),
+    )
+
+
+def moved_cells(row: Difference | Guard, unit: str) -> tuple[Cell, Cell]:
+    """Treated minus baseline, and its interval."""
+    return (
+        value_cell(row.difference, words.difference(row.difference, unit)),
+        value_cell(row.ci_low, words.span(row.ci_low, row.ci_high, unit)),
+    )
+
+
+def paired_cells(row: Difference | Guard, unit: str) -> tuple[Cell, Cell, Cell, Cell]:
+    """The values of baseline and treated model, their difference, and its interval."""
+    return (
+        value_cell(row.baseline, words.number(row.baseline, unit)),
+        value_cell(row.treated, words.number(row.treated, unit)),
+        *moved_cells(row, unit),
+    )
+
+
 def ratio_cells(row: Difference | None) -> tuple[Cell, Cell]:
     """Treated over baseline and its interval; a dash where the measure has no ratio."""
     if row is None or row.ratio is None:

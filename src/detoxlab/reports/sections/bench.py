@@ -13,6 +13,7 @@ from detoxlab.reports.parts import (
     Column,
     Section,
     Table,
+    moved_cells,
     ratio_cells,
     record,
     text_cell,
@@ -194,13 +195,10 @@ def _worsened(comparison: Comparison) -> Cell:
 
 def _moved(row: Difference | None) -> tuple[Cell, Cell, Cell]:
     """The treated model's value, its difference from the baseline's, and that one's interval."""
-    value, moved = (row.treated, row.difference) if row else (None, None)
-    low, high = (row.ci_low, row.ci_high) if row else (None, None)
-    return (
-        value_cell(value, words.number(value)),
-        value_cell(moved, words.difference(moved)),
-        value_cell(low, words.span(low, high)),
-    )
+    if row is None:
+        unknown = value_cell(None, words.UNKNOWN)
+        return unknown, unknown, unknown
+    return (value_cell(row.treated, words.number(row.treated)), *moved_cells(row, row.unit))
 
 
 def _deciding(

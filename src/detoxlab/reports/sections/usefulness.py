@@ -10,6 +10,9 @@ from detoxlab.reports.parts import (
     Column,
     Section,
     Table,
+    estimate_cells,
+    moved_cells,
+    paired_cells,
     ratio_cells,
     record,
     text_cell,
@@ -138,8 +141,7 @@ def _value_cells(name: str, model: str, row: Measurement) -> tuple[Cell, ...]:
         Cell(name),
         Cell(words.label(row.name)),
         Cell(model),
-        value_cell(row.value, words.number(row.value, row.unit)),
-        value_cell(row.ci_low, words.interval(row.ci_low, row.ci_high, row.unit)),
+        *estimate_cells(row),
         Cell(words.count(row.n), float(row.n), "number"),
         value_cell(row.coverage, words.number(row.coverage)),
     )
@@ -151,9 +153,8 @@ def _against_row(one: EvaluationChange, row: Difference) -> tuple[Cell, ...]:
         Cell(words.label(row.name)),
         Cell(one.against),
         Cell(one.treated),
-        value_cell(row.baseline, words.number(row.baseline, row.unit)),
-        value_cell(row.treated, words.number(row.treated, row.unit)),
-        *_change_cells(row),
+        *paired_cells(row, row.unit),
+        *ratio_cells(row),
         Cell(words.count(row.n_pairs), float(row.n_pairs), "number"),
     )
 
@@ -161,8 +162,4 @@ def _against_row(one: EvaluationChange, row: Difference) -> tuple[Cell, ...]:
 def _change_cells(row: Difference | None) -> tuple[Cell, ...]:
     if row is None:
         return (value_cell(None, words.UNKNOWN),) * len(CHANGES)
-    return (
-        value_cell(row.difference, words.difference(row.difference, row.unit)),
-        value_cell(row.ci_low, words.span(row.ci_low, row.ci_high, row.unit)),
-        *ratio_cells(row),
-    )
+    return (*moved_cells(row, row.unit), *ratio_cells(row))

@@ -9,6 +9,7 @@ from detoxlab.reports.parts import (
     Column,
     Section,
     Table,
+    estimate_cells,
     record,
     text_cell,
     value_cell,
@@ -69,17 +70,10 @@ def _row(one: WinRates) -> tuple[Cell, ...]:
         Cell(one.baseline),
         Cell(one.judge),
         text_cell(rate.protocol),
-        *_with_interval(rate),
-        *_with_interval(wins),
+        *estimate_cells(rate),
+        *estimate_cells(wins),
         *(_share(named.get(name)) for name in ("ties", "losses", "chose_first")),
         value_cell(rate.coverage, words.number(rate.coverage)),
-    )
-
-
-def _with_interval(row: Measurement) -> tuple[Cell, Cell]:
-    return (
-        value_cell(row.value, words.number(row.value)),
-        value_cell(row.ci_low, words.interval(row.ci_low, row.ci_high)),
     )
 
 
