@@ -8,15 +8,19 @@ from typing import Any, Generic, TypeVar
 from detoxlab.data import (
     bold,
     conan,
+    counterspeech,
+    dghs,
     dialogues,
     embedded,
     files,
+    hatecheck,
     hub,
     jigsaw,
     mapped,
     preferences,
     rtp,
     toxigen,
+    unintended_bias,
     xstest,
 )
 from detoxlab.data.source import (
@@ -43,6 +47,10 @@ PROMPT_SOURCES: dict[str, PromptSource] = {
     "bold": bold.SOURCE,
     "xstest": xstest.SOURCE,
     "jigsaw": jigsaw.SOURCE,
+    "hatecheck": hatecheck.SOURCE,
+    "unintended-bias": unintended_bias.SOURCE,
+    "dghs": dghs.SOURCE,
+    **counterspeech.SOURCES,
 }
 
 DIALOGUE_SOURCES: dict[str, DialogueSource] = {
