@@ -3,8 +3,9 @@
 Importing this package imports torch.
 """
 
+from detoxlab.completions import Retries
 from detoxlab.generate.engine import Engine, LocalEngine, PromptTruncatedWarning
-from detoxlab.generate.http import HttpEngine, Retries
+from detoxlab.generate.http import HttpEngine
 from detoxlab.generate.store import WithheldWarning, generate_into
 
 __all__ = [

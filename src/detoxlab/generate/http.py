@@ -1,52 +1,33 @@
 """Generations from any server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp and others."""
 
-import os
-import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from detoxlab.errors import ConfigError, EngineError
-from detoxlab.generate.noise import noise_key
-from detoxlab.generate.replies import (
+from detoxlab.completions import (
+    USUAL_RETRIES,
     Answered,
-    Failed,
+    Completions,
+    Retries,
     Withheld,
     finish_reason,
-    read_reply,
     text_of,
 )
+from detoxlab.generate.noise import noise_key
 from detoxlab.records import Generation, Prompt, Sampling
 
-LONGEST_WAIT = 60.0
 # So many prompts in one batch, all refused alike for no known reason, are no coincidence.
 MANY_ALIKE = 8
-
-
-@dataclass(frozen=True)
-class Retries:
-    """The number of attempts for a failed request, and the first wait, which then doubles."""
-
-    attempts: int = 6
-    first_wait_seconds: float = 1.0
-
-    def waits(self) -> Iterator[float]:
-        """Seconds before each further attempt, with jitter so that clients do not move in step."""
-        for i in range(self.attempts - 1):
-            wait = min(LONGEST_WAIT, self.first_wait_seconds * 2.0**i)
-            yield wait * random.uniform(0.75, 1.25)
 
 
 class HttpEngine:
     """Generates through `/completions` or `/chat/completions` of a server.
 
-    `base_url` ends before those, usually in "/v1". `api_key_env` names the environment
-    variable that holds the key; the key itself is never stored or shown. k samples come
-    from one request where the server can (`n`), else from several.
+    `base_url` and `api_key_env` are those of `Completions`. k samples come from one request
+    where the server can (`n`), else from several.
 
     Token ids are unknown here and stay empty; the noise is the server's, so the coupling and
     the byte-identical resume of `LocalEngine` do not hold. Each request carries a seed made
@@ -69,38 +50,37 @@ class HttpEngine:
         concurrency: int = 8,
         batch_size: int = 32,
         timeout_seconds: float = 120.0,
-        retries: Retries = Retries(),
+        retries: Retries = USUAL_RETRIES,
         transport: httpx.BaseTransport | None = None,
         template_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise ConfigError(
-                f"endpoint {base_url!r} is not a URL", remedy="Give one like http://host:8000/v1."
-            )
-        self.base_url = base_url.rstrip("/")
-        self.model = model
-        self.chat = chat
-        self.api_key_env = api_key_env
+        self._server = Completions(
+            base_url,
+            model,
+            chat=chat,
+            api_key_env=api_key_env,
+            timeout_seconds=timeout_seconds,
+            retries=retries,
+            transport=transport,
+        )
         self.concurrency = concurrency
         self.batch_size = batch_size
-        self.retries = retries
         self.template_options = dict(template_options or {})
         self._has_answered = False
-        self._client = httpx.Client(timeout=timeout_seconds, transport=transport)
 
     @property
     def id(self) -> str:
         """The engine's name in results."""
-        return f"http:{self.model}"
+        return f"http:{self._server.model}"
 
     def facts(self) -> dict[str, Any]:
         """The run's record: only the host of the address and the variable of the key."""
         return {
             "engine": "http",
-            "model": self.model,
-            "host": httpx.URL(self.base_url).host,
-            "chat": self.chat,
-            "api_key_env": self.api_key_env,
+            "model": self._server.model,
+            "host": self._server.host,
+            "chat": self._server.chat,
+            "api_key_env": self._server.api_key_env,
             "batch_size": self.batch_size,
             "has_answered": self._has_answered,
             "template_options": self.template_options,
@@ -118,7 +98,7 @@ class HttpEngine:
 
     def generate(self, batch: Sequence[Prompt], sampling: Sampling) -> list[Generation]:
         """k generations per prompt, prompt after prompt; requests run side by side."""
-        headers = self._headers()
+        headers = self._server.headers()
         with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
             drawn = list(pool.map(lambda prompt: self._samples(prompt, sampling, headers), batch))
         self._check_not_all_alike(batch, drawn)
@@ -126,27 +106,16 @@ class HttpEngine:
 
     # --- inside ---
 
-    def _headers(self) -> dict[str, str]:
-        if self.api_key_env is None:
-            return {}
-        key = os.environ.get(self.api_key_env)
-        if not key:
-            raise ConfigError(
-                f"the environment variable {self.api_key_env} holds no API key",
-                remedy=f"Set {self.api_key_env}, or name another variable.",
-            )
-        return {"Authorization": f"Bearer {key}"}
-
     def _samples(self, prompt: Prompt, sampling: Sampling, headers: Mapping[str, str]) -> "_Drawn":
         """k samples, by as many requests as the server needs for them."""
         drawn = _Drawn(prompt.id)
         while len(drawn.rows) < sampling.k:
             body = self._body(prompt, sampling, first=len(drawn.rows))
-            reply = self._ask(body, headers, prompt)
+            reply = self._server.reply(body, headers, place=_place(prompt))
             room = sampling.k - len(drawn.rows)
             if isinstance(reply, Answered):
                 for choice in reply.choices[:room]:
-                    drawn.add(*text_of(choice, chat=self.chat), choice)
+                    drawn.add(*text_of(choice, chat=self._server.chat), choice)
             else:
                 drawn.refuse(reply, room if reply.final else 1)
         return drawn
@@ -166,19 +135,15 @@ class HttpEngine:
             (one,) = found
             many = one.kind == "other" and len(batch) >= MANY_ALIKE
             if many or not self._has_answered:
-                raise self._error(
-                    f"all {len(batch)} prompts of the batch are turned down ({one.code})", batch[0]
+                raise self._server.error(
+                    f"all {len(batch)} prompts of the batch are turned down ({one.code})",
+                    _place(batch[0]),
                 )
 
     def _body(self, prompt: Prompt, sampling: Sampling, first: int) -> dict[str, Any]:
-        text = prompt.text
-        asked: dict[str, Any] = (
-            {"messages": [{"role": "user", "content": text}]} if self.chat else {"prompt": text}
-        )
         seed = noise_key(sampling.seed, f"{prompt.id}\x1f{first}")[0] & 0x7FFFFFFF
         body = {
-            "model": self.model,
-            **asked,
+            **self._server.asked(prompt.text),
             "max_tokens": sampling.max_new_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -188,46 +153,14 @@ class HttpEngine:
             "n": sampling.k - first,
             "stop": list(sampling.stop),
             "top_k": sampling.top_k,
-            "chat_template_kwargs": self.template_options if self.chat else {},
+            "chat_template_kwargs": self.template_options if self._server.chat else {},
         }
         unset = {"n": 1, "stop": [], "top_k": 0, "chat_template_kwargs": {}}
         return body | {name: value for name, value in optional.items() if value != unset[name]}
 
-    def _ask(
-        self, body: Mapping[str, Any], headers: Mapping[str, str], prompt: Prompt
-    ) -> Answered | Withheld:
-        problem = ""
-        for wait in (0.0, *self.retries.waits()):
-            time.sleep(wait)
-            reply = self._reply(body, headers)
-            if not isinstance(reply, Failed):
-                return reply
-            if not reply.passing:
-                raise self._error(reply.problem, prompt)
-            problem = reply.problem
-        raise self._error(f"{problem}, {self.retries.attempts} times", prompt)
 
-    def _reply(
-        self, body: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> Answered | Withheld | Failed:
-        path = "/chat/completions" if self.chat else "/completions"
-        try:
-            response = self._client.post(self.base_url + path, json=body, headers=headers)
-        except httpx.TransportError as error:
-            return Failed(type(error).__name__, passing=True)
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        return read_reply(response.status_code, answer)
-
-    def _error(self, problem: str, prompt: Prompt) -> EngineError:
-        host = httpx.URL(self.base_url).host
-        return EngineError(
-            f"{host}, model {self.model!r}, prompt {prompt.id!r}: {problem}",
-            remedy="Check the server, the model's name, the settings and the key, then go on with "
-            "--resume.",
-        )
+def _place(prompt: Prompt) -> str:
+    return f"prompt {prompt.id!r}"
 
 
 @dataclass
