@@ -3,13 +3,15 @@
 import difflib
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import pydantic
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.errors import ConfigError, DataError, MissingFileError, UnknownNameError
 
 S = TypeVar("S", bound="Settings")
 Seed = Annotated[int, Field(description="of sampling and of every random choice")]
@@ -34,6 +36,26 @@ def parse(kind: type[S], content: Mapping[str, Any], *, place: str) -> S:
         return kind.model_validate(content)
     except pydantic.ValidationError as error:
         raise _explained(error, kind, place) from None
+
+
+def read_yaml(path: Path, *, noun: str) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file; `noun` names in errors the content that is expected.
+
+    Raises `MissingFileError`, `DataError` or `ConfigError`, with file and line.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such {noun}", remedy="Give a YAML file.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: is no {noun}: a mapping of keys is expected")
+    return content
 
 
 def field_at(kind: type[BaseModel], path: str) -> FieldInfo:

@@ -1,5 +1,6 @@
 """A real language model small enough for unit tests: two random layers, one token per byte."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,11 +19,14 @@ CHAT_TEMPLATE = (
 )
 
 
-def tiny_tokenizer(chat_template: str | None = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
-    """One token per byte, and four special ones."""
+def tiny_tokenizer(
+    chat_template: str | None = CHAT_TEMPLATE, merges: Sequence[tuple[str, str]] = ()
+) -> PreTrainedTokenizerFast:
+    """One token per byte, and four special ones; `merges` makes one token of two."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate([END, PAD, USER, ASSISTANT, *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokens = [END, PAD, USER, ASSISTANT, *alphabet, *map("".join, merges)]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(

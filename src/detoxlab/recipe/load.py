@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from detoxlab.errors import ConfigError, DataError, MissingFileError
+from detoxlab.errors import ConfigError
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.overrides import with_overrides
-from detoxlab.settings import parse
+from detoxlab.settings import parse, read_yaml
 
 
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
@@ -19,19 +17,7 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
 
     Raises `MissingFileError`, or `ConfigError` naming file, key, value's type and remedy.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such recipe", remedy="Give a YAML file.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: is no recipe: a mapping of keys is expected")
+    content = read_yaml(Path(path), noun="recipe")
     settings = expanded(with_overrides(content, overrides), place=str(path))
     return parse(Recipe, settings, place=str(path))
 

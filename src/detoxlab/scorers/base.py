@@ -15,9 +15,11 @@ __all__ = [
     "LimitedScorer",
     "Scorer",
     "cut_texts",
+    "encodable",
     "english_reason",
     "is_empty",
     "is_mostly_latin",
+    "unscored_reason",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -99,3 +101,23 @@ def english_reason(text: str) -> str | None:
     if is_empty(text):
         return "empty"
     return None if is_mostly_latin(text) else "unsupported script"
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates, as broken emoji leave them, replaced: they have no UTF-8 form.
+
+    >>> encodable("café"), encodable("\\ud83d")
+    ('café', '?')
+    """
+    return text.encode(errors="replace").decode()
+
+
+def unscored_reason(text: str, *, any_script: bool) -> str:
+    """Why a scorer of Latin script, or of any script, gives no score to `text`; "" when it can.
+
+    >>> unscored_reason("ты дурак", any_script=True), unscored_reason(" ", any_script=True)
+    ('', 'empty')
+    """
+    if any_script:
+        return "empty" if is_empty(text) else ""
+    return english_reason(text) or ""

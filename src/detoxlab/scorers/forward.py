@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from detoxlab.scorers.base import FloatArray
+from detoxlab.scorers.base import FloatArray, encodable
 from detoxlab.scorers.batching import length_batches
 
 BATCH_SIZE = 64
@@ -20,8 +20,7 @@ Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
     """Token ids per text, special tokens included, cut after `max_tokens`; nothing padded."""
-    # A lone surrogate, as broken emoji leave it, is no text to a tokenizer.
-    clean = [text.encode(errors="replace").decode() for text in texts]
+    clean = [encodable(text) for text in texts]
     encoded = tokenizer(clean, truncation=True, max_length=max_tokens, padding=False)
     return list(encoded["input_ids"])
 

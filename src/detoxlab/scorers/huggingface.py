@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from detoxlab import provenance
 from detoxlab.errors import ConfigError, ScorerError
 from detoxlab.models.packing import pack_for_cpu
-from detoxlab.scorers.base import FloatArray, english_reason, is_empty
+from detoxlab.scorers.base import FloatArray, unscored_reason
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.forward import (
     BATCH_SIZE,
@@ -115,20 +115,18 @@ class HuggingFaceScorer:
         return map_distinct(self._score, texts, len(self.attributes))
 
     def missing_reason(self, text: str) -> str:
-        return self._unreadable(text) or self._failures.get(text, "")
+        return self._unscored(text) or self._failures.get(text, "")
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text has more tokens than are read."""
         return are_cut(self._tokenizer, texts, self._max_tokens)
 
-    def _unreadable(self, text: str) -> str | None:
-        if self._any_script:
-            return "empty" if is_empty(text) else None
-        return english_reason(text)
+    def _unscored(self, text: str) -> str:
+        return unscored_reason(text, any_script=self._any_script)
 
     def _score(self, texts: list[str]) -> FloatArray:
         scores_NA = np.full((len(texts), len(self.attributes)), np.nan)
-        scorable = [i for i, text in enumerate(texts) if self._unreadable(text) is None]
+        scorable = [i for i, text in enumerate(texts) if not self._unscored(text)]
         if not scorable:
             return scores_NA
         logits_NL = logits_of(

@@ -1,6 +1,7 @@
 """Loads a scorer by its name."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from detoxlab.errors import ConfigError, MissingFileError, UnknownNameError
 from detoxlab.scorers.base import Scorer
 from detoxlab.scorers.cache import cached
 from detoxlab.scorers.ensemble import Ensemble, Rule
+from detoxlab.scorers.guards.names import PREFIX as GUARD
+from detoxlab.scorers.guards.names import check_guard, guard_model
 
 ENTRY_POINTS = "detoxlab.scorers"
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -35,6 +38,12 @@ def _neural(**options: Any) -> Scorer:
     return load_neural(ASSETS / "rtp-neural" / "model.safetensors", **options)
 
 
+def _guard(name: str, **options: Any) -> Scorer:
+    from detoxlab.scorers.guards.load import load_guard
+
+    return load_guard(name, **options)
+
+
 SCORERS: dict[str, Callable[..., Scorer]] = {"rtp-linear": _linear, "rtp-neural": _neural}
 
 # Cheaper to compute than to look up.
@@ -47,7 +56,8 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
     `name` is a registered name ("rtp-linear", "rtp-neural", one from an installed package),
     "hf:ORG/MODEL", a short name of a known classifier, a local folder, or an ensemble of
     them: "mean(a, b)", "max(a, b)", "mean(2*a, b)". A revision and labels of a classifier
-    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". With `cache` false the cache on disk is not
+    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". "guard:FORMAT=MODEL" is a language model that
+    gives verdicts (`detoxlab.scorers.guards`). With `cache` false the cache on disk is not
     used. `options` go to the scorer's own loader (an ensemble takes none).
 
     Raises `UnknownNameError` with the nearest known name, or the loader's own error.
@@ -94,6 +104,8 @@ def single_scorers(identifier: str) -> frozenset[str]:
     ['org/model', 'rtp-linear', 'rtp-neural']
     """
     rule, inside = _ensemble_parts(identifier)
+    if identifier.strip().startswith(GUARD):
+        return frozenset({guard_model(identifier)})
     if not rule:
         return frozenset({identifier.partition("@")[0].partition("#")[0].strip()})
     parts = (part.rpartition("*")[2] for part in _split(inside))
@@ -106,13 +118,15 @@ def _load_one(name: str, options: dict[str, Any]) -> Scorer:
 
 
 def _kind_of(name: str) -> tuple[Callable[..., Scorer] | None, str | None]:
-    """The factory of a registered scorer, or the hub id of a classifier; (None, None) for a folder.
+    """The factory of a registered scorer or guard, and the hub id of a classifier or guard.
 
-    Raises `UnknownNameError` or `MissingFileError` when the name is none of the three.
+    A folder has neither. Raises `UnknownNameError` or `MissingFileError` for another name.
     """
     factories = registry.with_entry_points(ENTRY_POINTS, SCORERS)
     if name in factories:
         return factories[name], None
+    if name.startswith(GUARD):
+        return partial(_guard, name), next(iter(check_guard(name)), None)
     if name.startswith("hf:"):
         return None, name.removeprefix("hf:")
     short, mark, labels = name.partition("#")
