@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from detoxlab.cli import (
+    auditing,
     checking,
     evaluating,
     experiments,
@@ -34,7 +35,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (experiments, measuring, training, evaluating, reporting, checking, helping):
+for module in (
+    experiments,
+    measuring,
+    training,
+    evaluating,
+    auditing,
+    reporting,
+    checking,
+    helping,
+):
     module.register(app)
 
 

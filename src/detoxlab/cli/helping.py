@@ -51,6 +51,7 @@ def kinds() -> "dict[str, type[BaseModel]]":
     from detoxlab.contest import WinRate
     from detoxlab.evaluations import EVALUATIONS
     from detoxlab.methods import METHODS
+    from detoxlab.recipe.auditing import AuditSettings
     from detoxlab.recipe.comparing import CompareSettings, ReportSettings
     from detoxlab.recipe.experiment import Recipe
     from detoxlab.recipe.learning import TrainSettings
@@ -63,6 +64,7 @@ def kinds() -> "dict[str, type[BaseModel]]":
         "run": Recipe,
         "evaluate": SubjectSettings,
         "winrate": WinRate,
+        "audit": AuditSettings,
         "compare": CompareSettings,
         "report": ReportSettings,
         "limits": Limits,

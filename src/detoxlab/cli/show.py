@@ -140,3 +140,18 @@ def number(value: float | None) -> str:
     ('0.123', '0.000', 'unknown', '1234.500')
     """
     return "unknown" if value is None else f"{value:.3f}"
+
+
+def show_audits(run: Run) -> None:
+    """Print the main figures of audited scorers, and the page."""
+    from detoxlab.reports.audited import read_audits
+    from detoxlab.reports.audited.sections import main_figures
+
+    for table in main_figures(read_audits(run.path)).tables:
+        shown = Table(title="audit", title_justify="left", box=None, pad_edge=False)
+        for column in table.columns:
+            shown.add_column(escape(column.title), justify="right" if column.numeric else "left")
+        for row in table.rows:
+            shown.add_row(*(escape(cell.text) for cell in row))
+        console().print(shown)
+    console().print(f"page: {escape(str(run.path / 'audit.html'))}", highlight=False)

@@ -4,6 +4,8 @@ All functions take two arrays of equal length without NaN. They return None wher
 not defined, such as the correlation with a constant.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from detoxlab.errors import MissingScoreError
@@ -66,17 +68,43 @@ def roc_auc(scores_N: FloatArray, positive_N: BoolArray) -> float | None:
 def calibration_error(predicted_N: FloatArray, target_N: FloatArray, *, bins: int = 15) -> float:
     """Mean over equal-count bins of |mean prediction − mean target|, in [0, 1]; lower is better.
 
-    Bins hold neighbouring predictions; where the count does not divide, the first ones hold
-    one more, and each bin weighs by its count.
+    The bins are those of `calibration_bins`; each weighs by its count.
 
     >>> predicted_N, target_N = np.array([0.0, 0.2, 0.6, 0.8]), np.array([0.0, 0.0, 1.0, 1.0])
     >>> round(calibration_error(predicted_N, target_N, bins=2), 6)
     0.2
     """
+    found = calibration_bins(predicted_N, target_N, bins=bins)
+    gaps = (one.n * abs(one.predicted - one.target) for one in found)
+    return float(sum(gaps) / len(predicted_N))
+
+
+class CalibrationBin(NamedTuple):
+    """The means of the predictions and targets of neighbouring predictions, and their number."""
+
+    predicted: float
+    target: float
+    n: int
+
+
+def calibration_bins(
+    predicted_N: FloatArray, target_N: FloatArray, *, bins: int = 15
+) -> list[CalibrationBin]:
+    """The calibration curve: equal-count bins of the sorted predictions, lowest first.
+
+    Where the count does not divide, the first bins hold one more; there is no empty bin.
+
+    >>> predicted_N, target_N = np.array([0.6, 0.0, 0.2]), np.array([1.0, 0.0, 0.0])
+    >>> [tuple(one) for one in calibration_bins(predicted_N, target_N, bins=2)]
+    [(0.1, 0.0, 2), (0.6, 1.0, 1)]
+    """
     _check(predicted_N, target_N)
     order = np.argsort(predicted_N, kind="stable")
-    gaps_N = np.array_split((predicted_N - target_N)[order], bins)
-    return float(sum(abs(gap.sum()) for gap in gaps_N) / len(predicted_N))
+    return [
+        CalibrationBin(float(predicted_N[part].mean()), float(target_N[part].mean()), len(part))
+        for part in np.array_split(order, bins)
+        if len(part)
+    ]
 
 
 def ranks(values_N: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ Mann–Whitney statistic each item counts as often as it was drawn.
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detoxlab.errors import MissingScoreError
 from detoxlab.measures.statistics import (
@@ -20,23 +21,35 @@ from detoxlab.measures.statistics import (
 )
 from detoxlab.records import RESAMPLES
 
+IntArray = NDArray[np.int64]
 OfWeights = Callable[[FloatArray], FloatArray]
 
 
 def roc_auc_interval(
-    scores_N: FloatArray, positive_N: BoolArray, *, seed: int = 0, resamples: int = RESAMPLES
+    scores_N: FloatArray,
+    positive_N: BoolArray,
+    *,
+    units_N: IntArray | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Interval | None:
     """ROC-AUC in [0, 1] with its intervals over N items; higher is better.
 
-    None where no interval can be given, such as without two items of each class. Raises
-    `MissingScoreError` on NaN.
+    Items that depend on each other, as the turns of a dialogue do, have one number in `units_N`
+    (0 to U − 1): then units are drawn in place of items. None where no interval can be given, such
+    as without two items of each class. Raises `MissingScoreError` on NaN.
 
     >>> scores_N = np.concatenate([np.arange(40.0), np.arange(40.0) + 20])
     >>> interval = roc_auc_interval(scores_N, np.arange(80) >= 40)
     >>> round(interval.value, 3), interval.low < 0.875 < interval.high
     (0.875, True)
     """
-    return _bootstrapped(ranking(scores_N, positive_N), len(scores_N), seed, resamples)
+    of_items = ranking(scores_N, positive_N)
+    if units_N is None:
+        return _bootstrapped(of_items, len(scores_N), seed, resamples)
+    return _bootstrapped(
+        lambda weights_RU: of_items(weights_RU[:, units_N]), int(units_N.max()) + 1, seed, resamples
+    )
 
 
 def roc_auc_difference(

@@ -74,11 +74,12 @@ def write_report(study: Study, page: Path, formats: Sequence[str]) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     paths = {name: page if name == "html" else page.with_suffix(f".{name}") for name in formats}
     for name, path in paths.items():
-        _replace(path, writers[name]())
+        replace_file(path, writers[name]())
     return paths["html"] if "html" in paths else next(iter(paths.values()))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write a text file in one step; it ends in a line feed."""
     draft = path.with_name(f".{path.name}.tmp")
     draft.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
     draft.replace(path)

@@ -22,26 +22,38 @@ LONG_TABLE = 24
 
 def as_html(study: Study, parts: Sequence[Section]) -> str:
     """The whole page, scripts and styles included; sections with nothing to show are left out."""
-    from markupsafe import Markup
-
     sections = [part for part in parts if not part.is_empty]
-    figures = [figure for section in sections for figure in section.figures]
-    scripts = [_plotly() if figures else "", _asset("report.js")]
-    page = _environment().get_template("template.html")
-    text = page.render(
-        study=study,
-        sections=sections,
+    return rendered(
+        "template.html",
+        sections,
+        title=study.title,
+        facts=page_facts(study),
         lead=sum(section.key == BENCH for section in sections),
         summaries=[summarise(comparison) for comparison in study.comparisons],
         alone=[(name, _shown(row)) for name, row in main_measurements(study)],
         unfinished=study.unfinished,
-        facts=page_facts(study),
         verdicts=words.VERDICTS,
-        policy=content_policy(scripts),
-        style=Markup(_asset("style.css")),
-        scripts=[Markup(script) for script in scripts if script],
-        figure_data=Markup(script_json(figure_data(figures))),
-        long_table=LONG_TABLE,
+    )
+
+
+def rendered(template: str, sections: Sequence[Section], **content: Any) -> str:
+    """A template that extends `page.html`, with sections, and with the scripts and the style."""
+    from markupsafe import Markup
+
+    figures = [figure for section in sections for figure in section.figures]
+    scripts = [_plotly() if figures else "", _asset("report.js")]
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            sections=sections,
+            policy=content_policy(scripts),
+            style=Markup(_asset("style.css")),
+            scripts=[Markup(script) for script in scripts if script],
+            figure_data=Markup(script_json(figure_data(figures))),
+            long_table=LONG_TABLE,
+            **content,
+        )
     )
     return text.lstrip()
 

@@ -42,13 +42,18 @@ def _markdown_summary(comparison: Comparison) -> str:
 
 
 def _markdown_table(table: Table) -> str:
+    note = f"\n\n{markdown(table.note)}" if table.note else ""
+    return f"## {markdown(table.title)}{note}\n\n{table_lines(table)}"
+
+
+def table_lines(table: Table) -> str:
+    """The rows of a table in Markdown, without its title."""
     lines = [
         "| " + " | ".join(markdown(column.title) for column in table.columns) + " |",
         "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|",
     ]
     lines += ["| " + " | ".join(markdown(cell.text) for cell in row) + " |" for row in table.rows]
-    note = f"\n\n{markdown(table.note)}" if table.note else ""
-    return f"## {markdown(table.title)}{note}\n\n" + "\n".join(lines)
+    return "\n".join(lines)
 
 
 # --- CSV ---

@@ -74,7 +74,12 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
             )
         return _ensemble(rule, inside, cache)
     scorer = _load_one(name.strip(), options)
-    return cached(scorer) if cache and name.strip() not in UNCACHED else scorer
+    return with_cache(name, scorer) if cache else scorer
+
+
+def with_cache(name: str, scorer: Scorer) -> Scorer:
+    """The scorer of that name with its cache on disk, or as it is where looking up costs more."""
+    return scorer if name.strip() in UNCACHED else cached(scorer)
 
 
 def check_scorer(name: str) -> list[str]:

@@ -29,7 +29,7 @@ def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list
     """
     there = [at for at, generation in enumerate(generations) if generation.error is None]
     scores_NA = np.full((len(generations), len(scorer.attributes)), np.nan)
-    scores_NA[there] = _checked(scorer, [generations[at].text for at in there])
+    scores_NA[there] = checked_scores(scorer, [generations[at].text for at in there])
     cut_N = cut_texts(scorer, [generation.text for generation in generations])
     return [
         _score(scorer, generation, attribute, float(value), cut or None)
@@ -67,7 +67,11 @@ def score_into(
         )
 
 
-def _checked(scorer: Scorer, texts: list[str]) -> FloatArray:
+def checked_scores(scorer: Scorer, texts: list[str]) -> FloatArray:
+    """The scores of the texts (N, A).
+
+    Raises `ScorerError` when the scorer returns another shape, or values beyond [0, 1].
+    """
     scores_NA = np.asarray(scorer(texts), dtype=np.float64)
     expected = (len(texts), len(scorer.attributes))
     if scores_NA.shape != expected:

@@ -1,0 +1,56 @@
+"""`detoxlab audit`."""
+
+from typing import Annotated
+
+import typer
+
+from detoxlab.cli import arguments as arg
+from detoxlab.cli.fields import Given, argument, from_fields
+from detoxlab.recipe.auditing import AuditSettings
+
+ASKED = {
+    "--data": "data",
+    "--attribute": "attributes",
+    "--threshold": "threshold",
+    "--limit": "limit",
+    "--section": "sections",
+    "--held-out": "held_out",
+    **arg.INTERVALS,
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(audit)
+
+
+@from_fields(asked=(AuditSettings, ASKED))
+def audit(
+    scorers: Annotated[list[str], argument(AuditSettings, "scorers")],
+    out: arg.Out,
+    asked: Given,
+    set_: arg.Set = [],
+    resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
+) -> None:
+    """Say how far scorers can be believed: on hate, groups, counter-speech, against people.
+
+    A set that is not in the folder is left out, and said so. An audit of all sets is stored as the
+    scorer's card, which reports of runs then link.
+    """
+    from detoxlab.cli.show import show_audits
+    from detoxlab.pipeline.auditing import audit_scorers, check_audit, planned
+    from detoxlab.recipe.overrides import with_overrides
+    from detoxlab.settings import parse
+
+    given = with_overrides({"scorers": tuple(scorers)} | asked, set_)
+    settings = parse(AuditSettings, given, place="audit")
+    unchecked = check_audit(settings, out, resume=resume)
+    present, absent = planned(settings)
+    for one in absent:
+        typer.echo(f"absent: {one.key} ({one.reason})", err=True)
+    if dry_run:
+        arg.say_unchecked(unchecked)
+        typer.echo(f"would audit {', '.join(scorers)} on {', '.join(s.key for s in present)}")
+        return
+    show_audits(audit_scorers(settings, out, resume=resume))
