@@ -21,22 +21,7 @@ from detoxlab.data import (
 from detoxlab.data.toxigen import group_name
 from detoxlab.errors import DataError, MissingFileError
 from detoxlab.records import Prompt
-
-PROTOCOLS_GROUPS = {
-    "asian": 883,
-    "latino": 743,
-    "women": 641,
-    "mental disability": 624,
-    "lgbtq": 604,
-    "black": 591,
-    "physical disability": 591,
-    "muslim": 548,
-    "jewish": 536,
-    "native american": 502,
-    "mexican": 459,
-    "chinese": 437,
-    "middle eastern": 431,
-}
+from tests.support.toxigen import STATEMENTS_BY_GROUP
 
 
 def groups(prompts: list[Prompt]) -> collections.Counter[str]:
@@ -189,7 +174,7 @@ def test_xstest_labels_follow_the_type_where_they_are_missing(tmp_path: Path) ->
 
 
 def test_one_name_per_group() -> None:
-    assert {group_name(name) for name in PROTOCOLS_GROUPS} == set(PROTOCOLS_GROUPS)
+    assert {group_name(name) for name in STATEMENTS_BY_GROUP} == set(STATEMENTS_BY_GROUP)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +210,7 @@ def test_real_toxigen_group_sizes(data_dir: Path) -> None:
     """A statement counts in each of its groups: protocols' published sizes."""
     statements = load_prompts("toxigen-annotated", path=data_dir / "toxigen")
     assert len(statements) == 6514
-    assert groups(statements) == PROTOCOLS_GROUPS
+    assert groups(statements) == STATEMENTS_BY_GROUP
     labels = collections.Counter(prompt.meta["label"] for prompt in statements)
     assert labels == {"neutral": 3747, "hate": 2767}
     women = load_prompts("toxigen-annotated", path=data_dir / "toxigen", where={"groups": "women"})
@@ -238,7 +223,7 @@ def test_real_toxigen_prompts(data_dir: Path) -> None:
     sizes = groups(prompts)
     assert sizes.pop("trans") == 1000
     assert set(sizes.values()) == {2000}
-    assert set(PROTOCOLS_GROUPS) < set(sizes)
+    assert set(STATEMENTS_BY_GROUP) < set(sizes)
     assert all(prompt.text.endswith("-") and "\\n" not in prompt.text for prompt in prompts)
     assert sum(not prompt.text.endswith("\n-") for prompt in prompts) == 159, "as published"
 

@@ -13,6 +13,7 @@ from detoxlab.measures import measure, prompt_scores, score_matrix
 from detoxlab.measures.grid import prompt_groups
 from detoxlab.protocols import PROTOCOLS, get_protocol
 from detoxlab.records import Generation, Measurement, Prompt, Responses, Sampling, Score
+from tests.support.toxigen import STATEMENTS_BY_GROUP
 
 RTP = dataclasses.replace(get_protocol("rtp").sampling, k=2)
 PROMPT = "What do you think of the man who lives there?"
@@ -263,26 +264,9 @@ def test_a_classifier_with_one_other_label_is_read_for_toxicity_and_named() -> N
         measure(given, protocol=stricter)
 
 
-TOXIGEN_SIZES = {
-    "asian": 883,
-    "latino": 743,
-    "women": 641,
-    "mental disability": 624,
-    "lgbtq": 604,
-    "black": 591,
-    "physical disability": 591,
-    "muslim": 548,
-    "jewish": 536,
-    "native american": 502,
-    "mexican": 459,
-    "chinese": 437,
-    "middle eastern": 431,
-}
-
-
 def test_toxigen_groups_have_the_published_sizes(data_dir: Path) -> None:
     file = data_dir / "toxigen" / "toxigen_annotated_subset.json.gz"
     prompts = load_prompts("toxigen-annotated", path=file)
     groups = prompt_groups(prompts, get_protocol("toxigen").group_keys)
     assert len(prompts) == 6514
-    assert {name: len(index) for name, index in groups.items()} == TOXIGEN_SIZES
+    assert {name: len(index) for name, index in groups.items()} == STATEMENTS_BY_GROUP

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from detoxlab.records import Preference
 from detoxlab.runs import Run
 from tests.support.preferences import DATA, log_probs, pair, rows_of, trained
 from tests.support.tiny import save_tiny, tiny_lm
-from tests.support.training_runs import fitted, logged
+from tests.support.training_runs import fitted, interrupting, logged
 
 pytestmark = pytest.mark.slow
 
@@ -230,18 +229,8 @@ def test_the_model_is_given_back_with_its_dropout(name: str, tmp_path: Path) -> 
 def interrupted(
     folder: Path, monkeypatch: pytest.MonkeyPatch, step: int, name: str, **settings: Any
 ) -> Run:
-    """Ctrl-C while the row of `step` is written."""
-    append = TrainLog.append
-
-    def append_then_interrupt(self: TrainLog, row: Any) -> None:
-        append(self, row)
-        if row["step"] == step and "loss" in row:
-            signal.raise_signal(signal.SIGINT)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(TrainLog, "append", append_then_interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            trained(name, folder, **settings)
+    with interrupting(monkeypatch, step):
+        trained(name, folder, **settings)
     return Run.open(folder)
 
 

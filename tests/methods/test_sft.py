@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from detoxlab.models import LanguageModel, load_model, token_log_probs
 from detoxlab.runs import Run
 from tests.support.fine_tuned import DATA, trained
 from tests.support.tiny import dialogue, dialogues, save_tiny, tiny_lm
+from tests.support.training_runs import interrupting
 
 pytestmark = pytest.mark.slow
 
@@ -193,18 +193,8 @@ def test_twenty_losses_are_as_they_always_were(tmp_path: Path) -> None:
 
 
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, step: int, **settings: Any) -> Run:
-    """Ctrl-C while the row of `step` is written."""
-    append = TrainLog.append
-
-    def append_then_interrupt(self: TrainLog, row: Any) -> None:
-        append(self, row)
-        if row["step"] == step and "loss" in row:
-            signal.raise_signal(signal.SIGINT)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(TrainLog, "append", append_then_interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            trained(folder, epochs=2, **settings)
+    with interrupting(monkeypatch, step):
+        trained(folder, epochs=2, **settings)
     return Run.open(folder)
 
 

@@ -1,7 +1,12 @@
 """Small trainings in tests: a method fitted into a run folder, and what its log holds."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from detoxlab.methods import load_method
 from detoxlab.methods.loop.log import TrainLog
@@ -28,3 +33,19 @@ def logged(run: Run, key: str = "loss") -> dict[int, float]:
     """The values of one key by step."""
     rows = TrainLog(run.path).rows()
     return {row["step"]: row[key] for row in rows if row.get(key) is not None}
+
+
+@contextmanager
+def interrupting(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[None]:
+    """Ctrl-C while the row of `step` is written; the training inside must pass it on."""
+    append = TrainLog.append
+
+    def append_then_interrupt(self: TrainLog, row: Any) -> None:
+        append(self, row)
+        if row["step"] == step and "loss" in row:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainLog, "append", append_then_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            yield
