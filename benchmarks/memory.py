@@ -10,7 +10,6 @@ a multiple of the weights and of SFT.
 
 import argparse
 import copy
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from detoxlab.methods.imitation.sft import SFTConfig, fit_sft
 from detoxlab.methods.ppo import train as ppo_train
 from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.models import load_model
+from detoxlab.pipeline.resources import peak_bytes
 from detoxlab.records import Dialogue, Prompt, Turn
 from detoxlab.runs import Run
 
@@ -57,18 +57,11 @@ def save_model(folder: Path, hidden: int, layers: int) -> int:
     return sum(weight.nbytes for weight in model.parameters())
 
 
-def held(device: str) -> int:
-    """The most bytes held so far."""
-    if device == "cuda":
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def train(way: str, model: Path, rows: int, device: str) -> int:
     """One step; the peak above what was held before the model was loaded."""
     shared = {"chat": False, "max_steps": 1, "batch_size": rows}
     reward = Reward(PPOConfig().reward)
-    before = held(device)
+    before = peak_bytes(device)
     lm = load_model(model, device=device)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.start(Path(folder) / "run", kind="train", config={})
@@ -83,7 +76,7 @@ def train(way: str, model: Path, rows: int, device: str) -> int:
             settings = PPOConfig.model_validate(shared | {"ppo_epochs": 1})
             ppo_train.fit_adapter(settings, lm, prompts, run, reward=reward)
             del second
-    return held(device) - before
+    return peak_bytes(device) - before
 
 
 def main() -> None:

@@ -18,7 +18,6 @@ import argparse
 import gzip
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,15 +27,17 @@ from typing import Any
 import numpy as np
 import real_model_training as training
 import torch
-from plain_loops import plain_sft
+from plain_loops import plain_dpo, plain_sft
 from real_model_sides import Way, best_of, compare, matrix_peak, rtp_prompts, same
-from real_model_training import dialogues, dpo, ppo, sft
+from real_model_training import dialogues, dpo, pairs, ppo, sft
 from transformers.utils import logging
 
 from detoxlab.evaluations.perplexity import windows
 from detoxlab.generate import LocalEngine
 from detoxlab.methods.imitation.sft import SFTConfig
+from detoxlab.methods.preference.dpo import DPOConfig
 from detoxlab.models import LanguageModel, load_model, token_log_probs
+from detoxlab.pipeline.resources import peak_bytes
 from detoxlab.records import Prompt, Sampling
 from detoxlab.scorers import load_scorer
 from detoxlab.scorers.neural import NeuralScorer
@@ -213,7 +214,8 @@ def alone(name: str, lm: LanguageModel, options: argparse.Namespace) -> None:
     data = options.data
     learning = SFTConfig(max_steps=1, batch_size=8)
     prompts, sampling = rtp_prompts(data, 16), sample(5)
-    rows = dialogues(data, 8)
+    rows, four = dialogues(data, 8), pairs(data, 4)
+    preferring = DPOConfig(max_steps=1, batch_size=4)
     ways: dict[str, Way] = {
         "load the model": lambda: None,
         "generation, ours": lambda: engine(lm, prompts, sampling),
@@ -221,6 +223,9 @@ def alone(name: str, lm: LanguageModel, options: argparse.Namespace) -> None:
         "sft, ours": lambda: training.our_sft(lm, rows, learning),
         "sft, plain loop": lambda: plain_sft(lm, training.batches(lm, rows), learning),
         "sft, TRL": lambda: training.trl_sft(lm, rows, learning, 1),
+        "dpo, ours": lambda: training.our_dpo(lm, four, preferring),
+        "dpo, plain loop": lambda: plain_dpo(lm, training.pair_batches(lm, four), preferring),
+        "dpo, TRL": lambda: training.trl_dpo(lm, four, preferring, 1),
         "perplexity, ours": lambda: our_nats(lm, text_windows(lm, data, 8)),
         "perplexity, plain loop": lambda: plain_nats(lm, text_windows(lm, data, 8), 8),
     }
@@ -228,7 +233,7 @@ def alone(name: str, lm: LanguageModel, options: argparse.Namespace) -> None:
         print(json.dumps(list(ways)))
         return
     ways[name]()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(peak_bytes("cpu"))
 
 
 def memory(_lm: LanguageModel, options: argparse.Namespace) -> None:

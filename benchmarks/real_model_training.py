@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from trl import DPOConfig as TrlDPOConfig
 from trl import DPOTrainer, SFTTrainer
 from trl import SFTConfig as TrlSFTConfig
+from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from detoxlab.data import load_dialogues
 from detoxlab.data.split import DialogueSplit, PairSplit
@@ -259,15 +260,13 @@ def trl_sft(
 
 
 def trl_dpo(lm: LanguageModel, pairs: Sequence[Preference], config: DPOConfig, count: int) -> Steps:
-    builder = preference.pair_builder(lm, chat=config.chat, max_length=config.max_length)
-    rows, _ = preference.build_pairs(builder, pairs)
     steps = Steps()
     with tempfile.TemporaryDirectory() as folder, quiet_libraries(), borrowed_model(lm):
         trainer = TrlDPO(
             model=lm.model,
             args=trl_arguments(TrlDPOConfig, folder, count),
             processing_class=lm.tokenizer,
-            train_dataset=Dataset.from_dict(preference.pair_columns(rows)),
+            train_dataset=Dataset.from_dict(pair_columns(lm, pairs, config)),
             peft_config=lora_config(config, lm.model),
         )
         run_trl(trainer, steps)
@@ -294,3 +293,18 @@ def batches(lm: LanguageModel, dialogues: Sequence[Dialogue]) -> list[Batch]:
     rows = imitation.dialogue_rows(SFTConfig(), lm, DialogueSplit(dialogues)).train
     collate = DataCollatorForLanguageModeling(pad_token_id=lm.pad_id)
     return [collate([{"input_ids": list(r.input_ids), "labels": list(r.labels)} for r in rows])]
+
+
+def pair_columns(
+    lm: LanguageModel, pairs: Sequence[Preference], config: DPOConfig
+) -> dict[str, list[Any]]:
+    """Our rows of the pairs, as TRL's trainer reads them."""
+    builder = preference.pair_builder(lm, chat=config.chat, max_length=config.max_length)
+    return preference.pair_columns(preference.build_pairs(builder, pairs)[0])
+
+
+def pair_batches(lm: LanguageModel, pairs: Sequence[Preference]) -> list[Batch]:
+    """One batch of the pairs, as ours are collated."""
+    columns = pair_columns(lm, pairs, DPOConfig())
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [DataCollatorForPreference(pad_token_id=lm.pad_id)(rows)]

@@ -20,7 +20,6 @@ refresh costs as much per step when responses, fit and interval are all smaller.
 import argparse
 import copy
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -49,6 +48,7 @@ from detoxlab.methods.regularised.penalty import Penalty
 from detoxlab.methods.regularised.targets import TargetCache
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.hidden import output_layer
+from detoxlab.pipeline.resources import peak_bytes
 from detoxlab.records import Prompt, Sampling, Text
 from detoxlab.runs import Run
 from detoxlab.scorers import load_scorer
@@ -322,13 +322,6 @@ def peak_of(way: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def held(device: str) -> float:
-    """GiB held at the most so far."""
-    if device.startswith("cuda"):
-        return round(torch.cuda.max_memory_allocated() / 2**30, 3)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -354,7 +347,7 @@ def main() -> None:
     if options.only == "peak":
         with tempfile.TemporaryDirectory() as place:
             train(Path(place) / "run", options.way, lm, texts(options), settings_of(options))
-        print(held(options.device))
+        print(round(peak_bytes(options.device) / 2**30, 3))
         return
     found: dict[str, Any] = {"settings": vars(options)}
     if options.only in (None, "steps"):

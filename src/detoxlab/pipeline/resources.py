@@ -32,19 +32,15 @@ def measured_usage(device: str) -> Iterator[Usage]:
         yield usage
     finally:
         usage.seconds = time.perf_counter() - started
-        usage.peak_bytes = _peak(device)
+        usage.peak_bytes = peak_bytes(device)
 
 
-def _reset_peak(device: str) -> None:
-    if device == "cuda":
-        import torch
+def peak_bytes(device: str) -> int:
+    """The most memory held since the peak was reset: of the GPU on "cuda", of this process else.
 
-        torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
-
-
-def _peak(device: str) -> int:
+    Linux counts it per program. `ru_maxrss` of a process begun by a larger one starts at the
+    other's peak.
+    """
     if device == "cuda":
         import torch
 
@@ -55,3 +51,12 @@ def _peak(device: str) -> int:
                 return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _reset_peak(device: str) -> None:
+    if device == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text(RESET_PEAK)
