@@ -159,7 +159,8 @@ class Score:
     Toxicity attributes are probabilities in [0, 1]. Two more kinds of row use the same
     form: `nll` (nats, summed over the response) and `nll_tokens` (their number) from
     scorer `likelihood:MODEL`, and `similarity` in [-1, 1] from `similarity:ENCODER`. `cut` is
-    True where the scorer read only the beginning of a long text; files hold it only then.
+    True where the scorer read only the beginning of a long text, and `readings` are the scores of
+    each way in which it read the text, where there were several; files hold them only then.
     """
 
     prompt_id: str
@@ -169,6 +170,7 @@ class Score:
     value: float | None = None
     error: str | None = None
     cut: bool | None = field(default=None, metadata={"omit_none": True})
+    readings: Mapping[str, float] | None = field(default=None, metadata={"omit_none": True})
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.error is None):

@@ -49,7 +49,15 @@ def loaded(name: str) -> Scorer:
 
 
 @pytest.fixture(
-    params=[*SCORERS, "classifier", "mean(rtp-linear, classifier)", "max(rtp-linear, classifier)"]
+    params=[
+        *SCORERS,
+        "classifier",
+        "mean(rtp-linear, classifier)",
+        "max(rtp-linear, classifier)",
+        "normalised(rtp-linear)",
+        "worst_window(classifier, 9)",
+        "mean_window(normalised(rtp-linear), 9)",
+    ]
 )
 def scorer(request: pytest.FixtureRequest, tiny_folder: Path) -> Scorer:
     return loaded(request.param.replace("classifier", str(tiny_folder)))

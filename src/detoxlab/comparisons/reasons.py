@@ -22,7 +22,7 @@ from detoxlab.comparisons.missing import tipping_point
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import DECIDING, MEAN, described
 from detoxlab.records import Difference, Guard
-from detoxlab.scorers.loading import single_scorers
+from detoxlab.scorers.names import single_scorers
 
 Reason = Callable[[Evidence], str | None]
 

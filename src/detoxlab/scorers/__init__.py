@@ -6,7 +6,8 @@
 
 Embedded: `rtp-linear` (fast, numpy) and `rtp-neural` (better, needs the extra `offline`).
 From the hub or a folder: `hf:ORG/MODEL`. Several at once: `mean(a, b)`, `max(a, b)`,
-`mean(2*a, b)`. A package adds its own by an entry point of the group `detoxlab.scorers`.
+`mean(2*a, b)`. Odd spelling and long texts: `normalised(a)`, `worst_window(a)`. A package adds
+its own by an entry point of the group `detoxlab.scorers`.
 """
 
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, Scorer
@@ -17,8 +18,8 @@ from detoxlab.scorers.loading import (
     check_scorer,
     known_scorers,
     load_scorer,
-    single_scorers,
 )
+from detoxlab.scorers.names import single_scorers
 from detoxlab.scorers.scoring import score_generations, score_into
 
 __all__ = [

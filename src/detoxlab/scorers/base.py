@@ -13,16 +13,21 @@ __all__ = [
     "PERSPECTIVE_ATTRIBUTES",
     "FloatArray",
     "LimitedScorer",
+    "Readings",
+    "RereadingScorer",
     "Scorer",
     "cut_texts",
     "encodable",
     "english_reason",
     "is_empty",
     "is_mostly_latin",
+    "read_texts",
     "unscored_reason",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+# Scores (A,) of one text, by the way it was read.
+Readings: TypeAlias = dict[str, FloatArray]
 
 
 @runtime_checkable
@@ -62,6 +67,22 @@ def cut_texts(scorer: Scorer, texts: Sequence[str]) -> list[bool]:
     if isinstance(scorer, LimitedScorer):
         return scorer.cut(texts)
     return [False] * len(texts)
+
+
+@runtime_checkable
+class RereadingScorer(Scorer, Protocol):
+    """A scorer that reads some texts in several ways, and makes one score of theirs."""
+
+    def read(self, texts: Sequence[str]) -> tuple[FloatArray, list[Readings]]:
+        """The scores (N, A), and for each text that of each way; none where there is one way."""
+        ...
+
+
+def read_texts(scorer: Scorer, texts: Sequence[str]) -> tuple[FloatArray, list[Readings]]:
+    """The scores (N, A) of texts, and the scores of each way to read a text that has several."""
+    if isinstance(scorer, RereadingScorer):
+        return scorer.read(texts)
+    return scorer(texts), [{} for _ in texts]
 
 
 def is_empty(text: str) -> bool:

@@ -20,6 +20,8 @@ Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
     """Token ids per text, special tokens included, cut after `max_tokens`; nothing padded."""
+    if not texts:  # tokenizers fail on an empty list
+        return []
     clean = [encodable(text) for text in texts]
     encoded = tokenizer(clean, truncation=True, max_length=max_tokens, padding=False)
     return list(encoded["input_ids"])

@@ -11,7 +11,9 @@ from detoxlab.scorers.base import Scorer
 from detoxlab.scorers.cache import cached
 from detoxlab.scorers.ensemble import Ensemble, Rule
 from detoxlab.scorers.guards.names import PREFIX as GUARD
-from detoxlab.scorers.guards.names import check_guard, guard_model
+from detoxlab.scorers.guards.names import check_guard
+from detoxlab.scorers.names import REREADINGS, Composed, composed
+from detoxlab.scorers.texts.rereading import rereading
 
 ENTRY_POINTS = "detoxlab.scorers"
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -55,24 +57,25 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
 
     `name` is a registered name ("rtp-linear", "rtp-neural", one from an installed package),
     "hf:ORG/MODEL", a short name of a known classifier, a local folder, or an ensemble of
-    them: "mean(a, b)", "max(a, b)", "mean(2*a, b)". A revision and labels of a classifier
+    them: "mean(a, b)", "max(a, b)", "mean(2*a, b)", or one that reads a text in several ways:
+    "normalised(a)", "worst_window(a)", "mean_window(a, 80)". A revision and labels of a classifier
     may follow its id: "hf:ORG/MODEL@REVISION#LABEL". "guard:FORMAT=MODEL" is a language model that
     gives verdicts (`detoxlab.scorers.guards`). With `cache` false the cache on disk is not
-    used. `options` go to the scorer's own loader (an ensemble takes none).
+    used. `options` go to the scorer's own loader (a name with brackets takes none).
 
     Raises `UnknownNameError` with the nearest known name, or the loader's own error.
 
     >>> load_scorer("rtp-linear").attributes[0]
     'toxicity'
     """
-    rule, inside = _ensemble_parts(name)
-    if rule:
+    parts = composed(name)
+    if parts:
         if options:
             raise ConfigError(
-                f"scorer {name!r}: an ensemble takes no option ({', '.join(sorted(options))})",
+                f"scorer {name!r}: takes no option ({', '.join(sorted(options))})",
                 remedy="Load its members one by one and combine them with Ensemble.",
             )
-        return _ensemble(rule, inside, cache)
+        return _compose(parts, cache)
     scorer = _load_one(name.strip(), options)
     return with_cache(name, scorer) if cache else scorer
 
@@ -90,9 +93,11 @@ def check_scorer(name: str) -> list[str]:
     >>> check_scorer("mean(rtp-linear, 2*hf:org/model)")
     ['org/model']
     """
-    rule, inside = _ensemble_parts(name)
-    if rule:
-        return [one for member, _ in _members(inside) for one in check_scorer(member)]
+    parts = composed(name)
+    if parts:
+        if parts.head in REREADINGS:
+            rereading(parts.head, parts.parts[1:])
+        return [one for member, _ in parts.members for one in check_scorer(member)]
     _, hub_id = _kind_of(name.strip())
     return [hub_id] if hub_id else []
 
@@ -100,21 +105,6 @@ def check_scorer(name: str) -> list[str]:
 def known_scorers() -> list[str]:
     """Every name that `load_scorer` knows, besides `hf:` ids and folders."""
     return sorted({*registry.with_entry_points(ENTRY_POINTS, SCORERS), *SHORT_NAMES})
-
-
-def single_scorers(identifier: str) -> frozenset[str]:
-    """The names, without revision, of the scorers in an id; an ensemble has several.
-
-    >>> sorted(single_scorers("mean(2*rtp-neural@1,max(rtp-linear@1, org/model@3f2a#hate))"))
-    ['org/model', 'rtp-linear', 'rtp-neural']
-    """
-    rule, inside = _ensemble_parts(identifier)
-    if identifier.strip().startswith(GUARD):
-        return frozenset({guard_model(identifier)})
-    if not rule:
-        return frozenset({identifier.partition("@")[0].partition("#")[0].strip()})
-    parts = (part.rpartition("*")[2] for part in _split(inside))
-    return frozenset().union(*(single_scorers(part) for part in parts))
 
 
 def _load_one(name: str, options: dict[str, Any]) -> Scorer:
@@ -166,60 +156,10 @@ def _classifier(reference: str, options: dict[str, Any]) -> Scorer:
     return scorer
 
 
-def _ensemble(rule: Rule, inside: str, cache: bool) -> Scorer:
-    named = _members(inside)
-    members, weights = [load_scorer(name, cache=cache) for name, _ in named], [w for _, w in named]
+def _compose(parts: Composed, cache: bool) -> Scorer:
+    members = [load_scorer(name, cache=cache) for name, _ in parts.members]
+    if parts.head in REREADINGS:
+        return rereading(parts.head, parts.parts[1:])(members[0])
+    weights = [weight for _, weight in parts.members]
+    rule: Rule = "max" if parts.head == "max" else "mean"
     return Ensemble(members, rule, weights if set(weights) != {1.0} else None)
-
-
-def _members(inside: str) -> list[tuple[str, float]]:
-    """Names and weights of an ensemble's members.
-
-    >>> _members("2*a, mean(b, c)")
-    [('a', 2.0), ('mean(b, c)', 1.0)]
-    """
-    found = []
-    for part in _split(inside):
-        weight, star, name = part.partition("*")
-        found.append((name, _number(weight, part)) if star and "(" not in weight else (part, 1.0))
-    return found
-
-
-def _number(text: str, part: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(
-            f"ensemble member {part.strip()!r}: {text.strip()!r} is not a weight",
-            remedy="Write it as NUMBER*SCORER, for instance mean(2*rtp-neural, rtp-linear).",
-        ) from None
-
-
-def _ensemble_parts(name: str) -> tuple[Rule | None, str]:
-    """("mean", "a,b") of "mean(a,b)"; (None, "") for the name of a single scorer.
-
-    >>> _ensemble_parts("max(a, mean(b, c))"), _ensemble_parts("rtp-linear")
-    (('max', 'a, mean(b, c)'), (None, ''))
-    """
-    head, bracket, rest = name.strip().partition("(")
-    if not bracket or not rest.endswith(")"):
-        return None, ""
-    if head not in ("mean", "max"):
-        raise UnknownNameError("ensemble", head, ["mean", "max"])
-    return ("mean" if head == "mean" else "max"), rest[:-1]
-
-
-def _split(inside: str) -> list[str]:
-    """The parts between commas that stand outside of brackets.
-
-    >>> _split("a, mean(b, c), d")
-    ['a', 'mean(b, c)', 'd']
-    """
-    parts, depth = [""], 0
-    for character in inside:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]

@@ -10,7 +10,7 @@ from detoxlab.errors import ScorerError
 from detoxlab.progress import progress
 from detoxlab.records import Generation, Score
 from detoxlab.runs import Run, file_name
-from detoxlab.scorers.base import FloatArray, Scorer, cut_texts
+from detoxlab.scorers.base import FloatArray, Readings, Scorer, cut_texts, read_texts
 
 DIGITS = 6
 
@@ -29,12 +29,17 @@ def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list
     """
     there = [at for at, generation in enumerate(generations) if generation.error is None]
     scores_NA = np.full((len(generations), len(scorer.attributes)), np.nan)
-    scores_NA[there] = checked_scores(scorer, [generations[at].text for at in there])
+    readings: list[Readings] = [{} for _ in generations]
+    scores_NA[there], read = _checked_readings(scorer, [generations[at].text for at in there])
+    for at, ways in zip(there, read, strict=True):
+        readings[at] = ways
     cut_N = cut_texts(scorer, [generation.text for generation in generations])
     return [
-        _score(scorer, generation, attribute, float(value), cut or None)
-        for generation, row_A, cut in zip(generations, scores_NA, cut_N, strict=True)
-        for attribute, value in zip(scorer.attributes, row_A, strict=True)
+        _score(scorer, generation, attribute, float(row_A[a]), cut or None, _numbers(ways, a))
+        for generation, row_A, cut, ways in zip(
+            generations, scores_NA, cut_N, readings, strict=True
+        )
+        for a, attribute in enumerate(scorer.attributes)
     ]
 
 
@@ -72,7 +77,12 @@ def checked_scores(scorer: Scorer, texts: list[str]) -> FloatArray:
 
     Raises `ScorerError` when the scorer returns another shape, or values beyond [0, 1].
     """
-    scores_NA = np.asarray(scorer(texts), dtype=np.float64)
+    return _checked_readings(scorer, texts)[0]
+
+
+def _checked_readings(scorer: Scorer, texts: list[str]) -> tuple[FloatArray, list[Readings]]:
+    found_NA, readings = read_texts(scorer, texts)
+    scores_NA = np.asarray(found_NA, dtype=np.float64)
     expected = (len(texts), len(scorer.attributes))
     if scores_NA.shape != expected:
         raise ScorerError(
@@ -85,11 +95,22 @@ def checked_scores(scorer: Scorer, texts: list[str]) -> FloatArray:
             f"scorer {scorer.id}: returned {beyond[0]:g}, outside [0, 1]",
             remedy="A scorer gives probabilities, or NaN where it has none.",
         )
-    return scores_NA
+    return scores_NA, readings
+
+
+def _numbers(readings: Readings, a: int) -> dict[str, float] | None:
+    """The known scores of one attribute by the way the text was read; None for one way."""
+    known = {way: float(row_A[a]) for way, row_A in readings.items() if not np.isnan(row_A[a])}
+    return {way: round(value, DIGITS) for way, value in known.items()} or None
 
 
 def _score(
-    scorer: Scorer, generation: Generation, attribute: str, value: float, cut: bool | None
+    scorer: Scorer,
+    generation: Generation,
+    attribute: str,
+    value: float,
+    cut: bool | None,
+    readings: dict[str, float] | None,
 ) -> Score:
     place = (generation.prompt_id, generation.sample, scorer.id, attribute)
     if generation.error is not None:
@@ -97,4 +118,4 @@ def _score(
     if np.isnan(value):
         reason = scorer.missing_reason(generation.text) or "failed: the scorer gave no reason"
         return Score(*place, error=reason)
-    return Score(*place, value=round(value, DIGITS), cut=cut)
+    return Score(*place, value=round(value, DIGITS), cut=cut, readings=readings)
