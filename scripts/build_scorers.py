@@ -18,7 +18,8 @@ from scorer_linear import save_linear, train_linear
 from scorer_neural import EPOCHS, train_neural
 
 from detoxlab.scorers.linear import load_linear
-from detoxlab.scorers.neural import BASE_SHA256, load_neural
+from detoxlab.scorers.neural import load_neural
+from detoxlab.scorers.offline import BASE_SHA256
 
 VERSION = "1"
 

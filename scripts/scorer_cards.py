@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from scorer_calibration import KNOTS
 from scorer_corpus import NewFromOld, Split, Text
 from scorer_linear import FOLDS, IDF_POWER, RIDGE
 from scorer_neural import (
@@ -19,7 +18,9 @@ from scorer_report import agreement_table, hatecheck, toxicity_table
 from detoxlab.provenance import file_sha256
 from detoxlab.scorers.base import Scorer
 from detoxlab.scorers.linear import BUCKET_BITS, LARGEST, SMALLEST
-from detoxlab.scorers.neural import BASE_SHA256, MAX_TOKENS
+from detoxlab.scorers.neural import MAX_TOKENS
+from detoxlab.scorers.offline import BASE_SHA256
+from detoxlab.scorers.training.calibration import KNOTS
 
 LINEAR = f"""\
 Ridge regression (penalty {RIDGE}) on hashed character {SMALLEST}–{LARGEST}-grams: UTF-8 bytes of

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse
-from scorer_calibration import fit_calibration
 from scorer_corpus import FloatArray, NewFromOld, Text, targets
 
 from detoxlab.scorers import linear
 from detoxlab.scorers.calibration import Calibration
+from detoxlab.scorers.training.calibration import fit_calibration
 
 RIDGE = 0.25
 IDF_POWER = 0.5

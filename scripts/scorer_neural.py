@@ -9,12 +9,12 @@ import time
 
 import numpy as np
 import torch
-from scorer_calibration import fit_calibration
 from scorer_corpus import FloatArray, NewFromOld, Text, targets
 from torch import nn
 
 from detoxlab.scorers import neural
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES
+from detoxlab.scorers.training.calibration import fit_calibration
 
 RANK = 32
 EPOCHS = 6

@@ -16,7 +16,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *ROOT.glob("docs/*.md"),
-    *ROOT.glob("recipes/*"),
+    *ROOT.glob("recipes/**/*.yaml"),
 ]
 LINE = re.compile(
     r"^(?:    |\$ |# +)(?:\w+=\S+ )*(?:accelerate launch .*--module )?"
@@ -44,11 +44,11 @@ def test_there_are_some() -> None:
 
 @pytest.mark.parametrize("command", SHOWN)
 def test_a_shown_command_is_taken(command: str) -> None:
-    name, *arguments = [one for one in shlex.split(command, comments=True) if one != "…"]
-    group = typer.main.get_command(app)
-    if name == "help":
-        group, (name, *arguments) = group.commands[name], arguments
-    group.commands[name].make_context(name, arguments, resilient_parsing=False)
+    arguments = [one for one in shlex.split(command, comments=True) if one != "…"]
+    found = typer.main.get_command(app)
+    while hasattr(found, "commands"):
+        name, found, arguments = found.resolve_command(typer.Context(found), arguments)
+    found.make_context(name, arguments, resilient_parsing=False)
 
 
 def test_an_option_that_is_not_there_is_seen() -> None:

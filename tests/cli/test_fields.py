@@ -17,7 +17,9 @@ from detoxlab.settings import Settings
 
 CLI = Path(__file__).parents[2] / "src" / "detoxlab" / "cli"
 COMMANDS: dict[str, Any] = {
-    info.callback.__name__: info.callback for info in app.registered_commands if info.callback
+    info.name or info.callback.__name__: info.callback
+    for info in app.registered_commands
+    if info.callback
 }
 GROUP = typer.main.get_command(app)
 OPTIONS: list[tuple[str, FieldOption]] = [
@@ -51,7 +53,8 @@ def test_an_option_has_the_default_and_the_text_of_its_field(
 def test_the_daily_commands_show_fields() -> None:
     shown = {name for name, _ in OPTIONS}
     assert shown == {
-        *("run", "measure", "score", "train", "export", "evaluate", "winrate", "compare")
+        *("run", "measure", "score", "train", "train scorer", "export", "evaluate", "audit"),
+        *("winrate", "compare"),
     }
 
 

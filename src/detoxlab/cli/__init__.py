@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from detoxlab.cli import (
     auditing,
@@ -20,6 +21,7 @@ from detoxlab.cli import (
     helping,
     measuring,
     reporting,
+    scorer_training,
     training,
 )
 from detoxlab.errors import DetoxlabError
@@ -27,8 +29,21 @@ from detoxlab.provenance import package_version
 
 INTERRUPTED = 130
 
+
+class TwoWords(TyperGroup):
+    """Commands whose name may have two words; `train scorer` is one beside `train`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first words name, and the words after it."""
+        both = " ".join(args[:2])
+        if both in self.commands:
+            return both, self.commands[both], args[2:]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="detoxlab",
+    cls=TwoWords,
     help="Make open language models less toxic, and prove it.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -39,6 +54,7 @@ for module in (
     experiments,
     measuring,
     training,
+    scorer_training,
     evaluating,
     auditing,
     reporting,

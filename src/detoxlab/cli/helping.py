@@ -56,11 +56,13 @@ def kinds() -> "dict[str, type[BaseModel]]":
     from detoxlab.recipe.experiment import Recipe
     from detoxlab.recipe.learning import TrainSettings
     from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
+    from detoxlab.scorer_training import ScorerTraining
 
     methods = {name: spec.config for name, spec in METHODS.items()}
     return {
         "measure": MeasureSettings,
         "train": TrainSettings,
+        "train scorer": ScorerTraining,
         "run": Recipe,
         "evaluate": SubjectSettings,
         "winrate": WinRate,

@@ -2,7 +2,8 @@
 
 A source is the name of one below, a local file (JSON Lines, JSON, CSV, TSV, Parquet or text,
 gzipped or not) or the id of a data set on the Hugging Face hub. Packages add sources under the
-entry points `detoxlab.prompts`, `detoxlab.dialogues` and `detoxlab.pairs`; each gives a `Source`.
+entry points `detoxlab.prompts`, `detoxlab.dialogues`, `detoxlab.pairs` and `detoxlab.labelled`;
+each gives a `Source`.
 """
 
 import warnings
@@ -16,6 +17,7 @@ from detoxlab.data.known import (
     DIALOGUE_SOURCES,
     DIALOGUES,
     FAMILIES,
+    LABELLED,
     PAIRS,
     PREFERENCE_SOURCES,
     PROMPT_SOURCES,
@@ -57,6 +59,7 @@ __all__ = [
     "check_source",
     "describe_source",
     "load_dialogues",
+    "load_labelled",
     "load_preferences",
     "load_prompts",
     "load_responses_file",
@@ -155,6 +158,23 @@ def load_preferences(
     return PreferenceSet(sample(loaded.pairs, limit, seed), loaded.rejected)
 
 
+def load_labelled(
+    source: str,
+    *,
+    path: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    where: Mapping[str, Condition] | None = None,
+    revision: str | None = None,
+) -> list[Prompt]:
+    """The texts of a source with their labels in `meta`, in its order; texts may repeat.
+
+    `columns` maps, for a file or hub data set, `text` and meta names. Raises as `load_prompts`.
+    """
+    found = LABELLED.find(source, columns)
+    located = found.parse(_rows(found, source, path, revision))
+    return choose([prompt for _, prompt in located], where or {})
+
+
 def check_source(
     kind: str,
     source: str,
@@ -165,8 +185,8 @@ def check_source(
 ) -> bool:
     """Whether the source is on the hub, which only loading can check; no row is read.
 
-    `kind` is prompts, dialogues or pairs. Raises the errors of loading when the source is unknown
-    or its files are not there.
+    `kind` is prompts, dialogues, pairs or labelled. Raises the errors of loading when the source
+    is unknown or its files are not there.
 
     >>> check_source("prompts", "embedded"), check_source("pairs", "org/pairs")
     (False, True)
@@ -188,8 +208,8 @@ def describe_source(
 ) -> dict[str, Any]:
     """The provenance of a source: files by name and sha256, or hub id and commit. No paths.
 
-    `kind` is prompts, dialogues or pairs; without it a name is that of prompts, or else of
-    dialogues.
+    `kind` is prompts, dialogues, pairs or labelled; without it a name is that of prompts, or else
+    of dialogues.
 
     >>> describe_source("embedded")["files"][0]["name"]
     'prompts.jsonl'

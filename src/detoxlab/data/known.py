@@ -16,6 +16,7 @@ from detoxlab.data import (
     hatecheck,
     hub,
     jigsaw,
+    labelled,
     mapped,
     preferences,
     rtp,
@@ -51,6 +52,13 @@ PROMPT_SOURCES: dict[str, PromptSource] = {
     "unintended-bias": unintended_bias.SOURCE,
     "dghs": dghs.SOURCE,
     **counterspeech.SOURCES,
+}
+
+LABELLED_SOURCES: dict[str, PromptSource] = {
+    **PROMPT_SOURCES,
+    "rtp-texts": rtp.TEXTS,
+    "rule-by-example": labelled.RULE_BY_EXAMPLE,
+    "germeval2018": labelled.GERMEVAL,
 }
 
 DIALOGUE_SOURCES: dict[str, DialogueSource] = {
@@ -106,7 +114,15 @@ DIALOGUES: Family[DialogueSet] = Family(
 PAIRS: Family[PreferenceSet] = Family(
     "pair source", PREFERENCE_SOURCES, "detoxlab.pairs", preferences.read
 )
-FAMILIES: dict[str, Family[Any]] = {"prompts": PROMPTS, "dialogues": DIALOGUES, "pairs": PAIRS}
+LABELLED: Family[Iterable[Located[Prompt]]] = Family(
+    "source of labelled texts", LABELLED_SOURCES, "detoxlab.labelled", labelled.read
+)
+FAMILIES: dict[str, Family[Any]] = {
+    "prompts": PROMPTS,
+    "dialogues": DIALOGUES,
+    "pairs": PAIRS,
+    "labelled": LABELLED,
+}
 
 
 def unnamed(

@@ -33,7 +33,7 @@ def read(
     of numbers and booleans, and those called group, groups, label, kind, type, domain or
     category, become meta attributes.
     """
-    text, identifier = columns.get("text") or _text_column(rows), columns.get("id", "id")
+    text, identifier = columns.get("text") or text_column(rows), columns.get("id", "id")
     check_columns(rows, [text, *columns.values()])
     others = {name: column for name, column in columns.items() if name not in ("text", "id")}
     meta_columns = {**_meta_columns(rows, {text, identifier, *others.values()}), **others}
@@ -81,7 +81,8 @@ def _meta(key: str, value: Any) -> Any:
     return [str(item) for item in value] if isinstance(value, list) else str(value)
 
 
-def _text_column(rows: Sequence[TableRow]) -> str:
+def text_column(rows: Sequence[TableRow]) -> str:
+    """The column `text` or `prompt`; `DataError` where there is neither."""
     known = sorted({name for row in rows for name in row.values})
     found = [name for name in TEXT_COLUMNS if name in known]
     if not found:

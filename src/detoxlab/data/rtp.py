@@ -31,6 +31,25 @@ def read(rows: Sequence[TableRow], *, join_continuation: bool = False) -> Iterab
     return [(row.place, _prompt(row, _joined(row))) for row in _with_continuation(rows)]
 
 
+def read_texts(rows: Sequence[TableRow]) -> Iterable[Located[Prompt]]:
+    """Every prompt, and every continuation that is there, as a text of its own with its scores.
+
+    `document` in `meta` is the file name of the web page that both are from.
+    """
+    check_columns(rows, ["prompt.text"])
+    for row in rows:
+        for part in ("prompt", "continuation"):
+            if value_of(row, f"{part}.text") is not None:
+                yield row.place, _text(row, part)
+
+
+def _text(row: TableRow, part: str) -> Prompt:
+    text = text_of(row, f"{part}.text")
+    scores = {name: plain(value_of(row, f"{part}.{name}")) for name in PERSPECTIVE_ATTRIBUTES}
+    meta = {**scores, "part": part, "document": value_of(row, "filename")}
+    return Prompt(f"{_id(row, text)}/{part}", text.strip(), "rtp-texts", without_missing(meta))
+
+
 def _prompt(row: TableRow, text: str) -> Prompt:
     scores = {name: plain(value_of(row, f"prompt.{name}")) for name in PERSPECTIVE_ATTRIBUTES}
     toxicity = scores["toxicity"]
@@ -75,3 +94,4 @@ SOURCE = PromptSource(parse=read, patterns=("*prompts.jsonl*", "rtp*.jsonl*"), h
 JOINED = PromptSource(
     parse=functools.partial(read, join_continuation=True), patterns=SOURCE.patterns, hub=HUB
 )
+TEXTS = PromptSource(parse=read_texts, patterns=SOURCE.patterns, hub=HUB)

@@ -51,7 +51,7 @@ def split_dialogues(
     divided.
     """
     texts = [_provocations(dialogue.turns) for dialogue in dialogues]
-    return _divide(dialogues, texts, validation, seed, "dialogues")
+    return divide(dialogues, texts, validation, seed, "dialogues")
 
 
 def split_pairs(
@@ -62,21 +62,21 @@ def split_pairs(
     Pairs without turns stay together when they share a text: all paraphrases of one original.
     """
     texts = [_provocations(pair.turns) or _sides(pair) for pair in pairs]
-    return _divide(pairs, texts, validation, seed, "pairs")
+    return divide(pairs, texts, validation, seed, "pairs")
 
 
 def split_prompts(
     prompts: Sequence[Prompt], *, validation: float = 0.1, seed: int
 ) -> tuple[list[Prompt], list[Prompt]]:
     """Prompts as `split_dialogues` divides dialogues: prompts of the same words stay together."""
-    return _divide(prompts, [[prompt.text] for prompt in prompts], validation, seed, "prompts")
+    return divide(prompts, [[prompt.text] for prompt in prompts], validation, seed, "prompts")
 
 
 def split_texts(
     texts: Sequence[Text], *, validation: float = 0.1, seed: int
 ) -> tuple[list[Text], list[Text]]:
     """Texts as `split_dialogues` divides dialogues: texts of the same words stay together."""
-    return _divide(texts, [[text.text] for text in texts], validation, seed, "texts")
+    return divide(texts, [[text.text] for text in texts], validation, seed, "texts")
 
 
 def linked(texts: Sequence[Sequence[str]]) -> list[list[int]]:
@@ -120,9 +120,14 @@ def _sides(pair: Preference) -> list[str]:
     return [text for text in (pair.chosen, pair.rejected) if text is not None]
 
 
-def _divide(
+def divide(
     items: Sequence[T], texts: Sequence[Sequence[str]], validation: float, seed: int, kind: str
 ) -> tuple[list[T], list[T]]:
+    """Train and validation of any items: those that share one of their texts stay together.
+
+    `texts` holds the texts of each item, `kind` is the name of the items in errors, which are
+    those of `split_dialogues`.
+    """
     if not 0.0 < validation < 1.0:
         raise ConfigError(f"validation is {validation}", remedy="It must be above 0 and below 1.")
     groups = linked(texts)

@@ -2,7 +2,8 @@
 
 `torch.compile` uses the two operators for linear layers on CPUs. A build of torch without them
 computes the same from ordinary layers, but slower; `has_packing` tells whether it has them.
-`_version` of a tensor counts how often it was written to.
+`_version` of a tensor counts how often it was written to. `torch.cpu` tells by two functions
+whether the processor computes with bfloat16.
 """
 
 import torch
@@ -41,3 +42,12 @@ def packed_linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | No
 def weight_identity(weight: torch.Tensor) -> tuple[int, int]:
     """Another one after the weight has been replaced, or written to otherwise than by `.data`."""
     return weight.data_ptr(), weight._version
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies matrices in bfloat16, and so faster than in float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    found = (getattr(torch.cpu, name, None) for name in names)
+    return device.type == "cpu" and any(bool(ask()) for ask in found if ask)

@@ -6,7 +6,7 @@ from detoxlab.pipeline.experiment import run_recipe
 from detoxlab.pipeline.importing import score_file
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.rescoring import score_again
-from detoxlab.pipeline.training import export_model, train_model
+from detoxlab.pipeline.training import export_model, train_model, train_scorer
 from detoxlab.pipeline.winning import Contest, win_rates
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "score_again",
     "score_file",
     "train_model",
+    "train_scorer",
     "win_rates",
 ]

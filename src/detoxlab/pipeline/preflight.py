@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.contest import WinRate
-from detoxlab.data.reading import check_prompts
+from detoxlab.data.reading import check_data, check_prompts
 from detoxlab.encoders import check_encoder
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.evaluations import Evaluation, is_evaluated
@@ -27,7 +27,9 @@ from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
 from detoxlab.recipe.learning import Learning, TrainSettings
 from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSettings
 from detoxlab.runs import Run, is_run
+from detoxlab.scorer_training import ScorerTraining
 from detoxlab.scorers import check_scorer, single_scorers
+from detoxlab.scorers.offline import OFFLINE, encoder_place
 from detoxlab.steering import check_steering
 
 Unchecked = list[str]
@@ -47,6 +49,17 @@ def check_train(settings: TrainSettings, out: Path | str, *, resume: bool) -> Un
     config = settings.run_config(method.config.model_dump(mode="json"))
     Run.check_startable(out, kind="train", config=config, resume=resume)
     return unchecked + check_model(settings)
+
+
+def check_scorer_training(settings: ScorerTraining, out: Path | str, *, resume: bool) -> Unchecked:
+    """Check `train scorer`: the data, the encoder, and `out`."""
+    Run.check_startable(out, kind="scorer", config=settings.run_config(), resume=resume)
+    sets = (*settings.data.values(), *settings.never.values())
+    unchecked = [one for given in sets for one in check_data(given, "labelled")]
+    if settings.encoder in OFFLINE:
+        encoder_place(settings.encoder)
+        return unchecked
+    return unchecked + check_model(ModelSettings(model=settings.encoder))
 
 
 def check_recipe(

@@ -1,4 +1,7 @@
-"""Trains: data and base model → adapter, in one run folder; exports it as a model folder."""
+"""Trains: data and base model → adapter, in one run folder; exports it as a model folder.
+
+Trains scorers: labelled texts and an encoder → a scorer, in one run folder.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +20,7 @@ from detoxlab.pipeline.learning import (
     training_scorers,
 )
 from detoxlab.pipeline.measuring import finished_run
-from detoxlab.pipeline.preflight import check_export, check_train
+from detoxlab.pipeline.preflight import check_export, check_scorer_training, check_train
 from detoxlab.pipeline.resources import measured_usage
 from detoxlab.pipeline.subjects import date_record, dated, load_named
 from detoxlab.publish.export import DType as ExportDType
@@ -26,6 +29,7 @@ from detoxlab.recipe.learning import TrainSettings
 from detoxlab.records import to_json
 from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import shortened
+from detoxlab.scorer_training import ScorerTraining
 from detoxlab.scorers import load_scorer
 from detoxlab.settings import parse
 
@@ -98,6 +102,44 @@ def plan(settings: TrainSettings) -> str:
 
 def _method(settings: TrainSettings) -> Method:
     return load_method(settings.method, {"seed": settings.seed, **settings.config})
+
+
+def train_scorer(settings: ScorerTraining, out: Path | str, *, resume: bool = False) -> Run:
+    """The run at `out` with the scorer that the encoder became, in its folder `scorer`.
+
+    With `resume`, training goes on from its last checkpoint and ends in the same bytes as one
+    without a break; a finished run is returned as it is.
+    """
+    from detoxlab.scorers.training.run import train_into
+
+    config = settings.run_config()
+    if resume and (finished := finished_run(out, config)):
+        return finished
+    check_scorer_training(settings, out, resume=resume)
+    run = Run.start(out, kind="scorer", config=config, seed=settings.seed, resume=resume)
+    with run.writing():
+        before = run.info.get("training_seconds", 0.0)
+        with measured_usage(settings.device) as usage:
+            train_into(run, settings)
+        run.update(
+            training_seconds=round(before + usage.seconds, 1), peak_memory_bytes=usage.peak_bytes
+        )
+    return run
+
+
+def plan_scorer(settings: ScorerTraining) -> str:
+    """The plan of `train scorer` in words, after reading all data."""
+    from detoxlab.scorers.training.rows import read_corpus, summary
+
+    corpus = read_corpus(settings)
+    steps = sum(settings.data[one.set_name].repeat for one in corpus.train)
+    lines = [
+        f"would train {settings.name}@{settings.version} ({', '.join(settings.columns)}) from "
+        f"{settings.encoder}, {settings.adaptation}: {settings.epochs} epochs of "
+        f"{-(-steps // settings.batch_size)} steps",
+        *summary(corpus),
+    ]
+    return "\n".join(lines)
 
 
 def export_model(

@@ -1,25 +1,40 @@
-"""Loads a recipe's file, with changes from the command line and the environment."""
+"""Loads settings from a YAML file, with changes from the command line and the environment."""
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from detoxlab.errors import ConfigError
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.overrides import with_overrides
-from detoxlab.settings import parse, read_yaml
+from detoxlab.settings import Settings, parse, read_yaml
+
+S = TypeVar("S", bound=Settings)
 
 
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe in a YAML file, with `key.sub=value` overrides applied.
+    """The recipe in a YAML file, as `load_settings` reads it."""
+    return load_settings(Recipe, path, overrides)
+
+
+def load_settings(
+    kind: type[S],
+    path: Path | str,
+    overrides: Iterable[str] = (),
+    *,
+    given: Mapping[str, Any] | None = None,
+) -> S:
+    """The settings of type `kind` in a YAML file, with `key.sub=value` overrides applied.
+
+    `given` replaces keys of the file.
 
     Raises `MissingFileError`, or `ConfigError` naming file, key, value's type and remedy.
     """
-    content = read_yaml(Path(path), noun="recipe")
+    content = {**read_yaml(Path(path), noun="recipe"), **(given or {})}
     settings = expanded(with_overrides(content, overrides), place=str(path))
-    return parse(Recipe, settings, place=str(path))
+    return parse(kind, settings, place=str(path))
 
 
 def expanded(value: Any, *, place: str) -> Any:

@@ -71,14 +71,20 @@ def logits_of(
 def _run(
     forward: Forward, ids: Sequence[Sequence[int]], pad_id: int, device: torch.device
 ) -> FloatArray:
+    ids_BT, mask_BT = padded(ids, pad_id)
+    logits_BA = forward(ids_BT.to(device), mask_BT.to(device))
+    return np.asarray(logits_BA.double().cpu().numpy(), dtype=np.float64)
+
+
+def padded(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of B texts and the mask of those that are no padding, both (B, T)."""
     longest = max(len(row) for row in ids)
     ids_BT = torch.full((len(ids), longest), pad_id, dtype=torch.long)
     mask_BT = torch.zeros((len(ids), longest), dtype=torch.long)
     for row, tokens in enumerate(ids):
         ids_BT[row, : len(tokens)] = torch.tensor(tokens)
         mask_BT[row, : len(tokens)] = 1
-    logits_BA = forward(ids_BT.to(device), mask_BT.to(device))
-    return np.asarray(logits_BA.double().cpu().numpy(), dtype=np.float64)
+    return ids_BT, mask_BT
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

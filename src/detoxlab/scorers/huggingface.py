@@ -201,7 +201,7 @@ def load_classifier(
         name=_name(source, revision),
         labels=chosen,
         activation=chosen_activation,
-        max_tokens=max_tokens or _longest(config, tokenizer),
+        max_tokens=max_tokens or longest_input(config, tokenizer),
         any_script=any_script,
         batch_size=batch_size,
         batch_tokens=batch_tokens,
@@ -287,18 +287,19 @@ def _name(source: str, revision: str | None) -> str:
     """Source and revision: the hub's commit, or the start of the local weights' sha256."""
     folder = Path(source)
     if folder.is_dir():
-        return f"hf:{folder.resolve().name}@{_weights_sha256(folder)[:12]}"
+        return f"hf:{folder.resolve().name}@{weights_sha256(folder)[:12]}"
     commit = provenance.hub_commit(source, revision) or revision or "unknown"
     return f"hf:{source}@{commit[:12]}"
 
 
-def _weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: Path) -> str:
+    """A hash of the weights in a model folder; of a single file, its sha256."""
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
     sums = [provenance.file_sha256(file) for file in files]
     return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
-def _longest(config: Any, tokenizer: Any) -> int:
+def longest_input(config: Any, tokenizer: Any) -> int:
     """The tokens that the model can read: the tokenizer's limit, or the model's free positions."""
     positions = getattr(config, "max_position_embeddings", 512)
     # RoBERTa counts positions from the one after the padding token's.

@@ -46,6 +46,17 @@ def _guard(name: str, **options: Any) -> Scorer:
     return load_guard(name, **options)
 
 
+def _adapter(name: str) -> Callable[..., Scorer]:
+    """The loader of an embedded scorer that `train scorer` made."""
+
+    def load(**options: Any) -> Scorer:
+        from detoxlab.scorers.trained import load_adapter
+
+        return load_adapter(ASSETS / name / "adapter.safetensors", **options)
+
+    return load
+
+
 SCORERS: dict[str, Callable[..., Scorer]] = {"rtp-linear": _linear, "rtp-neural": _neural}
 
 # Cheaper to compute than to look up.
@@ -151,7 +162,10 @@ def _call(name: str, factory: Callable[..., Scorer], options: dict[str, Any]) ->
 
 def _classifier(reference: str, options: dict[str, Any]) -> Scorer:
     from detoxlab.scorers.huggingface import load_classifier
+    from detoxlab.scorers.trained import is_trained, load_trained
 
+    if is_trained(reference):
+        return _call(reference, partial(load_trained, reference), options)
     scorer: Scorer = load_classifier(reference, **options)
     return scorer
 

