@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from detoxlab.audits.card import Absent, Audit, Curve, SectionResult
+from detoxlab.audits.names import FIGURES
 from detoxlab.audits.scored import Scored
-from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Prompt
+from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Measurement, Prompt
 
 LOUD, QUIET = "YOU FOOL", "a quiet day"
 
@@ -74,3 +76,35 @@ def write_sets(folder: Path) -> Path:
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         csv.writer(handle).writerows([header, *rows])
+
+
+def card(scorer_id: str = "rtp-neural@1", attribute: str = "toxicity", auc: float = 0.583) -> Audit:
+    """A card of HateCheck and Perspective by hand; a neutral statement of four is unscored."""
+
+    def row(name: str, value: float, **facts: Any) -> Measurement:
+        given = {"n": 40, "ci_low": value - 0.01, "ci_high": value + 0.01} | facts
+        return FIGURES[name].measurement(
+            value=value, scorer_id=scorer_id, attribute=attribute, **given
+        )
+
+    hatecheck = (
+        row("roc_auc", auc),
+        row("denouncements_marked", 0.6),
+        row("neutral_marked", 0.0, n=3, coverage=0.75, bound_low=0.0, bound_high=0.25),
+        row("accuracy", 0.24, group="derog_impl_h", subset="functionality"),
+        row("accuracy", 0.9, group="slur_h", subset="functionality"),
+    )
+    perspective = (row("pearson", 0.959), row("roc_auc", 0.987))
+    bins = Curve("calibration", attribute, (0.1, 0.5), (0.2, 0.4), 40)
+    classes = Curve("histogram", "hateful", (0.025, 0.075), (0.5, 0.5), 40)
+    return Audit(
+        scorer_id,
+        attribute,
+        0.5,
+        (
+            SectionResult("hatecheck", 40, 1, hatecheck, (classes,), ("A note.",)),
+            SectionResult("perspective", 40, 0, perspective, (bins,)),
+        ),
+        (Absent("dghs", "no dynbert_test.txt* in the folder of the data"),),
+        facts={"made": "2026-11-29", "code_version": "0.1.0", "hardware": {"machine": "x86_64"}},
+    )

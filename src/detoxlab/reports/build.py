@@ -7,10 +7,12 @@ from pathlib import Path
 from detoxlab.comparisons import Limits
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.records import RESAMPLES
+from detoxlab.reports.audited import card_as_markdown
 from detoxlab.reports.html import as_html
 from detoxlab.reports.plain import as_csv, as_json, as_markdown
 from detoxlab.reports.read import read_study
 from detoxlab.reports.sections import sections
+from detoxlab.reports.sections.judges import card_path
 from detoxlab.reports.study import Study
 from detoxlab.runs import Run
 
@@ -61,7 +63,10 @@ def build_report(
 
 
 def write_report(study: Study, page: Path, formats: Sequence[str]) -> Path:
-    """Writes the study in each format next to `page`; returns the path of the first format."""
+    """Writes the study in each format next to `page`; returns the path of the first format.
+
+    The cards of its judges stand in the folder `judges`, which the report links.
+    """
     parts = sections(study)
     writers: Mapping[str, Callable[[], str]] = {
         "html": lambda: as_html(study, parts),
@@ -71,15 +76,16 @@ def write_report(study: Study, page: Path, formats: Sequence[str]) -> Path:
             as_json(study, parts), indent=1, ensure_ascii=False, allow_nan=False
         ),
     }
-    page.parent.mkdir(parents=True, exist_ok=True)
     paths = {name: page if name == "html" else page.with_suffix(f".{name}") for name in formats}
     for name, path in paths.items():
-        replace_file(path, writers[name]())
+        _replace(path, writers[name]())
+    for card in study.cards.values():
+        _replace(page.parent / card_path(card), card_as_markdown(card))
     return paths["html"] if "html" in paths else next(iter(paths.values()))
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a text file in one step; it ends in a line feed."""
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.tmp")
     draft.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
     draft.replace(path)

@@ -19,11 +19,15 @@ Kind = Literal["text", "number", "unknown", "ok", "worse", "muted", "void"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The text of a cell, and the exact number behind it where there is one."""
+    """The text of a cell, the exact number behind it where there is one, and a link.
+
+    `href` is a path relative to the report, made by the report itself.
+    """
 
     text: str
     number: float | None = None
     kind: Kind = "text"
+    href: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from detoxlab.records import Comparison, Difference, Guard, Measurement
-from detoxlab.reports.parts import Section, Table
+from detoxlab.reports.parts import Cell, Section, Table
 from detoxlab.reports.safety import csv_cell, markdown, visible
 from detoxlab.reports.study import Study
 from detoxlab.reports.summary import summarise
@@ -52,8 +52,13 @@ def table_lines(table: Table) -> str:
         "| " + " | ".join(markdown(column.title) for column in table.columns) + " |",
         "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|",
     ]
-    lines += ["| " + " | ".join(markdown(cell.text) for cell in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in table.rows]
     return "\n".join(lines)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = markdown(cell.text)
+    return f"[{text}]({cell.href})" if cell.href else text
 
 
 # --- CSV ---

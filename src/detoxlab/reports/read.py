@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from detoxlab.audits.card import Audit, load_card
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD, Limits, compare_each
 from detoxlab.errors import DataError, UnknownNameError
 from detoxlab.evaluations import EVALUATIONS, Evaluated, load_evaluation, read_evaluated
-from detoxlab.records import RESAMPLES, Difference
+from detoxlab.records import RESAMPLES, Difference, Responses
 from detoxlab.reports.study import EvaluationChange, Measured, Study, Trained, WinRates
 from detoxlab.runs import Run, complete_lines, read_json
 
@@ -42,15 +43,17 @@ def read_study(
         seed=seed,
         resamples=resamples,
     )
+    attribute = runs[0].responses.attribute or ATTRIBUTE
     return Study(
         title=title or default_title([run.name for run in runs]),
         measured=tuple(runs),
         comparisons=comparisons,
         trained=tuple(read_trained(run, name) for name, run in trained.items()),
-        attribute=runs[0].responses.attribute or ATTRIBUTE,
+        attribute=attribute,
         threshold=runs[0].responses.threshold or THRESHOLD,
         usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
         win_rates=tuple(read_win_rates(run) for run in win_rates),
+        cards=read_cards(runs[0].responses, attribute),
         seed=seed,
     )
 
@@ -76,6 +79,12 @@ def default_title(names: Sequence[str]) -> str:
     *first, last = names[1:]
     variants = f"{', '.join(first)} and {last}" if first else last
     return f"Toxicity of {variants} against {names[0]}"
+
+
+def read_cards(responses: Responses, attribute: str) -> dict[str, Audit]:
+    """The cards of the judge and of the second scorer, by scorer id, where they were audited."""
+    ids = [one for one in (responses.judge_id, responses.second_id) if one]
+    return {one: card for one in ids if (card := load_card(one, attribute))}
 
 
 def display_names(runs: Sequence[Run]) -> list[str]:

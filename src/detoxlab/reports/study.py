@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from detoxlab.audits.card import Audit
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD
 from detoxlab.evaluations import Evaluated
 from detoxlab.records import Comparison, Difference, Generation, Measurement, Prompt, Responses
@@ -112,7 +113,8 @@ class Study:
     """The content of one report. The first of `measured` is the baseline.
 
     `usefulness` holds the evaluations of the same pairs of runs as `comparisons`,
-    `win_rates` the preferences of a third model. `seed` draws the examples.
+    `win_rates` the preferences of a third model, `cards` the audits of judge and second scorer by
+    scorer id, where they were audited. `seed` draws the examples.
     """
 
     title: str
@@ -123,6 +125,7 @@ class Study:
     threshold: float = THRESHOLD
     usefulness: tuple[EvaluationChange, ...] = ()
     win_rates: tuple[WinRates, ...] = ()
+    cards: Mapping[str, Audit] = field(default_factory=dict)
     seed: int = 0
 
     @property

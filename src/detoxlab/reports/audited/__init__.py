@@ -8,12 +8,12 @@ from detoxlab.audits.card import Audit
 from detoxlab.records import from_json, to_json
 from detoxlab.reports import words
 from detoxlab.reports.audited.sections import audit_sections
-from detoxlab.reports.build import replace_file
 from detoxlab.reports.html import rendered
 from detoxlab.reports.parts import Section
 from detoxlab.reports.plain import table_lines
 from detoxlab.reports.safety import markdown
 from detoxlab.runs import read_json
+from detoxlab.runs.files import write_atomically
 
 JSON_VERSION = 1
 
@@ -22,11 +22,10 @@ def write_audits(audits: Sequence[Audit], folder: Path) -> Path:
     """Write `audit.html`, `audit.md` and `audit.json` into a folder; returns the first path."""
     parts = audit_sections(audits)
     content = {"version": JSON_VERSION, "audits": [to_json(audit) for audit in audits]}
-    replace_file(folder / "audit.md", audits_as_markdown(audits, parts))
-    replace_file(
-        folder / "audit.json", json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    )
-    replace_file(folder / "audit.html", audits_as_html(audits, parts))
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / "audit.md", audits_as_markdown(audits, parts))
+    write_atomically(folder / "audit.json", f"{text}\n")
+    write_atomically(folder / "audit.html", audits_as_html(audits, parts))
     return folder / "audit.html"
 
 
@@ -58,6 +57,11 @@ def audits_as_markdown(audits: Sequence[Audit], parts: Sequence[Section]) -> str
             lines.append(table_lines(table))
     lines += [f"Absent: {markdown(line)}" for line in _absent(audits)]
     return "\n\n".join(lines) + "\n"
+
+
+def card_as_markdown(audit: Audit) -> str:
+    """The page of one audit alone."""
+    return audits_as_markdown([audit], audit_sections([audit]))
 
 
 def title_of(audits: Sequence[Audit]) -> str:

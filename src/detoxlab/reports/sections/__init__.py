@@ -10,6 +10,7 @@ from detoxlab.reports.sections.bench import all_variants
 from detoxlab.reports.sections.compared import guards, what_changed
 from detoxlab.reports.sections.drawn import flows, scores, training
 from detoxlab.reports.sections.examples import examples_shown
+from detoxlab.reports.sections.judges import judges
 from detoxlab.reports.sections.measured import groups, quality, toxicity
 from detoxlab.reports.sections.provenance import provenance
 from detoxlab.reports.sections.usefulness import usefulness
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[Study], Section], ...] = (
     examples_shown,
     groups,
     quality,
+    judges,
     provenance,
 )
 
