@@ -25,7 +25,7 @@ def test_each_scorer_has_its_columns_and_a_dash_where_it_was_not_audited() -> No
     second = Audit(second.scorer_id, "hate", 0.3, second.sections[:1])
     page = read_page(page_of(first, second))
     glance = {row[0]: row[1:] for row in page.tables["glance-figures"]}
-    assert glance["Figure"][::2] == ["rtp-neural@1 · toxicity", "hate-neural@1 · hate"]
+    assert glance["Figure"][::2] == ["rtp-neural@1", "hate-neural@1 · hate"]
     assert glance["HateCheck, ROC-AUC"] == ["0.583", "0.573 to 0.593", "0.900", "0.890 to 0.910"]
     assert glance["Perspective's scores, Pearson r"][2:] == ["–", "–"]
     assert "hate-neural@1 · hate (threshold 0.3)" in "".join(page.texts)
@@ -59,8 +59,8 @@ def test_every_picture_has_its_numbers_as_a_table_and_no_two_parts_share_an_id()
     }
     dots = figures["hatecheck-accuracy-functionality"]["data"]
     assert [(one["name"], one["x"]) for one in dots] == [
-        ("rtp-neural@1 · toxicity", [24.0, 90.0]),
-        ("other@1 · toxicity", [24.0, 90.0]),
+        ("other@1", [24.0, 90.0]),
+        ("rtp-neural@1", [24.0, 90.0]),
     ]
     assert [row[2] for row in page.tables["numbers-perspective-calibration"][1:]] == [
         "0.1",

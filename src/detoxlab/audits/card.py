@@ -76,8 +76,9 @@ class Audit:
 
     @property
     def name(self) -> str:
-        """Scorer and attribute, for people."""
-        return f"{self.scorer_id} · {self.attribute.replace('_', ' ')}"
+        """The scorer for people, with its attribute where that is not toxicity."""
+        other = "" if self.attribute == "toxicity" else f" · {self.attribute.replace('_', ' ')}"
+        return f"{self.scorer_id}{other}"
 
     def section(self, key: str) -> SectionResult | None:
         """The section of that key, None where it did not run."""

@@ -82,11 +82,11 @@ def _dots(
     scale = 100 if is_share else 1
     traces = [
         _dot_trace(at, audit, [row for where, _, row in found if where == at], scale)
-        for at, audit in enumerate(audits)
+        for at, audit in reversed(list(enumerate(audits)))
         if any(where == at for where, _, _ in found)
     ]
     layout = {
-        "height": 110 + 26 * len(parts),
+        "height": 110 + (12 + 14 * len(traces)) * len(parts),
         "xaxis": {
             "title": {"text": f"{FIGURES[name].label}{', %' if is_share else ''}"},
             "range": [-2, 102] if is_share else [0, 1.02],
@@ -99,6 +99,8 @@ def _dots(
             "showgrid": True,
         },
         "shapes": [] if is_share else [_line(0.5)],
+        "scattermode": "group",
+        "legend": {"traceorder": "reversed"},
         "showlegend": len(traces) > 1,
     }
     return Figure(
@@ -111,6 +113,7 @@ def _dot_trace(at: int, audit: Audit, rows: Sequence[Measurement], scale: int) -
     return {
         "type": "scatter",
         "mode": "markers",
+        "orientation": "h",
         "name": plotly_text(audit.name),
         "x": [round(scale * (row.value or 0.0), 4) for row in rows],
         "y": [plotly_text(row.group or "") for row in rows],

@@ -1,6 +1,6 @@
 """The sections of an audit's page: tables and figures with a column per audited scorer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from detoxlab.audits.card import Audit
 from detoxlab.audits.keys import PROBE_KEYS, SET_KEYS
@@ -10,6 +10,7 @@ from detoxlab.audits.sections import SECTIONS
 from detoxlab.records import Measurement
 from detoxlab.reports import words
 from detoxlab.reports.audited.figures import figures_of
+from detoxlab.reports.order import ranks
 from detoxlab.reports.parts import (
     Cell,
     Column,
@@ -22,6 +23,7 @@ from detoxlab.reports.parts import (
 )
 
 Key = tuple[str | None, str, str | None]  # subset, name, group
+Row = list[Measurement | None]  # one figure per audit
 BY = ("functionality", "group")
 Place = tuple[str, str, str | None, str | None]  # section, name, group, subset
 
@@ -84,14 +86,14 @@ def _section(key: str, audits: Sequence[Audit]) -> Section:
 
 def _tables(key: str, audits: Sequence[Audit]) -> Iterator[Table]:
     """A table of the figures of all texts, and one per kind of part."""
-    rows: dict[Key, list[Measurement | None]] = {}
+    rows: dict[Key, Row] = {}
     for at, audit in enumerate(audits):
         section = audit.section(key)
         for row in section.figures if section else ():
             place = (row.subset, row.name, row.group)
             rows.setdefault(place, [None] * len(audits))[at] = row
     for subset in dict.fromkeys(place[0] for place in rows):
-        part = {place: row for place, row in rows.items() if place[0] == subset}
+        part = _sorted({place: row for place, row in rows.items() if place[0] == subset})
         title = _title(subset)
         cells = tuple(
             (
@@ -103,6 +105,12 @@ def _tables(key: str, audits: Sequence[Audit]) -> Iterator[Table]:
         )
         columns = (Column("Figure", merge=True), Column("Of"), *_all_columns(audits))
         yield Table(f"{key}-{title.lower().replace(' ', '-')}", title, columns, cells)
+
+
+def _sorted(rows: Mapping[Key, Row]) -> dict[Key, Row]:
+    """The rows of one figure below each other, in the order of their first appearance."""
+    order = ranks(name for _, name, _ in rows)
+    return dict(sorted(rows.items(), key=lambda one: order[one[0][1]]))
 
 
 def _title(subset: str | None) -> str:
