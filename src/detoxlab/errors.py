@@ -50,6 +50,7 @@ class UnknownNameError(ConfigError, LookupError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.name = name
         names = sorted(known)
         nearest = difflib.get_close_matches(name, names, n=1)
         guess = f"Did you mean {nearest[0]!r}? " if nearest else ""

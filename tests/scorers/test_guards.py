@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from detoxlab.errors import ConfigError, MissingFileError, ScorerError, UnknownNameError
-from detoxlab.models import load_model
 from detoxlab.models.tokens.control import unmarked
+from detoxlab.models.tokens.files import load_tokenizer
+from detoxlab.pipeline import score_file
 from detoxlab.scorers import check_scorer, load_scorer, single_scorers
 from detoxlab.scorers.guards.formats import known_formats, load_format
 from detoxlab.scorers.guards.local import LocalGuard, first_tokens
@@ -124,10 +126,10 @@ Harmful request:""",
 }
 
 
-def local(name: str, policies: Sequence[str] = (), **options: int) -> LocalGuard:
+def local(name: str, policies: Sequence[str] = ()) -> LocalGuard:
     """A guard of the format on a tiny model that prefers no answer."""
     guard_format = load_format(name)
-    lm = guard_lm(TEMPLATES[name], **options)
+    lm = guard_lm(TEMPLATES[name])
     return LocalGuard(lm, guard_format, policies or list(guard_format.policies)[:1])
 
 
@@ -183,8 +185,6 @@ def test_the_score_is_the_share_of_unsafe_among_the_verdicts() -> None:
     guard = answering(safe=15.0, unsafe=14.0)
     lm = guard.asked["unsafe"]
     ids = guard.prompt_ids(TEXT, "unsafe")
-    import torch
-
     with torch.inference_mode():
         logits_V = lm.model(input_ids=torch.tensor([ids])).logits[0, -1]
     (safe,), (unsafe,) = lm.piece_ids("s"), lm.piece_ids("u")
@@ -360,8 +360,16 @@ def test_one_model_is_one_scorer_in_any_format() -> None:
     assert {*map(single_scorers, names)} == {frozenset({"guard:org/g"})}
 
 
-def test_verdicts_are_single_tokens_of_a_real_tokenizer(real_models: Path) -> None:
-    lm = load_model(real_models / "smollm2-135m-instruct")
+def test_a_real_tokenizer_tells_the_verdicts_of_every_format_apart(real_models: Path) -> None:
+    tokenizer, _ = load_tokenizer(real_models / "smollm2-135m-instruct", remote_code=False)
+    lm = guard_lm(None, tokenizer)
     for name in known_formats():
         scores = first_tokens(lm, load_format(name).verdicts)
         assert set(scores.values()) == set(load_format(name).verdicts.values())
+
+
+def test_a_wrong_format_is_named_when_responses_are_scored(tmp_path: Path) -> None:
+    path = tmp_path / "responses.csv"
+    path.write_text("prompt,response\nHello,fine\n")
+    with pytest.raises(UnknownNameError, match="unknown guard format 'llama-gard-3'"):
+        score_file(path, tmp_path / "run", judge="guard:llama-gard-3=org/model")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -66,9 +67,9 @@ TEMPLATES = {
 }
 
 
-def guard_lm(template: str | None, *, seed: int = 0, context: int = 4096) -> LanguageModel:
-    """A random language model that prefers no answer, with one token per byte of a text."""
-    tokenizer = tiny_tokenizer(template, MERGES)
+def guard_lm(template: str | None, tokenizer: Any = None) -> LanguageModel:
+    """A random language model that prefers no answer, by default with one token per byte."""
+    tokenizer = tokenizer or tiny_tokenizer(template, MERGES)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -76,7 +77,7 @@ def guard_lm(template: str | None, *, seed: int = 0, context: int = 4096) -> Lan
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=context,
+        max_position_embeddings=4096,
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=1,
@@ -84,7 +85,7 @@ def guard_lm(template: str | None, *, seed: int = 0, context: int = 4096) -> Lan
         tie_word_embeddings=False,
     )
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()
     return LanguageModel("tiny-guard", "tiny-guard@00000000", model, tokenizer)
 

@@ -12,13 +12,27 @@ from detoxlab.internals.versions import check_version
 
 check_version("transformers")
 
-from transformers.cache_utils import Cache, DynamicLayer  # noqa: E402 (after the check)
+from transformers.cache_utils import (  # noqa: E402 (after the check)
+    Cache,
+    DynamicLayer,
+    LinearAttentionCacheLayerMixin,
+)
 
-__all__ = ["Cache", "DynamicLayer"]
+__all__ = ["Cache", "DynamicLayer", "holds_keys_alone"]
 # DynamicLayer: one layer of a cache, made by models that give none of their own. `keys` and
 # `values` are (B, heads, T, width), `is_initialized` says that they are there, `dtype` and
 # `device` are theirs. `update(keys, values, ...)` appends along T and returns all of them;
 # `reorder_cache(indices)` selects rows; `keys` determine everything else that a model asks.
+# LinearAttentionCacheLayerMixin: a layer with states, which a model may reset when it goes on with
+# several tokens at once (Jamba does).
+
+
+def holds_keys_alone(cache: Any) -> bool:
+    """Whether a cache consists of keys and values in each layer, without states."""
+    return isinstance(cache, Cache) and all(
+        isinstance(layer, DynamicLayer) and not isinstance(layer, LinearAttentionCacheLayerMixin)
+        for layer in cache.layers
+    )
 
 
 class CheckpointHooks:

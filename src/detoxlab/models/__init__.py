@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         token_log_probs,
     )
     from detoxlab.models.load import load_model
+    from detoxlab.models.prefix import shared_next_token_log_probs
     from detoxlab.models.quantisation import Quantisation
     from detoxlab.models.session import Session, Tokens
     from detoxlab.models.tokens.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
@@ -23,6 +24,7 @@ _HOMES = {
     "language_model": ("LanguageModel", "evaluating"),
     "likelihood": ("log_probs_that_fit", "next_token_log_probs", "token_log_probs"),
     "load": ("load_model",),
+    "prefix": ("shared_next_token_log_probs",),
     "quantisation": ("Quantisation",),
     "session": ("Session", "Tokens"),
     "tokens.templates": ("FALLBACK_TEMPLATE", "ChatTemplate", "Rendering"),
@@ -41,6 +43,7 @@ __all__ = [
     "load_model",
     "log_probs_that_fit",
     "next_token_log_probs",
+    "shared_next_token_log_probs",
     "token_log_probs",
 ]
 

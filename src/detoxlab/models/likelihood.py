@@ -76,7 +76,7 @@ def token_log_probs(
     large = sum(row.length for row in rows) >= WORTH_PACKING
     packed = packed_language_model(lm.model) if large else contextlib.nullcontext()
     with evaluating(lm), packed:
-        for batch in _batches(rows, batch_tokens):
+        for batch in length_batches(rows, batch_tokens):
             for row, values in zip(batch, _batch_log_probs(lm, batch, session), strict=True):
                 results[row.index] = values
     return results
@@ -98,14 +98,14 @@ def next_token_log_probs(
     rows = [_fitted(lm, index, prompt, tokens[:1]) for index, prompt in enumerate(prompts_ids)]
     last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
     with evaluating(lm):
-        for batch in _batches(rows, batch_tokens):
+        for batch in length_batches(rows, batch_tokens):
             inputs = left_padded(lm, [row.prompt for row in batch])
             read = Tokens.of_texts(inputs, [0] * len(batch))
             with session() as steered:
                 steered.reading(read)
                 logits_BV = lm.model(**inputs, **last, use_cache=False).logits[:, -1].float()
                 logits_BV = steered.logits(read, logits_BV)
-            check_logits(logits_BV, lm, _place("after text", batch))
+            check_logits(logits_BV, lm, place_of("after text", batch))
             chosen_BC = logits_BV.log_softmax(dim=-1)[:, list(tokens)]
             log_probs_NC[[row.index for row in batch]] = chosen_BC.cpu().numpy()
     return log_probs_NC
@@ -148,7 +148,9 @@ def _fitted(
     return ContinuationRow(index, lm.shortened(prompt, room), tuple(response), continued)
 
 
-def _batches(rows: Sequence[ContinuationRow], batch_tokens: int) -> Iterator[list[ContinuationRow]]:
+def length_batches(
+    rows: Sequence[ContinuationRow], batch_tokens: int
+) -> Iterator[list[ContinuationRow]]:
     """Batches of similar lengths, longest first, so that memory runs out at once or never."""
     batch: list[ContinuationRow] = []
     for row in sorted(rows, key=lambda row: (-row.length, row.index)):
@@ -180,7 +182,7 @@ def _batch_log_probs(
             for row, log_norm_T in zip(batch, log_norm_BT, strict=True)
         ]
     )
-    check_finite(extreme_B, lm, _place("in response", batch))
+    check_finite(extreme_B, lm, place_of("in response", batch))
     chosen_BT = logits_BTV.gather(-1, targets_BT[:, :, None])[:, :, 0]
     values_BT = (chosen_BT - log_norm_BT).cpu().numpy()
     return [values_BT[i, -len(row.response) :] for i, row in enumerate(batch)]
@@ -191,7 +193,7 @@ def _log_norm(logits_TV: Tensor) -> Tensor:
     return torch.cat([part_NV.logsumexp(dim=-1) for part_NV in torch.split(logits_TV, NORM_ROWS)])
 
 
-def _place(where: str, batch: Sequence[ContinuationRow]) -> Callable[[int], str]:
+def place_of(where: str, batch: Sequence[ContinuationRow]) -> Callable[[int], str]:
     return lambda n: f"{where} {batch[n].index}"
 
 

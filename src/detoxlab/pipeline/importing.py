@@ -151,8 +151,8 @@ def _write_rows(run: Run, path: Path | str, asked: _Asked, loaded: Mapping[str, 
 def _check_known(name: str, given: Mapping[str, str], columns: Sequence[str], file: str) -> None:
     try:
         check_scorer(name)
-    except UnknownNameError:
-        if "(" in name:  # an ensemble: the error names the member
+    except UnknownNameError as error:
+        if error.name != name:  # a member of an ensemble, or the format or policy of a guard
             raise
         raise _unknown_scorer(name, [*given, *known_scorers()], columns, file) from None
 

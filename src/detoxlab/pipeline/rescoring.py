@@ -109,7 +109,7 @@ def _check_known(name: str, there: Sequence[str]) -> None:
     try:
         check_scorer(name)
     except UnknownNameError as error:
-        if "(" in name:  # an ensemble: the error names the member
+        if error.name != name:  # a member of an ensemble, or the format or policy of a guard
             raise
         raise UnknownNameError("scorer", name, [*there, *known_scorers()]) from error
 

@@ -1,4 +1,7 @@
-"""A guard model in this process: the probability of its verdict, in one pass per text."""
+"""A guard model in this process: the probability of its verdict, in one pass per text.
+
+The beginning of the prompt, which texts have in common, is read once for a batch of them.
+"""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -7,7 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from detoxlab.errors import ScorerError
-from detoxlab.models import FALLBACK_TEMPLATE, LanguageModel, Rendering, next_token_log_probs
+from detoxlab.models import (
+    FALLBACK_TEMPLATE,
+    LanguageModel,
+    Rendering,
+    shared_next_token_log_probs,
+)
 from detoxlab.scorers.guards.formats import GuardFormat
 from detoxlab.scorers.guards.verdicts import Verdict, verdict_of
 
@@ -51,7 +59,7 @@ class LocalGuard:
         lm = self.asked[policy]
         prompts = [self.prompt_ids(text, policy) for text in texts]
         fits = [at for at, ids in enumerate(prompts) if len(ids) < lm.context_length]
-        log_probs_NC = next_token_log_probs(
+        log_probs_NC = shared_next_token_log_probs(
             lm, [prompts[at] for at in fits], list(self._score_of), batch_tokens=self.batch_tokens
         )
         found = [Verdict.missing("failed: too long for the guard")] * len(texts)
