@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         score_again,
         score_file,
     )
-    from detoxlab.pipeline.api import compare, evaluate, measure, report, train
+    from detoxlab.pipeline.api import audit, compare, evaluate, measure, report, train
     from detoxlab.protocols import PROTOCOLS, get_protocol
     from detoxlab.recipe.experiment import Recipe
     from detoxlab.recipe.learning import TrainSettings
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from detoxlab.scorers import SCORERS, load_scorer
 
 _HOMES = {
-    "detoxlab.pipeline.api": ("compare", "evaluate", "measure", "report", "train"),
+    "detoxlab.pipeline.api": ("audit", "compare", "evaluate", "measure", "report", "train"),
     "detoxlab.comparisons": ("Limits",),
     "detoxlab.data": (
         "load_dialogues",
@@ -128,6 +128,7 @@ __all__ = [
     "Score",
     "SubjectSettings",
     "TrainSettings",
+    "audit",
     "compare",
     "compare_variants",
     "evaluate",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from detoxlab import audit
 from detoxlab.audits.card import load_card, read_card
 from detoxlab.cli import main
 from detoxlab.errors import ConfigError, DataError, MissingFileError, UnknownNameError
@@ -52,6 +53,14 @@ def test_two_scorers_stand_side_by_side_in_three_formats(data: Path, tmp_path: P
     assert str(tmp_path) not in text + (run.path / "audit.json").read_text()
     assert (run.path / "audit.html").stat().st_size > 1_000_000
     assert run.info["status"] == "finished"
+
+
+def test_python_takes_the_same_settings_as_keywords(data: Path, tmp_path: Path) -> None:
+    run = audit(NAME, data=data, out=tmp_path / "out", sections=("hatecheck",), resamples=100)
+    (found,) = read_audits(run.path)
+    assert (found.scorer_id, found.resamples) == ("shouting@1", 100)
+    with pytest.raises(ConfigError, match="unknown key 'section'"):
+        audit(NAME, data=data, out=tmp_path / "other", section="hatecheck")
 
 
 def test_no_text_of_a_set_is_in_the_files(data: Path, tmp_path: Path) -> None:

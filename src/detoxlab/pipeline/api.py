@@ -22,10 +22,12 @@ from detoxlab.data.kinds import KINDS
 from detoxlab.data.settings import PromptSettings
 from detoxlab.evaluations import EVALUATIONS, load_evaluation
 from detoxlab.methods import METHODS
+from detoxlab.pipeline.auditing import audit_scorers
 from detoxlab.pipeline.comparing import compare_runs
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.training import train_model
+from detoxlab.recipe.auditing import AuditSettings
 from detoxlab.recipe.comparing import CompareSettings, ReportSettings
 from detoxlab.recipe.learning import TrainSettings, data_settings
 from detoxlab.recipe.measuring import (
@@ -100,6 +102,23 @@ def evaluate(
         return evaluate_run(_run(model), named, **given, **how)
     subject = parse(SubjectSettings, {"model": _name(model), **given}, place="evaluate")
     return evaluate_model(subject, named, out, resume=resume, **how)
+
+
+def audit(
+    scorers: str | Sequence[str],
+    *,
+    data: Path | str,
+    out: Path | str,
+    resume: bool = False,
+    **settings: Any,
+) -> Run:
+    """The run at `out` with the audit of scorers on the labelled sets in the folder `data`.
+
+    Keywords are the fields of `AuditSettings`.
+    """
+    names = (scorers,) if isinstance(scorers, str) else tuple(scorers)
+    given = {"scorers": names, "data": str(data), **settings}
+    return audit_scorers(parse(AuditSettings, given, place="audit"), out, resume=resume)
 
 
 def compare(baseline: Named, treated: Named, **settings: Any) -> Comparison:

@@ -53,7 +53,8 @@ class NeuralScorer:
     """A calibrated encoder as a scorer: ids and mask (B, T) to logits (B, A) to probabilities.
 
     It reads the first `max_tokens` tokens of prefix and text. Texts that are mostly in another
-    script than Latin get no score, unless it reads `any_script`.
+    script than Latin get no score, unless it reads `any_script`. `thresholds` are those fitted on
+    validation texts, by attribute; it may have none.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class NeuralScorer:
         max_tokens: int = MAX_TOKENS,
         prefix: str = "",
         any_script: bool = False,
+        thresholds: Mapping[str, float] | None = None,
     ) -> None:
         self.id, self.attributes = identity, attributes
+        self.thresholds = dict(thresholds or {})
         self._forward, self._tokenizer, self._calibration = forward, tokenizer, calibration
         self._max_tokens, self._prefix, self._any_script = max_tokens, prefix, any_script
         self._device = device

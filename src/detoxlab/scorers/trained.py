@@ -144,6 +144,7 @@ def scorer_of(
         max_tokens=description.max_tokens,
         prefix=description.prefix,
         any_script=description.any_script,
+        thresholds=description.thresholds,
         device=model.device,
     )
 

@@ -19,7 +19,7 @@ from detoxlab.runs import Run
 from detoxlab.scorer_training import ScorerTraining
 from detoxlab.scorers import load_scorer
 from detoxlab.scorers.forward import tokenize
-from detoxlab.scorers.loading import single_scorers
+from detoxlab.scorers.names import single_scorers
 from detoxlab.scorers.trained import load_adapter, read_adapter
 from detoxlab.scorers.training.loop import Training
 from detoxlab.settings import parse
@@ -170,6 +170,8 @@ def test_run_and_folder_load_as_a_calibrated_scorer(run: Run) -> None:
     np.testing.assert_array_equal(scores_NA, again(TEXTS))
     assert np.isnan(scores_NA).all(axis=1).tolist() == [False, False, True, False, True, False]
     assert scorer.cut(TEXTS) == [False] * 5 + [True]  # type: ignore[attr-defined]
+    described = json.loads((run.path / "scorer" / "scorer.json").read_text())
+    assert scorer.thresholds == described["thresholds"]  # type: ignore[attr-defined]
     assert scores_NA[0, 0] > 0.5 > scores_NA[1, 0]
 
 
