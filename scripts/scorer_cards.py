@@ -4,15 +4,6 @@ from pathlib import Path
 
 from scorer_corpus import NewFromOld, Split, Text
 from scorer_linear import FOLDS, IDF_POWER, RIDGE
-from scorer_neural import (
-    BATCH,
-    CALIBRATION_EVERY,
-    CARRIED_OVER_WEIGHT,
-    EPOCHS,
-    LEARNING_RATE,
-    RANK,
-    TOXICITY_WEIGHT,
-)
 from scorer_report import agreement_table, hatecheck, toxicity_table
 
 from detoxlab.provenance import file_sha256
@@ -30,12 +21,13 @@ stored as int8 with a scale per attribute. Nothing but numpy is needed to score,
 list is in the file. Calibration: one increasing piecewise linear curve per attribute
 ({KNOTS} bins, isotonic), fitted on outputs for texts left out in {FOLDS} folds."""
 
+# Version 1 was trained by a script of its own; later ones by recipes/scorers/rtp-neural.yaml.
 NEURAL = f"""\
-LoRA (rank {RANK}, every linear layer) on `sentence-transformers/all-MiniLM-L6-v2`, mean pooling
+LoRA (rank 32, every linear layer) on `sentence-transformers/all-MiniLM-L6-v2`, mean pooling
 and a head of two layers to eight outputs. Soft-label cross-entropy on the scores, toxicity
-counted {TOXICITY_WEIGHT:g} times, carried-over scores {CARRIED_OVER_WEIGHT:g} times; AdamW,
-learning rate {LEARNING_RATE:g} with warm-up and linear decay, batches of {BATCH}, {EPOCHS}
-epochs, bfloat16 autocast: ten minutes on one CPU core. Every {CALIBRATION_EVERY}th text was not
+counted 3 times, carried-over scores 0.7 times; AdamW,
+learning rate 0.0015 with warm-up and linear decay, batches of 32, 6
+epochs, bfloat16 autocast: ten minutes on one CPU core. Every 9th text was not
 trained on; the calibration curves ({KNOTS} bins, isotonic) were fitted on those.
 
 The file holds adapter, head and curves in half precision. The base's weights come from the

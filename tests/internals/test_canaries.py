@@ -273,6 +273,12 @@ def test_experts_are_moved_to_parameters_and_other_models_left_alone() -> None:
 # --- torch ---
 
 
+def test_torch_tells_whether_the_processor_computes_with_bfloat16() -> None:
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    told = [getattr(torch.cpu, name)() for name in names]
+    assert torch_internals.computes_bfloat16(torch.device("cpu")) == any(told)
+
+
 @pytest.mark.skipif(not torch_internals.has_packing(), reason="a build of torch without oneDNN")
 def test_a_packed_weight_computes_the_linear_layer() -> None:
     layer, x = torch.nn.Linear(48, 32), torch.randn(7, 48)

@@ -8,6 +8,7 @@ import typer
 
 from detoxlab.cli import arguments as arg
 from detoxlab.cli.fields import Given, from_fields
+from detoxlab.errors import ConfigError
 from detoxlab.scorer_training import LabelledSet, ScorerTraining
 from detoxlab.settings import Settings
 
@@ -69,7 +70,7 @@ def train_scorer(
     if dry_run:
         unchecked = check_scorer_training(settings, out, resume=resume)
         arg.say_unchecked(unchecked)
-        if not unchecked:
+        if set(unchecked) <= {settings.encoder}:
             typer.echo(plan_scorer(settings))
         return
     run = train(settings, out, resume=resume)
@@ -83,7 +84,6 @@ def _settings(
     columns: dict[str, str],
     overrides: list[str],
 ) -> ScorerTraining:
-    from detoxlab.errors import ConfigError
     from detoxlab.recipe.load import load_settings
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
@@ -112,4 +112,9 @@ def _table(table: Given, columns: dict[str, str], attributes: Sequence[str]) -> 
     labels = {name: column for name, column in columns.items() if name != "text"}
     named = [part.strip() for one in attributes for part in one.split(",")]
     text = {"columns": {"text": columns["text"]}} if "text" in columns else {}
+    if not (named or labels):
+        raise ConfigError(
+            "train scorer: no attribute named",
+            remedy="Name columns of labels: --attributes hate, or --column hate=COLUMN.",
+        )
     return {**table, **text, "labels": {name: name for name in named} | labels}

@@ -110,17 +110,19 @@ def train_scorer(settings: ScorerTraining, out: Path | str, *, resume: bool = Fa
     With `resume`, training goes on from its last checkpoint and ends in the same bytes as one
     without a break; a finished run is returned as it is.
     """
+    from detoxlab.scorers.training.rows import read_corpus
     from detoxlab.scorers.training.run import train_into
 
     config = settings.run_config()
     if resume and (finished := finished_run(out, config)):
         return finished
     check_scorer_training(settings, out, resume=resume)
+    corpus = read_corpus(settings)
     run = Run.start(out, kind="scorer", config=config, seed=settings.seed, resume=resume)
     with run.writing():
         before = run.info.get("training_seconds", 0.0)
         with measured_usage(settings.device) as usage:
-            train_into(run, settings)
+            train_into(run, settings, corpus)
         run.update(
             training_seconds=round(before + usage.seconds, 1), peak_memory_bytes=usage.peak_bytes
         )

@@ -164,7 +164,7 @@ def _fresh(examples: Sequence[Example], taken: set[str], count: Count) -> list[E
 
 
 def _keys(example: Example) -> list[str]:
-    document = [] if example.document is None else [f"{example.set_name} {example.document}"]
+    document = [] if example.document is None else [f"document {example.document}"]
     return [example.text, *document]
 
 

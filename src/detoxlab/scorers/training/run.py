@@ -1,4 +1,4 @@
-"""A whole training of a scorer in a run folder: data, steps, calibration, export."""
+"""A whole training of a scorer in a run folder: steps, calibration, export."""
 
 import json
 import shutil
@@ -24,14 +24,13 @@ from detoxlab.scorers.training.model import (
     load_tokenizer,
     max_tokens,
 )
-from detoxlab.scorers.training.rows import Corpus, Example, goals_array, read_corpus, summary
+from detoxlab.scorers.training.rows import Corpus, Example, goals_array, summary
 
 SCORER, CHECKPOINTS, LOG = "scorer", "checkpoints", "train.jsonl"
 
 
-def train_into(run: Run, settings: ScorerTraining) -> Path:
+def train_into(run: Run, settings: ScorerTraining, corpus: Corpus) -> Path:
     """The folder of the scorer in `run`; goes on from the last checkpoint that is there."""
-    corpus = read_corpus(settings)
     for line in summary(corpus):
         say(line)
     _record_start(run, settings, corpus)

@@ -1,0 +1,133 @@
+"""`detoxlab train scorer`: two words, a recipe or one table, one line for what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from detoxlab.cli import main
+from detoxlab.data import load_prompts
+from detoxlab.data.split import words_of
+from detoxlab.recipe.load import load_settings
+from detoxlab.scorer_training import ScorerTraining
+from detoxlab.scorers import load_scorer
+from detoxlab.scorers.training.rows import read_corpus
+from tests.support.tiny_classifier import save_tiny_encoder
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes" / "scorers").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder, and a table with a column of texts and two of labels."""
+    made = tmp_path_factory.mktemp("command")
+    save_tiny_encoder(made / "encoder")
+    lines = ["comment,is_hate,insult"]
+    lines += [f"you fool {n},1,0.5" for n in range(30)]
+    lines += [f"lovely day {n},0,0.1" for n in range(30)]
+    (made / "table.csv").write_text("\n".join(lines) + "\n")
+    return made
+
+
+def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "scorer", *arguments])
+    printed = capsys.readouterr()
+    return int(stop.value.code or 0), printed.out + printed.err
+
+
+def table(folder: Path, *more: str) -> list[str]:
+    named = ["--column", "text=comment", "--column", "hate=is_hate", "--set", "device=cpu"]
+    files = ["--data", str(folder / "table.csv"), "--encoder", str(folder / "encoder")]
+    return [*files, *named, "--attributes", "hate,insult", "--epochs", "1", *more]
+
+
+def test_one_table_becomes_a_scorer(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed = ended(capsys, *table(folder, "--out", str(tmp_path / "mine")))
+    assert code == 0, printed
+    assert f"use it: --scorer {tmp_path / 'mine'}" in printed
+    scorer = load_scorer(str(tmp_path / "mine"), cache=False)
+    assert scorer.attributes == ("hate", "insult")
+    assert scorer.id.startswith("mine@1+")
+    code, printed = ended(capsys, *table(folder, "--out", str(tmp_path / "mine")))
+    assert (code, "already holds a run" in printed) == (1, True)
+
+
+def test_a_dry_run_counts_and_writes_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed = ended(capsys, *table(folder, "--out", str(tmp_path / "x"), "--dry-run"))
+    assert code == 0
+    assert "would train x@1 (hate, insult) from" in printed
+    assert "table: 54 to train, 6 to validate; 60 rows" in printed
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no data named. Give a recipe"),
+        (["none.yaml"], "none.yaml: no such"),
+        (["none.yaml", "--column", "text=a"], "a recipe and a table are given"),
+        (["--data", "TABLE", "--encoder", "ENCODER"], "no attribute named. Name columns"),
+        (["--data", "TABLE", "--encoder", "ENCODER", "--attributes", "hat"], "no column 'text' or"),
+        (["--data", "TABLE", "--encoder", "./nowhere", "--attributes", "insult"], "no such model"),
+        (["--data", "TABLE", "--attributes", "insult", "--set", "lora_s=3"], "encoder: Field"),
+        (["recipe.yaml", "--set", "lora_s=3"], "unknown key 'lora_s'. Did you mean 'lora_r'?"),
+    ],
+)
+def test_a_mistake_gets_one_line(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    recipe = {"name": "r", "encoder": "minilm", "data": {"a": {"source": "x", "labels": {"b": 1}}}}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    places = {"TABLE": str(folder / "table.csv"), "ENCODER": str(folder / "encoder")}
+    places["recipe.yaml"] = str(tmp_path / "recipe.yaml")
+    given = [places.get(one, one) for one in arguments]
+    code, printed = ended(capsys, *given, "--out", str(tmp_path / "x"))
+    assert code == 1
+    assert printed.startswith("error: ")
+    assert len(printed.strip().splitlines()) == 1
+    assert message in printed
+    assert not (tmp_path / "x").exists()
+
+
+def test_options_replace_what_a_recipe_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"a": {"source": str(folder / "table.csv"), "labels": {"insult": "insult"}}}
+    data["a"]["columns"] = {"text": "comment"}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps({"name": "r", "encoder": "minilm", "data": data}))
+    options = ["--encoder", str(folder / "encoder"), "--set", "data.a.limit=20", "--epochs", "2"]
+    code, printed = ended(capsys, str(recipe), *options, "--out", str(tmp_path / "x"), "--dry-run")
+    assert code == 0, printed
+    assert "would train r@1 (insult)" in printed
+    assert "18 to train, 2 to validate" in printed
+    assert "2 epochs of 1 steps" in printed
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETOXLAB_DATA", "data")
+    settings = load_settings(ScorerTraining, path)
+    assert settings.name == path.stem
+    assert settings.never
+    assert settings.description
+
+
+def test_an_embedded_recipe_trains_on_none_of_its_tests(data_dir: Path) -> None:
+    path = ROOT / "recipes" / "scorers" / "hate-neural.yaml"
+    corpus = read_corpus(load_settings(ScorerTraining, path))
+    cases = load_prompts("hatecheck", path=data_dir / "hatecheck", deduplicate=True)
+    tested = {words_of(case.text) for case in cases}
+    learnt = {words_of(one.text) for one in (*corpus.train, *corpus.validation)}
+    assert not tested & learnt
+    assert len(learnt) > 20_000
