@@ -38,7 +38,15 @@ if TYPE_CHECKING:
         score_again,
         score_file,
     )
-    from detoxlab.pipeline.api import audit, compare, evaluate, measure, report, train
+    from detoxlab.pipeline.api import (
+        audit,
+        compare,
+        evaluate,
+        measure,
+        report,
+        train,
+        train_scorer,
+    )
     from detoxlab.protocols import PROTOCOLS, get_protocol
     from detoxlab.recipe.experiment import Recipe
     from detoxlab.recipe.learning import TrainSettings
@@ -58,7 +66,15 @@ if TYPE_CHECKING:
     from detoxlab.scorers import SCORERS, load_scorer
 
 _HOMES = {
-    "detoxlab.pipeline.api": ("audit", "compare", "evaluate", "measure", "report", "train"),
+    "detoxlab.pipeline.api": (
+        "audit",
+        "compare",
+        "evaluate",
+        "measure",
+        "report",
+        "train",
+        "train_scorer",
+    ),
     "detoxlab.comparisons": ("Limits",),
     "detoxlab.data": (
         "load_dialogues",
@@ -151,6 +167,7 @@ __all__ = [
     "score_again",
     "score_file",
     "train",
+    "train_scorer",
 ]
 
 

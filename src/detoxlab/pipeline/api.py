@@ -27,6 +27,7 @@ from detoxlab.pipeline.comparing import compare_runs
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.training import train_model
+from detoxlab.pipeline.training import train_scorer as train_from_settings
 from detoxlab.recipe.auditing import AuditSettings
 from detoxlab.recipe.comparing import CompareSettings, ReportSettings
 from detoxlab.recipe.learning import TrainSettings, data_settings
@@ -41,6 +42,7 @@ from detoxlab.records import Comparison
 from detoxlab.registry import look_up
 from detoxlab.reports import FORMATS, build_report
 from detoxlab.runs import Run
+from detoxlab.scorer_training import ScorerTraining
 from detoxlab.settings import parse
 
 Named = Run | Path | str
@@ -74,6 +76,18 @@ def train(
     named = {"method": method, "model": _name(model)}
     given = named | placed(settings, TrainSettings, groups)
     return train_model(parse(TrainSettings, given, place="train"), out, resume=resume)
+
+
+def train_scorer(
+    *, encoder: Path | str, out: Path | str, resume: bool = False, **settings: Any
+) -> Run:
+    """The run at `out` with the scorer that an encoder became; `load_scorer(run.path)` loads it.
+
+    Keywords are the fields of `ScorerTraining`, such as `data`, `never` and `adaptation`.
+    """
+    given = {"name": Path(out).resolve().name, "encoder": str(encoder), **settings}
+    asked = parse(ScorerTraining, given, place="train_scorer")
+    return train_from_settings(asked, out, resume=resume)
 
 
 def evaluate(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+import detoxlab
 from detoxlab.errors import RunMismatchError, ScorerError
 from detoxlab.pipeline import train_scorer
 from detoxlab.runs import Run
@@ -98,13 +99,14 @@ def test_it_learns_and_keeps_the_best_epoch(run: Run) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run: Run, folder: Path) -> None:
-    again = train_scorer(settings(folder, adaptation(run)), folder / f"again-{run.name}")
+    given = settings(folder, adaptation(run)).model_dump(exclude_unset=True)
+    again = detoxlab.train_scorer(**given, out=folder / f"again-{run.name}")
     assert files(again) == files(run)
     other = train_scorer(settings(folder, adaptation(run), seed=1), folder / f"other-{run.name}")
     assert files(other)["model.safetensors"] != files(run)["model.safetensors"]
 
 
-@pytest.mark.parametrize("stopped_at", [3, 4, 11, 14, 27])
+@pytest.mark.parametrize("stopped_at", [3, 12, 27])
 def test_interrupted_and_resumed_gives_the_same_bytes(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int
 ) -> None:
@@ -129,6 +131,8 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
 def test_killed_while_it_writes_a_checkpoint_and_resumed_gives_the_same_bytes(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
+    if adaptation(run) == "full":
+        pytest.skip("once is enough: the interruptions above are of both kinds")
     asked = settings(folder, adaptation(run))
     program = (
         "import os, sys\n"

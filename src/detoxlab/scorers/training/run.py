@@ -31,6 +31,9 @@ SCORER, CHECKPOINTS, LOG = "scorer", "checkpoints", "train.jsonl"
 
 def train_into(run: Run, settings: ScorerTraining, corpus: Corpus) -> Path:
     """The folder of the scorer in `run`; goes on from the last checkpoint that is there."""
+    made = run.path / SCORER
+    if made.is_dir():  # written whole; the program was killed before it recorded the end
+        return made
     for line in summary(corpus):
         say(line)
     _record_start(run, settings, corpus)
@@ -38,7 +41,6 @@ def train_into(run: Run, settings: ScorerTraining, corpus: Corpus) -> Path:
     _cut_log(run)
     state = training.run(lambda row: run.append(LOG, [json.dumps(row) + "\n"]))
     _record_end(run, state, training)
-    made = run.path / SCORER
     description = folder.write_scorer(
         settings,
         learnt_tensors(training.model, settings),
@@ -49,7 +51,7 @@ def train_into(run: Run, settings: ScorerTraining, corpus: Corpus) -> Path:
     )
     for line in figures_of(description):
         say(line)
-    shutil.rmtree(run.path / CHECKPOINTS)
+    shutil.rmtree(run.path / CHECKPOINTS, ignore_errors=True)
     return made
 
 
