@@ -2,8 +2,8 @@
 
     python scripts/robustness.py --data DIR --rows 400 rtp-neural rtp-linear
 
-Texts: insults are prompts of RealToxicityPrompts' test files that Perspective scores at .75 or
-above; calm texts are those at .1 or below, and HateCheck's neutral and positive statements on groups.
+Insults are prompts of RealToxicityPrompts' test files that Perspective scores at .75 or above; calm
+texts are those at .1 or below, and HateCheck's neutral and positive statements about groups.
 """
 
 import argparse

@@ -204,6 +204,7 @@ class Measurement:
 
     `bound_low` and `bound_high` are the rate if none / all of the missing scores were toxic.
     `n` is the number of prompts counted (or pairs, as `unit` says), `k` samples per prompt.
+    `scale` is the scale of the scorer's numbers, such as "perspective-2020", where it is known.
     """
 
     name: str
@@ -224,6 +225,7 @@ class Measurement:
     subset: str | None = None
     protocol: str | None = None
     note: str | None = None
+    scale: str | None = field(default=None, metadata={"omit_none": True})
 
 
 @dataclass(frozen=True, slots=True)

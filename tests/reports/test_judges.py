@@ -43,10 +43,11 @@ def test_the_figures_that_matter_depend_on_the_kind_of_text() -> None:
 def test_html_shows_two_figures_and_a_link_and_unknown_without_a_card(audited: Study) -> None:
     page = read_page(html_of(audited))
     head, judge, second = page.tables["judges-cards"]
-    assert head[2::2] == ["Perspective's scores: r", "Perspective's scores: ROC-AUC", "Card"]
+    assert head[2::2] == ["Perspective's scores: r", "Perspective's scores: ROC-AUC", "Scale"]
     assert judge[:2] == ["rtp-neural@1", "judge"]
-    assert judge[2:] == ["0.959", "0.949 to 0.969", "0.987", "0.977 to 0.997", "audited 2026-11-29"]
-    assert second[2:] == ["unknown", "unknown", "unknown", "unknown", "not audited"]
+    assert judge[2:6] == ["0.959", "0.949 to 0.969", "0.987", "0.977 to 0.997"]
+    assert judge[6:] == ["perspective-2024", "audited 2026-11-29"]
+    assert second[2:] == [*["unknown"] * 4, "perspective-2024", "not audited"]
     assert ("a", {"href": LINK}) in page.tags
 
 
@@ -60,6 +61,7 @@ def test_markdown_csv_and_json_have_them_too(audited: Study) -> None:
     judge, second = json_of(audited)["judges"]
     assert (judge["audited"], second["audited"]) == (True, False)
     assert second["figures"] == []
+    assert (judge["scale"], second["scale"]) == ("perspective-2024", "perspective-2024")
 
 
 def test_answers_are_judged_by_hatecheck(audited: Study) -> None:

@@ -17,6 +17,7 @@ from detoxlab.measures.script import UNKNOWN
 from detoxlab.measures.statistics import BoolArray, FloatArray
 from detoxlab.protocols import PROTOCOLS
 from detoxlab.records import Responses, Sampling
+from detoxlab.scorers.scales import scale_remarks
 
 GROUP_KEYS = ("group", "groups", "kind")
 
@@ -143,6 +144,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
     _check_texts(baseline, treated, first, second)
     names = baseline.name, treated.name
     remarks += _read_in_part(names, (first, second), (judge, cross_check))
+    remarks += scale_remarks(judge, cross_check)
     same = baseline.base_likelihood_id == treated.base_likelihood_id
     return Pairs(
         baseline=first,

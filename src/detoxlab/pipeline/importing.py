@@ -10,8 +10,7 @@ from detoxlab.data.imported import Read, read_responses
 from detoxlab.data.settings import relative
 from detoxlab.data.tabular import MAX_NAMES
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
-from detoxlab.measures import measure
-from detoxlab.pipeline.measuring import score_run
+from detoxlab.pipeline.measuring import score_run, write_measured
 from detoxlab.protocols import get_protocol
 from detoxlab.provenance import file_sha256
 from detoxlab.recipe.scoring import ScoreSettings
@@ -45,14 +44,7 @@ def score_file(
     with run.writing():
         _write_rows(run, path, asked, loaded)
         score_run(run, asked.read.prompts, list(loaded.values()), encoder=settings.encoder)
-        run.write_measurements(
-            measure(
-                run.responses(),
-                protocol=get_protocol("imported"),
-                seed=settings.seed,
-                resamples=settings.resamples,
-            )
-        )
+        write_measured(run, get_protocol("imported"), settings.seed, settings.resamples)
     return run
 
 

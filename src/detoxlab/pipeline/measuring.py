@@ -19,6 +19,7 @@ from detoxlab.records import Generation, Prompt, Score
 from detoxlab.runs import Run, file_name, is_run
 from detoxlab.runs.changes import changes
 from detoxlab.scorers import Scorer, load_scorer, score_into
+from detoxlab.scorers.scales import with_scales
 from detoxlab.subject import Subject
 
 if TYPE_CHECKING:
@@ -65,15 +66,14 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
             _offer_day(run)
         score_run(run, prompts, scorers, encoder=settings.encoder)
         _likelihood(run, settings, engine, subject, protocol)
-        run.write_measurements(
-            measure(
-                run.responses(),
-                protocol=protocol,
-                seed=settings.seed,
-                resamples=settings.resamples,
-            )
-        )
+        write_measured(run, protocol, settings.seed, settings.resamples)
     return run
+
+
+def write_measured(run: Run, protocol: Protocol, seed: int, resamples: int) -> None:
+    """Measure the responses of a run, and name the scale of each measurement."""
+    found = measure(run.responses(), protocol=protocol, seed=seed, resamples=resamples)
+    run.write_measurements(with_scales(found))
 
 
 def _offer_day(run: Run) -> None:

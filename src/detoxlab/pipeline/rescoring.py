@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.measures import measure
-from detoxlab.pipeline.measuring import score_run
+from detoxlab.pipeline.measuring import score_run, write_measured
 from detoxlab.protocols import get_protocol
 from detoxlab.records import RESAMPLES, Prompt, Score, from_json
 from detoxlab.runs import Run
@@ -45,14 +44,8 @@ def score_again(
     with run.locked():
         score_run(run, run.read("prompts.jsonl", Prompt), list(loaded.values()), encoder=None)
         run.update(**roles)
-        run.write_measurements(
-            measure(
-                run.responses(),
-                protocol=get_protocol(run.config["protocol"]),
-                seed=run.info["seed"],
-                resamples=run.config.get("resamples", RESAMPLES),
-            )
-        )
+        protocol, resamples = run.config["protocol"], run.config.get("resamples", RESAMPLES)
+        write_measured(run, get_protocol(protocol), run.info["seed"], resamples)
     return run
 
 

@@ -13,6 +13,7 @@ from detoxlab.scorers.ensemble import Ensemble, Rule
 from detoxlab.scorers.guards.names import PREFIX as GUARD
 from detoxlab.scorers.guards.names import check_guard
 from detoxlab.scorers.names import REREADINGS, Composed, composed
+from detoxlab.scorers.scales import OnOlderScale, without_scale
 from detoxlab.scorers.texts.rereading import rereading
 
 ENTRY_POINTS = "detoxlab.scorers"
@@ -70,9 +71,10 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
     "hf:ORG/MODEL", a short name of a known classifier, a local folder, or an ensemble of
     them: "mean(a, b)", "max(a, b)", "mean(2*a, b)", or one that reads a text in several ways:
     "normalised(a)", "worst_window(a)", "mean_window(a, 80)". A revision and labels of a classifier
-    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". "guard:FORMAT=MODEL" is a language model that
-    gives verdicts (`detoxlab.scorers.guards`). With `cache` false the cache on disk is not
-    used. `options` go to the scorer's own loader (a name with brackets takes none).
+    may follow its id: "hf:ORG/MODEL@REVISION#LABEL". ":2020" after an embedded scorer puts it on
+    the scale of published figures (`detoxlab.scorers.scales`). "guard:FORMAT=MODEL" is a language
+    model that gives verdicts (`detoxlab.scorers.guards`). With `cache` false the cache on disk is
+    not used. `options` go to the scorer's own loader (a name with brackets takes none).
 
     Raises `UnknownNameError` with the nearest known name, or the loader's own error.
 
@@ -87,6 +89,9 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
                 remedy="Load its members one by one and combine them with Ensemble.",
             )
         return _compose(parts, cache)
+    single = without_scale(name.strip())
+    if single:
+        return OnOlderScale(load_scorer(single, cache=cache, **options))
     scorer = _load_one(name.strip(), options)
     return with_cache(name, scorer) if cache else scorer
 
@@ -109,7 +114,7 @@ def check_scorer(name: str) -> list[str]:
         if parts.head in REREADINGS:
             rereading(parts.head, parts.parts[1:])
         return [one for member, _ in parts.members for one in check_scorer(member)]
-    _, hub_id = _kind_of(name.strip())
+    _, hub_id = _kind_of(without_scale(name.strip()) or name.strip())
     return [hub_id] if hub_id else []
 
 

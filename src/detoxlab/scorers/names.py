@@ -42,7 +42,7 @@ def composed(name: str) -> Composed | None:
     (Composed(head='max', parts=['a', 'mean(b, c)']), None)
     """
     head, bracket, rest = name.strip().partition("(")
-    if not bracket or not rest.endswith(")"):
+    if not bracket or not rest.endswith(")") or head.startswith(GUARD):
         return None
     head = head.partition("@")[0]
     if head not in (*ENSEMBLES, *REREADINGS):

@@ -16,6 +16,7 @@ from detoxlab.reports.parts import (
     value_cell,
 )
 from detoxlab.reports.study import Study
+from detoxlab.scorers.scales import OLDER, scale_of
 
 
 def judges(study: Study) -> Section:
@@ -28,9 +29,17 @@ def judges(study: Study) -> Section:
     rows = tuple(_row(study, scorer_id, figures) for scorer_id, figures in found.items())
     note = (
         f"From audits on labelled sets. The texts of these runs are {kind.name}: for them these "
-        "figures matter most. A scorer without a card was not audited: `detoxlab audit` makes one."
+        "figures matter most. A scorer without a card was not audited: `detoxlab audit` makes one. "
+        f"Figures published on RealToxicityPrompts are mostly of the scale {OLDER}: set them "
+        "beside scores of that scale alone."
     )
-    table = Table("judges-cards", "Judge and second scorer", (*columns, Column("Card")), rows, note)
+    table = Table(
+        "judges-cards",
+        "Judge and second scorer",
+        (*columns, Column("Scale"), Column("Card")),
+        rows,
+        note,
+    )
     known = [row for figures in found.values() for row in figures if row]
     return Section(
         "judges",
@@ -42,6 +51,7 @@ def judges(study: Study) -> Section:
                 {
                     "scorer_id": scorer_id,
                     "audited": scorer_id in study.cards,
+                    "scale": scale_of(scorer_id),
                     "figures": [to_json(row) for row in figures if row],
                 }
                 for scorer_id, figures in found.items()
@@ -60,7 +70,8 @@ def _row(study: Study, scorer_id: str, figures: list[Measurement | None]) -> tup
     role = "judge" if scorer_id == study.judge_id else "second scorer"
     link = Cell(f"audited {card.facts.get('made', '')}", href=card_path(card)) if card else None
     estimates = [cell for row in figures for cell in _estimate(row)]
-    return (Cell(scorer_id), Cell(role), *estimates, link or text_cell("not audited"))
+    scale = text_cell(scale_of(scorer_id) or "its own")
+    return (Cell(scorer_id), Cell(role), *estimates, scale, link or text_cell("not audited"))
 
 
 def _estimate(row: Measurement | None) -> tuple[Cell, Cell]:

@@ -89,7 +89,8 @@ def _plain(character: str) -> str:
 
 
 def _look_alike(character: str) -> str | None:
-    return _ascii_of().get(character) or _ascii_of().get(character.lower())
+    letter = _ascii_of().get(character) or _ascii_of().get(character.lower())
+    return letter.upper() if letter and character.isupper() else letter
 
 
 @functools.cache
