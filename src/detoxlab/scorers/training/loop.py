@@ -79,7 +79,7 @@ def epoch_batches(
     """The batches of an epoch in random order, each of texts of like length.
 
     >>> epoch_batches([0, 1, 2, 3], [9, 2, 8, 1], 2, seed=0, epoch=0)
-    [[3, 1], [2, 0]]
+    [[2, 0], [3, 1]]
     """
     rng = np.random.default_rng([seed, epoch])
     drawn = [order[place] for place in rng.permutation(len(order))]
