@@ -77,6 +77,11 @@ def test_quotations(text: str, own: str) -> None:
     assert without_quotations(text).strip() == own
 
 
+def test_a_text_without_quotations_stays_as_it_is() -> None:
+    for text in ("  You  fool! ", "?!", ""):
+        assert without_quotations(text) == text
+
+
 def test_spans_find_the_one_bad_sentence() -> None:
     scorer = load_scorer("rtp-linear")
     text = f"{CALM} {CALM} {BAD} {CALM}"

@@ -27,7 +27,8 @@ def quotations(text: str) -> list[Piece]:
 def without_quotations(text: str, piece: Piece | None = None) -> str:
     """The text, or a piece of it, without its quotations; empty where nothing else has a letter.
 
-    A quotation that begins before the piece counts too.
+    A text that quotes nothing comes back as it is. A quotation that begins before the piece
+    counts too.
 
     >>> without_quotations('He said "you fool", and I said no.')
     'He said , and I said no.'
@@ -35,9 +36,12 @@ def without_quotations(text: str, piece: Piece | None = None) -> str:
     ''
     """
     start, end = piece or (0, len(text))
+    inside = [quoted for quoted in quotations(text) if quoted.start < end and quoted.end > start]
+    if not inside:
+        return text[start:end]
     kept, at = [], start
-    for quoted in quotations(text):
-        kept.append(text[at : max(at, min(quoted.start, end))])
-        at = max(at, min(quoted.end, end))
+    for quoted in inside:
+        kept.append(text[at : max(at, quoted.start)])
+        at = min(quoted.end, end)
     left = re.sub(r"[ \t]{2,}", " ", "".join([*kept, text[at:end]])).strip()
     return left if any(map(str.isalnum, left)) else ""
