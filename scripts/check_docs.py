@@ -1,8 +1,8 @@
 """Check the Markdown pages; exit code 1 where one is wrong.
 
 Relative links and commands must exist, no path of a machine may stand there, the tables of measures
-must be those of the catalogue, the picture of the rooms that of the code, and the page on adding a
-method must show the commit that added one.
+must be those of the catalogue, the audits of scorers those of the cards in the package, the picture
+of the rooms that of the code, and the page on adding a method must show the commit that added one.
 """
 
 import re
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import audit_cards
 import draw_rooms
 import method_page
 from measure_tables import stale_pages
@@ -27,6 +28,9 @@ def main() -> int:
         problem for page in pages() for problem in problems_of(page, page.read_text(), known)
     ]
     problems += [f"docs/{page}: run scripts/measure_tables.py" for page in stale_pages()]
+    problems += [
+        f"docs/audits/{page}: run scripts/audit_cards.py" for page in audit_cards.stale_pages()
+    ]
     if not draw_rooms.is_current(draw_rooms.PICTURE.read_text(), draw_rooms.picture()):
         problems.append("docs/images/rooms.svg: run scripts/draw_rooms.py")
     if not method_page.is_current():

@@ -38,6 +38,7 @@ def test_bounds_stand_where_texts_are_unscored_and_only_there() -> None:
     bounds = {row[0]: row[at] for row in rows}
     assert bounds["Neutral statements marked"] == "0.0 to 25.0 %"
     assert bounds["ROC-AUC"] == "–"
+    assert "rtp-neural@1 gave no score to 1 of 40 texts." in "".join(page.texts)
     assert "If unscored: none – all" not in page.tables["perspective-all-texts"][0]
 
 

@@ -73,14 +73,19 @@ def _section(key: str, audits: Sequence[Audit]) -> Section:
     title, guide = (
         (SECTIONS[key].title, SECTIONS[key].guide) if key in SECTIONS else PROBES[key][::2]
     )
-    found = [section for audit in audits if (section := audit.section(key))]
-    notes = dict.fromkeys(note for section in found for note in section.notes)
+    found = [(audit, section) for audit in audits if (section := audit.section(key))]
+    notes = dict.fromkeys(note for _, section in found for note in section.notes)
+    unscored = [
+        f"{audit.name} gave no score to {one.unscored} of {words.count(one.texts)} texts."
+        for audit, one in found
+        if one.unscored
+    ]
     return Section(
         key,
         title,
         tables=filled(_tables(key, audits)),
         figures=tuple(figures_of(key, audits)),
-        note=" ".join([guide, *notes]),
+        note=" ".join([guide, *notes, *unscored]),
     )
 
 
