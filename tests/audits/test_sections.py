@@ -11,7 +11,7 @@ from detoxlab.audits.names import FIGURES
 from detoxlab.audits.probes import PROBES, batch_independence
 from detoxlab.audits.scored import Result, Scored
 from detoxlab.audits.sections import SECTIONS
-from detoxlab.audits.sections.changed import HIDDEN_AMONG
+from detoxlab.audits.sections.changed import HIDDEN_AMONG, read_spelt
 from detoxlab.errors import MissingFileError
 from detoxlab.records import Measurement
 from tests.support.audited import scored, write_sets
@@ -156,11 +156,27 @@ def test_every_insult_stands_among_every_number_of_calm_sentences(data: Path) ->
 
 
 def test_a_change_that_blinds_the_scorer_is_seen(data: Path) -> None:
-    found = shouted("perturbations", data)
-    insults = {row.group: row.value for row in found[0] if row.subset == "insult"}
-    calm = {row.group: row.value for row in found[0] if row.subset == "calm"}
-    assert (insults["as written"], insults["lower case"]) == (1, 0)
-    assert (calm["as written"], calm["upper case"]) == (0, 1)
+    changes = (("quiet", lambda text, _: text.lower()), ("loud", lambda text, _: text.upper()))
+    prompts = read_spelt(SECTIONS["perturbations"].files(data), 0, changes=changes)
+    scores = Shouting()([one.text for one in prompts])[:, 0].tolist()
+    rows, _, _ = examined("perturbations", scored(scores, [dict(one.meta) for one in prompts]))
+    shares = {(row.subset, row.group): row.value for row in rows}
+    assert shares == {
+        ("insult", "as written"): 1,
+        ("insult", "quiet"): 0,
+        ("insult", "loud"): 1,
+        ("calm", "as written"): 0,
+        ("calm", "quiet"): 0,
+        ("calm", "loud"): 1,
+    }
+
+
+def test_the_tricks_are_drawn_by_the_seed(data: Path) -> None:
+    section = SECTIONS["perturbations"]
+    one, again, other = (section.read(section.files(data), seed) for seed in (1, 1, 2))
+    assert one == again
+    assert one != other
+    assert {"as written", "look-alikes", "letters apart"} <= {p.meta["change"] for p in one}
 
 
 def test_an_absent_file_is_named_without_the_folder(tmp_path: Path) -> None:

@@ -132,10 +132,23 @@ def test_unscored_texts_are_counted_and_bounded(data: Path, tmp_path: Path) -> N
 def test_only_a_whole_audit_becomes_a_card(data: Path, tmp_path: Path) -> None:
     audit_scorers(settings(data, limit=4), tmp_path / "part")
     audit_scorers(settings(data, sections=("toxigen",)), tmp_path / "section")
+    audit_scorers(settings(data, threshold=0.7), tmp_path / "threshold")
     assert load_card("shouting@1") is None
     run = audit_scorers(settings(data), tmp_path / "whole")
     assert load_card("shouting@1") == read_audits(run.path)[0]
     assert load_card("shouting@1", "digits") is None
+
+
+def test_a_card_is_not_replaced_by_one_with_fewer_sections(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = read_audits(audit_scorers(settings(data), tmp_path / "whole").path)[0]
+    (data / "Multitarget-CONAN.csv").unlink()
+    audit_scorers(settings(data), tmp_path / "less")
+    assert load_card("shouting@1") == first
+    assert "shouting@1: its card stays as it is, for it also has multitarget-conan" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_card_that_is_none_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from detoxlab.reports.audited import write_audits
+from tests.support.audited import card
 from tests.support.hostile import hostile_study
 from tests.support.rendered import html_of
 from tests.support.report_study import study
@@ -22,6 +24,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 240_000  # milliseconds; a busy machine needs a minute for Plotly
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 
@@ -45,6 +48,7 @@ class Opened:
 
     def __init__(self, browser: Any, file: Path, **context: Any) -> None:
         self.page = browser.new_page(**context)
+        self.page.set_default_timeout(PATIENCE)
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
@@ -158,6 +162,17 @@ def test_without_scripts_the_text_and_tables_remain(browser: Any, report: Path) 
     page.locator(".example .cover").first.click()
     assert words.is_visible()
     page.close()
+
+
+def test_the_page_of_an_audit_is_quiet_and_fits_a_phone(browser: Any, tmp_path: Path) -> None:
+    file = write_audits([card(), card("other@1", "hate")], tmp_path)
+    opened = Opened(browser, file, viewport={"width": 400, "height": 800})
+    assert opened.page.locator(".plot").count() == 3
+    assert opened.page.locator(".plot:not(:has(.main-svg))").count() == 0
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
+    assert opened.said == []
+    assert opened.asked == [file.as_uri()]
+    opened.page.close()
 
 
 def test_hostile_text_does_nothing(browser: Any, tmp_path: Path) -> None:

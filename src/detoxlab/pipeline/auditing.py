@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detoxlab import provenance
-from detoxlab.audits.card import Absent, Audit, SectionResult, card_file, store_card
+from detoxlab.audits.card import Absent, Audit, SectionResult, card_file, load_card, store_card
 from detoxlab.audits.examine import (
     attributes_to_audit,
     examined,
@@ -19,7 +19,7 @@ from detoxlab.audits.scored import Scored
 from detoxlab.audits.sections import SECTIONS, AuditSection
 from detoxlab.errors import MissingFileError
 from detoxlab.pipeline.preflight import check_scorers
-from detoxlab.progress import progress
+from detoxlab.progress import progress, say
 from detoxlab.recipe.auditing import AuditSettings
 from detoxlab.records import from_json, to_json
 from detoxlab.reports.audited import write_audits
@@ -42,7 +42,7 @@ def audit_scorers(settings: AuditSettings, out: Path | str, *, resume: bool = Fa
         write_audits(audits, run.path)
         if settings.is_whole:
             for audit in audits:
-                store_card(audit)
+                _keep_card(audit)
     return run
 
 
@@ -151,6 +151,16 @@ def _audit(auditing: _Auditing, attribute: str, keys: list[str], absent: list[Ab
         resamples=settings.resamples,
         facts=dict(_facts(auditing.run)),
     )
+
+
+def _keep_card(audit: Audit) -> None:
+    """Store the card, unless the present one has a section that this audit lacks."""
+    present = load_card(audit.scorer_id, audit.attribute)
+    lacking = [one.key for one in present.sections if not audit.section(one.key)] if present else []
+    if lacking:
+        say(f"{audit.name}: its card stays as it is, for it also has {', '.join(lacking)}")
+    else:
+        store_card(audit)
 
 
 def _facts(run: Run) -> Iterator[tuple[str, object]]:

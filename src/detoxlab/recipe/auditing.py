@@ -50,8 +50,11 @@ class AuditSettings(Intervals):
 
     @property
     def is_whole(self) -> bool:
-        """Whether every section runs on all texts; only such an audit is stored as a card."""
-        return not (self.limit or self.sections)
+        """Whether every section runs on all texts at the scorer's own threshold.
+
+        Only such an audit is stored as a card.
+        """
+        return not (self.limit or self.sections or self.threshold)
 
     def includes(self, key: str) -> bool:
         """Whether the section is asked for."""

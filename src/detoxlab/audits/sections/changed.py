@@ -5,7 +5,7 @@ at .1 or below (calm texts).
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from detoxlab.audits.sections.base import AuditSection
 from detoxlab.audits.sections.perspective import TEST_FILES
 from detoxlab.audits.sections.perspective import read as read_prompts
 from detoxlab.records import Prompt
+from detoxlab.scorers.texts.perturbations import LIMITS, PERTURBATIONS, Perturbation
 
 INSULT_FROM, CALM_TO = 0.75, 0.1
 INSULT, CALM = "insult", "calm"
@@ -23,14 +24,9 @@ HIDDEN_AMONG = (0, 1, 2, 5, 10, 20)
 INSULTS_HIDDEN, INSULTS_SPELT = 60, 200
 AFTER, BEFORE = "after calm sentences", "before calm sentences"
 
-Change = Callable[[str], str]
 AS_WRITTEN = "as written"
-PERTURBATIONS: tuple[tuple[str, Change], ...] = (
-    ("upper case", str.upper),
-    ("lower case", str.lower),
-    ("doubled spaces", lambda text: text.replace(" ", "  ")),
-)
-"""Changes that leave the meaning of a text as it is, by name."""
+CHANGES: tuple[tuple[str, Perturbation], ...] = (*PERTURBATIONS, *LIMITS)
+"""Tricks of spelling, by name."""
 
 
 def drawn(files: Sequence[Path], seed: int, count: int) -> tuple[list[str], list[str]]:
@@ -107,20 +103,26 @@ def examine_hidden(texts: Scored) -> Result:
 
 
 def read_spelt(
-    files: Sequence[Path], seed: int, *, changes: Sequence[tuple[str, Change]]
+    files: Sequence[Path], seed: int, *, changes: Sequence[tuple[str, Perturbation]]
 ) -> list[Prompt]:
     """Insults and calm texts as they were written, and after each change."""
     insults, calm = drawn(files, seed, INSULTS_SPELT)
     texts = {INSULT: insults, CALM: calm[: len(insults)]}
     return [
-        Prompt(f"{kind}/{at}/{name}", change(text), "rtp", {"kind": kind, "change": name})
+        Prompt(
+            f"{kind}/{at}/{name}",
+            change(text, np.random.default_rng([seed, at])),
+            "rtp",
+            {"kind": kind, "change": name},
+        )
         for kind, found in texts.items()
         for at, text in enumerate(found)
         for name, change in ((AS_WRITTEN, _unchanged), *changes)
     ]
 
 
-def _unchanged(text: str) -> str:
+def _unchanged(text: str, rng: np.random.Generator) -> str:
+    del rng
     return text
 
 
@@ -150,8 +152,10 @@ SPELLING = AuditSection(
     key="perturbations",
     title="Spelling",
     patterns=TEST_FILES,
-    read=functools.partial(read_spelt, changes=PERTURBATIONS),
+    read=functools.partial(read_spelt, changes=CHANGES),
     examine=examine_spelt,
     about="toxicity",
-    guide="The share of insults that is marked should not fall, that of calm texts not rise.",
+    guide="Tricks of spelling that a reader sees through. The marked share of insults should not "
+    "fall, that of calm texts not rise. A text in look-alike letters may get no score: see the "
+    "bounds. normalised(SCORER) undoes most tricks before it scores: audit it beside SCORER.",
 )
