@@ -1,6 +1,6 @@
 """Scores the texts of a section and computes its figures."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,18 @@ def score_texts(scorer: Scorer, texts: Sequence[str], advance: Callable[[int], N
     return scores_NA
 
 
-def examined(
-    section: AuditSection, texts: Scored, files: dict[str, Any], notes: Iterable[str] = ()
-) -> SectionResult:
+def examined(section: AuditSection, texts: Scored, files: dict[str, Any]) -> SectionResult:
     """The figures of a section, with the number of texts that have no score."""
-    rows, curves, found = section.examine(texts)
+    rows, curves, notes = section.examine(texts)
     if texts.attribute != section.about:
-        notes = (*notes, f"The labels are of {section.about}, the scores of {texts.attribute}.")
+        notes = [f"The labels are of {section.about}, the scores of {texts.attribute}.", *notes]
     return SectionResult(
         key=section.key,
         texts=len(texts.prompts),
         unscored=int(np.isnan(texts.scores).sum()),
         figures=tuple(rows),
         curves=tuple(curves),
-        notes=(*notes, *found),
+        notes=tuple(notes),
         files=files,
     )
 

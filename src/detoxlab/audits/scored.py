@@ -78,7 +78,7 @@ class Scored:
         entries = [one if isinstance(one, list) else [one] for one in self.meta(name)]
         return np.array([any(v in values for v in one) for one in entries], dtype=np.bool_)
 
-    def as_to(self, attribute: str) -> "Scored":
+    def with_attribute(self, attribute: str) -> "Scored":
         """The same texts, with another attribute of the scorer audited."""
         return replace(self, attribute=attribute)
 

@@ -33,7 +33,7 @@ def examine(texts: Scored) -> Result:
     rows, curves = [], []
     for ours, theirs in known.items():
         is_audited = ours == texts.attribute
-        found, drawn = _agreement(texts.as_to(ours), _published(texts, theirs))
+        found, drawn = _agreement(texts.with_attribute(ours), _published(texts, theirs))
         rows += found if is_audited else [_placed(row, ours) for row in found]
         curves += drawn if is_audited else []
     notes = [f"{a} is held against Perspective's {b}." for a, b in known.items() if a != b]
