@@ -400,7 +400,10 @@ def test_texts_stand_in_the_page_only(tmp_path: Path) -> None:
 def test_a_report_from_folders_compares_and_writes_four_files(tmp_path: Path) -> None:
     page = build_report(real_runs(tmp_path), tmp_path / "out" / "report.html", resamples=200)
     assert page == tmp_path / "out" / "report.html"
-    assert {p.name for p in page.parent.iterdir()} == {f"report.{name}" for name in FORMATS}
+    files = {p.name for p in page.parent.iterdir() if p.is_file()}
+    assert files == {f"report.{name}" for name in FORMATS}
+    cards = {p.name for p in (page.parent / "judges").iterdir()}
+    assert cards == {"rtp-neural@1-toxicity.md", "rtp-linear@1-toxicity.md"}
     content = json.loads((page.parent / "report.json").read_text())
     assert content["comparisons"][0]["verdict"] == "improved"
     assert content["comparisons"][0]["treated"] == "ft"
