@@ -109,6 +109,12 @@ class Optimisation(Settings):
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
     device: str = Field("auto", description="auto, cpu, cuda")
 
+    @field_validator("bf16", mode="before")
+    @classmethod
+    def _as_yaml_reads_it(cls, given: Any) -> Any:
+        """YAML reads the words on and off as true and false."""
+        return {True: "on", False: "off"}.get(given, given) if isinstance(given, bool) else given
+
 
 class ScorerTraining(Learnt, Optimisation):
     """One `train scorer` command, or a recipe in `recipes/scorers`."""

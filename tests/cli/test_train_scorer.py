@@ -38,7 +38,7 @@ def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
 
 
 def table(folder: Path, *more: str) -> list[str]:
-    named = ["--column", "text=comment", "--column", "hate=is_hate", "--set", "device=cpu"]
+    named = ["--column", "text=comment", "--column", "hate=is_hate", "--set", "bf16=off"]
     files = ["--data", str(folder / "table.csv"), "--encoder", str(folder / "encoder")]
     return [*files, *named, "--attributes", "hate,insult", "--epochs", "1", *more]
 

@@ -1,6 +1,7 @@
 """Writes a scorer as a folder: model, tokenizer, scorer.json, card and, of LoRA, the adapter."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from detoxlab.scorers.training.model import (
 )
 from detoxlab.scorers.training.rows import Corpus, Example, goals_array
 
+SAME = ("name", "version", "description", "prefix", "any_script", "languages")
 TRAINING = (
     *("adaptation", "lora_r", "lora_alpha", "epochs", "batch_size", "learning_rate"),
     *("weight_decay", "warmup", "seed"),
@@ -66,6 +68,8 @@ def write_scorer(
     (draft / "README.md").write_text(card(description, adapter=is_lora), encoding="utf-8")
     if is_lora:
         save_file(tensors, draft / ADAPTER, {"scorer": description.text()})
+    for path in draft.iterdir():
+        path.chmod(0o644)  # safetensors lets nobody else read its files
     shutil.rmtree(folder, ignore_errors=True)
     draft.replace(folder)
     return description
@@ -88,24 +92,11 @@ def describe(
         thresholds[name] = best_threshold(scores_NA[known_N, at], goals_NA[known_N, at] >= 0.5)
         figures[name] = _figures(logits_NA[:, at], goals_NA[:, at], corpus.validation)
     return Description(
-        name=settings.name,
-        version=settings.version,
-        description=settings.description,
+        **{name: getattr(settings, name) for name in SAME},
         attributes=settings.columns,
         max_tokens=tokens,
-        prefix=settings.prefix,
-        any_script=settings.any_script,
-        languages=settings.languages,
         encoder=encoder_id(settings),
-        calibration={
-            name: Curve(inputs=tuple(inputs), outputs=tuple(outputs))
-            for name, inputs, outputs in zip(
-                settings.columns,
-                curves.inputs_AM.tolist(),
-                curves.outputs_AM.tolist(),
-                strict=True,
-            )
-        },
+        calibration=_named_curves(settings.columns, curves),
         thresholds=thresholds,
         data={
             name: _place(one) | {"counts": asdict(corpus.counts[name])}
@@ -137,6 +128,14 @@ def _rounded(curves: Calibration) -> Calibration:
     inputs_AM = np.round(curves.inputs_AM, DIGITS)
     inputs_AM += np.arange(inputs_AM.shape[1]) * 10.0**-DIGITS
     return Calibration(np.round(inputs_AM, DIGITS), np.round(curves.outputs_AM, DIGITS))
+
+
+def _named_curves(columns: Sequence[str], curves: Calibration) -> dict[str, Curve]:
+    knots = (curves.inputs_AM.tolist(), curves.outputs_AM.tolist())
+    return {
+        name: Curve(inputs=tuple(inputs), outputs=tuple(outputs))
+        for name, inputs, outputs in zip(columns, *knots, strict=True)
+    }
 
 
 def _figures(logits_N: FloatArray, goals_N: FloatArray, examples: list[Example]) -> dict[str, Any]:

@@ -32,11 +32,11 @@ SCORER, CHECKPOINTS, LOG = "scorer", "checkpoints", "train.jsonl"
 def train_into(run: Run, settings: ScorerTraining, corpus: Corpus) -> Path:
     """The folder of the scorer in `run`; goes on from the last checkpoint that is there."""
     made = run.path / SCORER
-    if made.is_dir():  # written whole; the program was killed before it recorded the end
-        return made
     for line in summary(corpus):
         say(line)
     _record_start(run, settings, corpus)
+    if made.is_dir():  # written whole; the program was killed before it recorded the end
+        return made
     training = _training(run, settings, corpus)
     _cut_log(run)
     state = training.run(lambda row: run.append(LOG, [json.dumps(row) + "\n"]))
