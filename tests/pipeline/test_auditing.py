@@ -185,6 +185,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     main_ends(["audit", NAME, "--data", str(data), "--out", str(tmp_path / "out"), "--dry-run"])
     said = capsys.readouterr()
     assert "would audit shouting on hatecheck, perspective, toxigen" in said.out
+    assert said.out.strip().endswith("perturbations, batch, throughput")
     assert "absent: dghs (no dynbert_test.txt* in the folder of the data)" in said.err
     assert not (tmp_path / "out").exists()
 

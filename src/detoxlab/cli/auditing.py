@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from detoxlab.audits.keys import PROBE_KEYS
 from detoxlab.cli import arguments as arg
 from detoxlab.cli.fields import Given, argument, from_fields
 from detoxlab.recipe.auditing import AuditSettings
@@ -51,6 +52,8 @@ def audit(
         typer.echo(f"absent: {one.key} ({one.reason})", err=True)
     if dry_run:
         arg.say_unchecked(unchecked)
-        typer.echo(f"would audit {', '.join(scorers)} on {', '.join(s.key for s in present)}")
+        probes = [key for key in PROBE_KEYS if settings.includes(key)]
+        keys = ", ".join([*(section.key for section in present), *probes])
+        typer.echo(f"would audit {', '.join(scorers)} on {keys}")
         return
     show_audits(audit_scorers(settings, out, resume=resume))
