@@ -261,7 +261,7 @@ def test_an_interrupted_run_goes_on_as_if_never_interrupted(
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"domains\.lout: the data have no such.*general, loud"):
         regularised(tmp_path / "a", domains={"lout": {}})
-    with pytest.raises(TrainingError, match=r"anchor current over 600 steps.*would drift"):
+    with pytest.raises(ConfigError, match=r"anchor current over 600 steps.*would drift"):
         regularised(tmp_path / "b", anchor="current", max_steps=None, epochs=50, iterations=2)
     with pytest.raises(ConfigError, match="dual_rate without required"):
         load_method("regularised", {"domains": {"*": {"dual_rate": 1.0}}})

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from peft import PeftModel
 
 from detoxlab.data.split import TextSplit
-from detoxlab.methods.regularised import train as regularised_training
+from detoxlab.methods.regularised import config as regularised_config
 from detoxlab.models import LanguageModel
 from detoxlab.records import Text
 from detoxlab.runs import Run
@@ -157,7 +157,7 @@ def test_the_policy_as_it_is_drifts_from_the_base(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the limit of steps of such an iteration, lifted here, is there for."""
-    monkeypatch.setattr(regularised_training, "CURRENT_STEPS", 200)
+    monkeypatch.setattr(regularised_config, "CURRENT_STEPS", 200)
     short, long = (on_the_regulariser_alone(tmp_path / str(n), "current", n) for n in (20, 200))
     moved, goal = [kl(learnt(run), BASE) for run in (short, long)], kl(target(long), BASE)
     assert moved[1] > moved[0] + 1 > goal + 2

@@ -139,6 +139,20 @@ CASES: dict[str, Case] = {
         lambda: ["train", "grpo", *TRAIN[2:], "--set", "reward.scorers={rtp-liner: 1}"],
         ["'rtp-linear'"],
     ),
+    "train: too much data": (
+        lambda: [
+            "train",
+            "regularised",
+            *TRAIN[2:],
+            "--dialogues",
+            "embedded",
+            "--set",
+            "anchor=current",
+            "--set",
+            "iterations=1",
+        ],
+        ["would drift", "iterations to 2"],
+    ),
     "evaluate: text": (lambda: [*EVALUATE[:4], "nope.txt", *EVALUATE[5:]], ["nope.txt"]),
     "evaluate: model": (lambda: ["evaluate", "./nope", *EVALUATE[2:]], ["./nope"]),
     "evaluate: out": (lambda: [*EVALUATE[:6], "one"], ["already holds a run"]),
@@ -177,6 +191,10 @@ CASES: dict[str, Case] = {
         ["nope.txt"],
     ),
     "run: win rate": (run(win_rate={"judge": "./nope"}), ["./nope"]),
+    "run: too much data": (
+        run(method="regularised", config={"anchor": "current", "iterations": 1}),
+        ["would drift", "iterations to 2"],
+    ),
     "run: two seeds": (run(config={"seed": 3}), ["variants.ft.config.seed is 3 and seed is 0"]),
 }
 FINE: dict[str, Callable[[], list[str]]] = {

@@ -26,6 +26,9 @@ class MethodConfig(Settings):
         """Names of the scorers whose judgement is trained on; they must not judge the result."""
         return ()
 
+    def check_amount(self, items: int) -> None:
+        """Raise `ConfigError` where these hyperparameters cannot learn from so many items."""
+
 
 class MethodSpec(NamedTuple):
     """A method in the registry: the class of its config, its `fit`, its kinds of data.

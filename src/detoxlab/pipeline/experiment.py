@@ -10,8 +10,9 @@ from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.loading import without_usual_asking
 from detoxlab.measures.paired import power_of_bench
+from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
-from detoxlab.pipeline.learning import read_data
+from detoxlab.pipeline.learning import check_amount, read_data
 from detoxlab.pipeline.measuring import measure_model, protocol_label
 from detoxlab.pipeline.preflight import check_recipe
 from detoxlab.pipeline.subjects import DATE, date_record, dated
@@ -93,7 +94,8 @@ def _measured(recipe: Recipe, model: str, out: Path) -> Run:
 
 
 def plan(recipe: Recipe, out: Path) -> str:
-    """The plan of a recipe in words, after reading its prompts; see `check`."""
+    """The plan of a recipe in words, after reading all its data; see `check`."""
+    _check_readable(recipe)
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
     models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
@@ -129,16 +131,19 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
 
 
 def _check_readable(recipe: Recipe) -> None:
-    """Read all data of evaluations and trainings, so that a bad file is found before measuring."""
+    """Read all data of evaluations and trainings, so that a bad file is found before measuring.
+
+    So are hyperparameters that cannot learn from so much data.
+    """
     for evaluation in recipe.evaluate.values():
         evaluation.items(recipe.seed)
-    read: set[str] = set()
+    read: dict[str, Any] = {}
     for variant in recipe.variants:
         settings = recipe.train_settings(variant)
-        data = canonical([one.model_dump(mode="json") for one in settings.sources().values()])
-        if data not in read:
-            read_data(settings, recipe.seed)
-        read.add(data)
+        key = canonical([one.model_dump(mode="json") for one in settings.sources().values()])
+        if key not in read:
+            read[key] = read_data(settings, recipe.seed)
+        check_amount(load_method(variant.method, variant.config), read[key])
 
 
 def _conclude(

@@ -44,6 +44,11 @@ def read_data(settings: Learning, seed: int) -> Split[Any] | Sequence[Any]:
     return KINDS[kind].read(settings.sources()[kind], seed)
 
 
+def check_amount(method: Method, data: Split[Any] | Sequence[Any]) -> None:
+    """Raise `ConfigError` where the hyperparameters cannot learn from so much data."""
+    method.config.check_amount(len(data.train if isinstance(data, Split) else data))
+
+
 def describe_data(settings: Learning) -> dict[str, Any]:
     """The provenance of the data, for the run's record, under the name of their kind."""
     kind = source_kind(settings)

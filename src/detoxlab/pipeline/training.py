@@ -14,6 +14,7 @@ from detoxlab.errors import ConfigError
 from detoxlab.methods import Method, load_method
 from detoxlab.pipeline.comparing import compare_variants
 from detoxlab.pipeline.learning import (
+    check_amount,
     describe_data,
     read_data,
     source_kind,
@@ -56,6 +57,7 @@ def _train(settings: TrainSettings, out: Path | str, resume: bool) -> Run:
     check_train(settings, out, resume=resume)
     settings = dated(settings, out, resume=resume)
     data = read_data(settings, settings.seed)
+    check_amount(method, data)
     lm = load_named(settings)
     asked = _asked(lm, settings, chat=bool(getattr(method.config, "chat", False)))
     run = Run.start(out, kind="train", config=config, seed=settings.seed, resume=resume)
@@ -93,7 +95,9 @@ def _asked(lm: "LanguageModel", settings: TrainSettings, *, chat: bool) -> dict[
 def plan(settings: TrainSettings) -> str:
     """The plan of `train` in words, after checking method, hyperparameters and data."""
     method = _method(settings)
-    found = summary(source_kind(settings), read_data(settings, settings.seed))
+    data = read_data(settings, settings.seed)
+    check_amount(method, data)
+    found = summary(source_kind(settings), data)
     return (
         f"would train {settings.method} on {settings.model}: {found}; "
         f"{shortened(method.config.model_dump(mode='json'), 400)}"

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from detoxlab.auxiliary.config import HeadSettings
+from detoxlab.errors import ConfigError
 from detoxlab.methods.base import MethodSpec
 from detoxlab.methods.feedback.conditions import Condition
 from detoxlab.methods.feedback.drawing import DrawSettings
@@ -23,6 +24,7 @@ from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.settings import Settings
 
 ANY_DOMAIN = "*"
+CURRENT_STEPS = 30  # of an iteration; beyond that, anchor `current` multiplies by R too often
 
 
 class DomainSettings(Settings):
@@ -159,6 +161,16 @@ class RegularisedConfig(ImitationConfig):
         own = [domain.conditions or () for domain in self.domains.values()]
         every = [*self.conditions, *(condition for some in own for condition in some)]
         return tuple(dict.fromkeys(condition.scorer for condition in every))
+
+    def check_amount(self, items: int) -> None:
+        """Raise `ConfigError` where the policy would drift away with anchor `current`."""
+        steps = self.total_steps(items)
+        if self.anchor == "current" and steps > CURRENT_STEPS * self.iterations:
+            raise ConfigError(
+                f"anchor current over {steps} steps in {self.iterations} iterations would drift",
+                remedy=f"Set iterations to {-(-steps // CURRENT_STEPS)} or more, or anchor "
+                "snapshot.",
+            )
 
     def of_domain(self, name: str) -> DomainSettings | None:
         """The settings of a domain; None where it has no constraint."""

@@ -52,7 +52,6 @@ FOLDER = "regulariser"
 EXCHANGE = "exchange"  # in the run folder, while two processes share the work
 SHARING = ("snapshot", "current")  # anchors with which they can, with the schedule parallel
 DIALOGUES = "dialogues"
-CURRENT_STEPS = 30  # beyond that, anchor `current` multiplies by R too often
 
 
 def fit_regularised(
@@ -71,7 +70,7 @@ def fit_regularised(
     _check_processes(config)
     rows, row_domains = _rows(config, lm, data)
     steps = config.total_steps(len(rows.train))
-    _check(config, row_domains, steps)
+    _check(config, row_domains)
     record_start(run, lm, "regularised", rows.record() | {"domains": row_domains.counts()})
     write_rejected(run, rows.rejected, rows.kind)
     chat = config.chat and isinstance(data, DialogueSplit)
@@ -173,7 +172,8 @@ def _rows(
     return rows, RowDomains(domains, spans)
 
 
-def _check(config: RegularisedConfig, row_domains: RowDomains, steps: int) -> None:
+def _check(config: RegularisedConfig, row_domains: RowDomains) -> None:
+    config.check_amount(len(row_domains.domains))
     present = set(row_domains.domains)
     for name in config.domains:
         if name not in present | {ANY_DOMAIN}:
@@ -185,11 +185,6 @@ def _check(config: RegularisedConfig, row_domains: RowDomains, steps: int) -> No
         raise ConfigError(
             "nothing that is learnt can be regularised: no text goes on after prompt_tokens",
             remedy="Set targets to all (of a text with a question only its answer is learnt).",
-        )
-    if config.anchor == "current" and steps > CURRENT_STEPS * config.iterations:
-        raise TrainingError(
-            f"anchor current over {steps} steps in {config.iterations} iterations would drift",
-            remedy=f"Set iterations to {-(-steps // CURRENT_STEPS)} or more, or anchor snapshot.",
         )
 
 
