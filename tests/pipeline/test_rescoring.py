@@ -117,11 +117,12 @@ def test_a_name_that_nobody_has_is_unknown_and_those_of_the_run_are_listed(tmp_p
 
 def test_the_runs_own_seed_and_resamples_are_used(tmp_path: Path) -> None:
     from detoxlab.measures import measure
+    from detoxlab.scorers.scales import with_scales
 
     run = saved(tmp_path / "r")
     score_again(run.path, ["rtp-linear"])
     expected = measure(run.responses(), protocol=get_protocol("rtp"), seed=7, resamples=RESAMPLES)
-    assert run.measurements() == expected
+    assert run.measurements() == with_scales(expected)
 
 
 def test_the_resamples_of_an_imported_run_are_kept(tmp_path: Path) -> None:
