@@ -41,8 +41,8 @@ class EncoderId(Settings):
     sha256: str | None = None
 
 
-class Curve(Settings):
-    """Knots of the calibration: logits, and the probabilities that they mean."""
+class Knots(Settings):
+    """A calibration curve: logits, and the probabilities that they mean."""
 
     inputs: tuple[float, ...]
     outputs: tuple[float, ...]
@@ -60,7 +60,7 @@ class Description(Settings):
     any_script: bool = False
     languages: tuple[str, ...] = ()
     encoder: EncoderId
-    calibration: dict[str, Curve]
+    calibration: dict[str, Knots]
     thresholds: dict[str, float]
     data: dict[str, Any] = Field({}, description="counts of the sets it learnt from, by name")
     never: dict[str, Any] = Field({}, description="the sets that it never learnt from, by name")

@@ -19,8 +19,8 @@ from detoxlab.scorers.forward import logits_of, tokenize
 from detoxlab.scorers.trained import (
     ADAPTER,
     DESCRIPTION,
-    Curve,
     Description,
+    Knots,
     logits_from,
 )
 from detoxlab.scorers.training.calibration import DIGITS, best_threshold, fit_calibration
@@ -130,10 +130,10 @@ def _rounded(curves: Calibration) -> Calibration:
     return Calibration(np.round(inputs_AM, DIGITS), np.round(curves.outputs_AM, DIGITS))
 
 
-def _named_curves(columns: Sequence[str], curves: Calibration) -> dict[str, Curve]:
+def _named_curves(columns: Sequence[str], curves: Calibration) -> dict[str, Knots]:
     knots = (curves.inputs_AM.tolist(), curves.outputs_AM.tolist())
     return {
-        name: Curve(inputs=tuple(inputs), outputs=tuple(outputs))
+        name: Knots(inputs=tuple(inputs), outputs=tuple(outputs))
         for name, inputs, outputs in zip(columns, *knots, strict=True)
     }
 
