@@ -76,17 +76,28 @@ def opened(browser: Any, report: Path) -> Iterator[Opened]:
     shown.page.close()
 
 
+def label_colour(page: Any, after: str = "") -> str:
+    """The colour of a figure's labels, as soon as it is another one than `after`."""
+    drawn = page.wait_for_function(
+        """after => {
+            const label = document.querySelector(".plot .xtick text");
+            const colour = label ? getComputedStyle(label).fill : "";
+            return colour !== after && colour;
+        }""",
+        arg=after,
+    )
+    return str(drawn.json_value())
+
+
 def test_it_draws_every_figure_quietly_in_both_schemes(opened: Opened, report: Path) -> None:
     page = opened.page
     assert page.locator(".plot").count() >= 7
     assert page.locator(".plot:not(:has(.main-svg))").count() == 0
-    colours = []
-    for scheme in ("light", "dark", "light"):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(300)
-        tick = page.locator(".plot .xtick text").first
-        colours.append(tick.evaluate("e => getComputedStyle(e).fill"))
-    assert colours[0] == colours[2] != colours[1]
+    light = label_colour(page)
+    page.emulate_media(color_scheme="dark")
+    dark = label_colour(page, after=light)
+    page.emulate_media(color_scheme="light")
+    assert label_colour(page, after=dark) == light
     assert opened.said == []
     assert opened.asked == [report.as_uri()]
 
@@ -146,8 +157,7 @@ def test_the_keyboard_shows_and_hides_text_too(opened: Opened) -> None:
 
 def test_a_phone_needs_no_sideways_scroll(opened: Opened) -> None:
     opened.page.set_viewport_size({"width": 400, "height": 800})
-    opened.page.wait_for_timeout(300)
-    assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
+    opened.page.wait_for_function("document.documentElement.scrollWidth === 400")
 
 
 def test_without_scripts_the_text_and_tables_remain(browser: Any, report: Path) -> None:
