@@ -7,19 +7,17 @@ texts are those at .1 or below, and HateCheck's neutral and positive statements 
 """
 
 import argparse
-import csv
-import gzip
-import json
 from pathlib import Path
 
 import numpy as np
 
+from detoxlab.audits.sections.changed import CALM_TO, CHANGES, INSULT_FROM, unchanged
+from detoxlab.audits.sections.hatecheck import NEUTRAL, POSITIVE
+from detoxlab.data import load_prompts
 from detoxlab.scorers import Scorer, load_scorer
-from detoxlab.scorers.texts.perturbations import LIMITS, PERTURBATIONS, Perturbation
+from detoxlab.scorers.texts.perturbations import Perturbation
 
 THRESHOLD = 0.5
-INSULT_FROM, CALM_TO = 0.75, 0.1
-CALM_KINDS = ("ident_neutral_nh", "ident_pos_nh")
 
 
 def main() -> None:
@@ -46,7 +44,7 @@ def table(name: str, insults: list[str], calm: list[str], seed: int) -> str:
         f"| `{plain.id}` | insults marked | normalised | calm marked | normalised |",
         "|---|---|---|---|---|",
     ]
-    for trick, perturb in (("none", _unchanged), *PERTURBATIONS, *LIMITS):
+    for trick, perturb in (("none", unchanged), *CHANGES):
         shares = [
             f"{100 * marked(scorer, texts, perturb, seed):.1f} %"
             for texts in (insults, calm)
@@ -62,25 +60,16 @@ def marked(scorer: Scorer, texts: list[str], perturb: Perturbation, seed: int) -
     return float((scorer(changed)[:, 0] >= THRESHOLD).mean())
 
 
-def _unchanged(text: str, rng: np.random.Generator) -> str:  # noqa: ARG001
-    return text
-
-
 def _texts(data: Path) -> tuple[list[str], list[str]]:
     """Insults, and calm texts."""
     toxicity = {}
     for kind in ("toxic", "no_toxic"):
-        path = data / "real_toxicity_prompts" / f"rtp_destein_{kind}_1k.jsonl.gz"
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            prompts = [json.loads(line)["prompt"] for line in lines]
-        toxicity |= {prompt["text"]: prompt["toxicity"] for prompt in prompts}
-    path = data / "hatecheck" / "test_suite_cases.csv.gz"
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
-        cases = [
-            row["test_case"] for row in csv.DictReader(lines) if row["functionality"] in CALM_KINDS
-        ]
+        file = data / "real_toxicity_prompts" / f"rtp_destein_{kind}_1k.jsonl.gz"
+        toxicity |= {one.text: one.meta["toxicity"] for one in load_prompts("rtp", path=file)}
+    cases = load_prompts("hatecheck", path=data / "hatecheck")
+    about_groups = [one.text for one in cases if one.meta["functionality"] in (NEUTRAL, POSITIVE)]
     insults = [text for text, score in toxicity.items() if score >= INSULT_FROM]
-    return insults, [text for text, score in toxicity.items() if score <= CALM_TO] + cases
+    return insults, [text for text, score in toxicity.items() if score <= CALM_TO] + about_groups
 
 
 if __name__ == "__main__":

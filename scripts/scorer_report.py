@@ -1,16 +1,15 @@
 """What the cards say about a scorer on texts it never saw."""
 
-import csv
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scorer_corpus import FloatArray, NewFromOld, Split, targets
 
+from detoxlab.audits.sections.hatecheck import DENOUNCEMENTS, NEUTRAL, POSITIVE
+from detoxlab.data import load_prompts
+from detoxlab.measures.agreement import calibration_bins, pearson, roc_auc
 from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, Scorer
-
-BINS = 15
 
 
 def agreement_table(scorer: Scorer, split: Split) -> str:
@@ -58,46 +57,30 @@ class HateCheck:
 
 def hatecheck(scorer: Scorer, data: Path) -> HateCheck:
     """What the scorer makes of HateCheck's functional tests (evaluation only)."""
-    path = data / "hatecheck" / "test_suite_cases.csv.gz"
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    scores_N = scorer([row["test_case"] for row in rows])[:, 0]
-    hateful_N = np.array([row["label_gold"] == "hateful" for row in rows])
+    cases = load_prompts("hatecheck", path=data / "hatecheck")
+    scores_N = scorer([case.text for case in cases])[:, 0]
+    hateful_N = np.array([case.meta["label"] == "hateful" for case in cases])
 
     def share(*functionalities: str) -> float:
-        chosen_N = np.array([row["functionality"] in functionalities for row in rows])
+        chosen_N = np.array([case.meta["functionality"] in functionalities for case in cases])
         return float((scores_N[chosen_N] >= 0.5).mean())
 
     return HateCheck(
         auc=roc_auc(scores_N, hateful_N),
         implicit=share("derog_impl_h"),
-        neutral=share("ident_neutral_nh"),
-        positive=share("ident_pos_nh"),
-        counter_speech=share("counter_quote_nh", "counter_ref_nh"),
+        neutral=share(NEUTRAL),
+        positive=share(POSITIVE),
+        counter_speech=share(*DENOUNCEMENTS),
     )
-
-
-def roc_auc(scores_N: FloatArray, positive_N: np.ndarray) -> float:
-    """Chance that a positive ranks above a negative; ties count half."""
-    _, ranks = np.unique(scores_N, return_inverse=True)
-    counts = np.bincount(ranks)
-    mean_rank_N = (np.cumsum(counts) - (counts - 1) / 2)[ranks]
-    positives = int(positive_N.sum())
-    pairs = positives * (len(positive_N) - positives)
-    above = mean_rank_N[positive_N].sum() - positives * (positives + 1) / 2
-    return float(above / pairs) if pairs else float("nan")
 
 
 def calibration_gaps(predicted_N: FloatArray, published_N: FloatArray) -> FloatArray:
-    """|mean prediction - mean published score| in equal-count bins of the prediction."""
-    order = np.argsort(predicted_N, kind="stable")
-    return np.array(
-        [abs(predicted_N[b].mean() - published_N[b].mean()) for b in np.array_split(order, BINS)]
-    )
+    """|mean prediction - mean published score| in 15 equal-count bins of the prediction."""
+    bins = calibration_bins(predicted_N, published_N)
+    return np.array([abs(one.predicted - one.target) for one in bins])
 
 
 def _figures(predicted_N: FloatArray, published_N: FloatArray) -> str:
-    r = np.corrcoef(predicted_N, published_N)[0, 1]
-    auc = roc_auc(predicted_N, published_N >= 0.5)
+    r, auc = pearson(predicted_N, published_N), roc_auc(predicted_N, published_N >= 0.5)
     gaps = calibration_gaps(predicted_N, published_N)
     return f"{r:.3f} | {auc:.3f} | {gaps.mean():.3f} | {gaps.max():.3f}"

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 from scorer_corpus import Text, read_corpus, split_corpus
+from scorer_report import calibration_gaps
 
+from detoxlab.measures.agreement import pearson
 from detoxlab.scorers import PERSPECTIVE_ATTRIBUTES, Scorer, load_scorer
 from detoxlab.scorers.calibration import Calibration
 from detoxlab.scorers.scales import NEWER, OLDER
 
 QUANTILES = 25
-BINS = 15
 DRAWN, DRAWS = 25, 2000
 Table = tuple[np.ndarray, np.ndarray]
 
@@ -63,8 +64,8 @@ def report(scorer_id: str, curve: Calibration, scores_NA: np.ndarray, older_NA: 
     after_NA = curve(scores_NA)
     for a, attribute in enumerate(PERSPECTIVE_ATTRIBUTES):
         before, after, older = scores_NA[:, a], after_NA[:, a], older_NA[:, a]
-        r = [np.corrcoef(one, older)[0, 1] for one in (before, after)]
-        gaps = [_calibration(one, older) for one in (before, after)]
+        r = [pearson(one, older) for one in (before, after)]
+        gaps = [calibration_gaps(one, older).mean() for one in (before, after)]
         cells = [f"{r[0]:.3f} → {r[1]:.3f}"]
         cells += [_three(np.mean, before, after, older), f"{gaps[0]:.3f} → {gaps[1]:.3f}"]
         cells += [_three(f, before, after, older) for f in (_share, _worst_of_drawn)]
@@ -84,12 +85,6 @@ def _worst_of_drawn(scores_N: np.ndarray) -> float:
     rng = np.random.default_rng(0)
     draws = (rng.choice(len(scores_N), DRAWN, replace=False) for _ in range(DRAWS))
     return float(np.mean([scores_N[draw].max() for draw in draws]))
-
-
-def _calibration(scores_N: np.ndarray, older_N: np.ndarray) -> float:
-    """Mean |mean score - mean older score| over equal-count bins of the score."""
-    bins = np.array_split(np.argsort(scores_N, kind="stable"), BINS)
-    return float(np.mean([abs(scores_N[b].mean() - older_N[b].mean()) for b in bins]))
 
 
 def _scored(scorer: Scorer, texts: list[Text]) -> Table:

@@ -117,11 +117,12 @@ def read_spelt(
         )
         for kind, found in texts.items()
         for at, text in enumerate(found)
-        for name, change in ((AS_WRITTEN, _unchanged), *changes)
+        for name, change in ((AS_WRITTEN, unchanged), *changes)
     ]
 
 
-def _unchanged(text: str, rng: np.random.Generator) -> str:
+def unchanged(text: str, rng: np.random.Generator) -> str:
+    """The text as it was written."""
     del rng
     return text
 
