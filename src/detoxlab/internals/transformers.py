@@ -143,6 +143,19 @@ def gguf_splits() -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
+def errors_alone() -> Iterator[None]:
+    """Only errors of transformers reach the terminal; its level is put back."""
+    from transformers import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
 def without_gguf_bars() -> Iterator[None]:
     """Switches off the progress bar of GGUF weights, which no public option does."""
     from transformers import modeling_gguf_pytorch_utils as reader

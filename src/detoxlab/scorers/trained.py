@@ -8,7 +8,7 @@ content of `scorer.json` as metadata. It is merged into an encoder whose weights
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from detoxlab import provenance
 from detoxlab.errors import MissingFileError, ScorerError
+from detoxlab.internals.transformers import errors_alone
 from detoxlab.models.packing import pack_for_cpu
 from detoxlab.scorers.calibration import Calibration
 from detoxlab.scorers.forward import Forward, choose_device
@@ -175,8 +176,11 @@ def load_classifier(
             "id2label": dict(enumerate(attributes)),
             "label2id": {name: at for at, name in enumerate(attributes)},
         }
+    transformers.logging.disable_progress_bar()
+    # That a new head's weights are missing is no news.
+    quiet = errors_alone() if labels else contextlib.nullcontext()
     try:
-        with _quiet(new_head=bool(labels)):
+        with quiet:
             return AutoModelForSequenceClassification.from_pretrained(
                 source, revision=revision, use_safetensors=True, dtype=torch.float32, **labels
             )
@@ -238,19 +242,6 @@ def described(text: str, place: str) -> Description:
             f"{place}: holds no description of a scorer",
             remedy="Export it again with detoxlab train scorer.",
         ) from None
-
-
-@contextlib.contextmanager
-def _quiet(*, new_head: bool) -> Iterator[None]:
-    """No progress bars of transformers and, of a new head, no report that it is missing."""
-    transformers.logging.disable_progress_bar()
-    level = transformers.logging.get_verbosity()
-    if new_head:
-        transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(level)
 
 
 def _check_columns(model: Any, description: Description, folder: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
 from detoxlab.internals.peft import BaseTunerLayer
+from detoxlab.internals.transformers import errors_alone
 from detoxlab.methods.loop.quiet import keep_activations
 from detoxlab.models import LanguageModel
 
@@ -76,13 +76,8 @@ def quiet_libraries() -> Iterator[None]:
     Its deprecation warnings are about how TRL calls it, which we cannot change; PEFT's warnings
     of unmatched patterns overlook that the patterns match parameters.
     """
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning)
-            warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
-            warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")  # refused
-            yield
-    finally:
-        transformers.logging.set_verbosity(level)
+    with errors_alone(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")  # refused
+        yield
