@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from detoxlab.models import LanguageModel
-from tests.support.tiny import tiny_tokenizer
+from tests.support.tiny import tiny_model, tiny_tokenizer
 
 # A tokenizer of bytes alone would begin " Safe" and " Unsafe" by the same token, a space.
 MERGES = [("Ġ", letter) for letter in "SUC"]
@@ -70,23 +69,7 @@ TEMPLATES = {
 def guard_lm(template: str | None, tokenizer: Any = None) -> LanguageModel:
     """A random language model that prefers no answer, by default with one token per byte."""
     tokenizer = tokenizer or tiny_tokenizer(template, MERGES)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=4096,
-        bos_token_id=None,
-        eos_token_id=0,
-        pad_token_id=1,
-        initializer_range=0.3,
-        tie_word_embeddings=False,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlamaForCausalLM(config).eval()
+    model = tiny_model(vocabulary=len(tokenizer), context=4096, spread=0.3, tied=False)
     return LanguageModel("tiny-guard", "tiny-guard@00000000", model, tokenizer)
 
 

@@ -40,21 +40,29 @@ def tiny_tokenizer(
     return fast
 
 
-def tiny_model(seed: int = 0, hidden: int = 32) -> LlamaForCausalLM:
-    """A random Llama of two layers with a context of 256 tokens."""
+def tiny_model(
+    seed: int = 0,
+    hidden: int = 32,
+    *,
+    vocabulary: int = 260,
+    context: int = 256,
+    spread: float = 0.2,  # so that an adapter alone can learn
+    tied: bool = True,
+) -> LlamaForCausalLM:
+    """A random Llama of two layers; `spread` is that of its weights, `tied` its output layer."""
     config = LlamaConfig(
-        vocab_size=260,
+        vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=2 * hidden,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=256,
+        max_position_embeddings=context,
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=1,
-        initializer_range=0.2,  # so that an adapter alone can learn
-        tie_word_embeddings=True,
+        initializer_range=spread,
+        tie_word_embeddings=tied,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
