@@ -68,6 +68,11 @@ class LabelledSet(TextSet):
     )
     weight: float = Field(1.0, gt=0, description="of its texts in the loss")
     repeat: int = Field(1, ge=1, description="so many times in each epoch")
+    quoted: Probability = Field(
+        0.0,
+        description="share of its texts with a label of 0.5 or more that are learnt once more in "
+        "a quotation: half condemned (every label 0), half endorsed (labels kept)",
+    )
     document: str | None = Field(
         None, description="column of the document; its texts go to one side of the split"
     )

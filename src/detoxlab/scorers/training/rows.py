@@ -18,6 +18,7 @@ from detoxlab.records import Prompt
 from detoxlab.scorer_training import LabelledSet, ScorerTraining, TextSet
 from detoxlab.scorers.base import FloatArray
 from detoxlab.scorers.training.labels import goals_of
+from detoxlab.scorers.training.quotations import quoted
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Count:
     never: dict[str, int] = field(default_factory=dict)
     train: int = 0
     validation: int = 0
+    quoted: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def read_corpus(settings: ScorerTraining) -> Corpus:
         keys = [_keys(one) for one in shared]
         inside, outside = divide(shared, keys, settings.validation, settings.seed, "texts")
         train, validation = train + inside, validation + outside
-    corpus = Corpus(_without(train, validation, counts), validation, counts)
+    train = _without(train, validation, counts)
+    corpus = Corpus(train + _quotations(train, settings, counts), validation, counts)
     _finish(corpus, settings)
     return corpus
 
@@ -142,7 +145,7 @@ def _merged(examples: Iterable[Example], count: Count) -> list[Example]:
 
 def _mean(group: Sequence[Example]) -> Example:
     columns = zip(*(one.goals for one in group), strict=True)
-    known = ([goal for goal in goals if not math.isnan(goal)] for goals in columns)
+    known = (_known(goals) for goals in columns)
     return replace(group[0], goals=tuple(fmean(one) if one else math.nan for one in known))
 
 
@@ -182,6 +185,26 @@ def _without(
     return kept
 
 
+def _quotations(
+    train: Sequence[Example], settings: ScorerTraining, counts: dict[str, Count]
+) -> list[Example]:
+    """Training examples in quotations, as many of each set as `quoted` says."""
+    made: list[Example] = []
+    for name, given in settings.data.items():
+        marked = [one for one in train if one.set_name == name and max(_known(one.goals)) >= 0.5]
+        condemned, endorsed = quoted([one.text for one in marked], given.quoted, settings.seed)
+        for at, text in condemned:
+            goals = tuple(0 * goal for goal in marked[at].goals)  # NaN stays NaN
+            made.append(replace(marked[at], text=text, goals=goals))
+        made += [replace(marked[at], text=text) for at, text in endorsed]
+        counts[name].quoted = len(condemned) + len(endorsed)
+    return made
+
+
+def _known(goals: Iterable[float]) -> list[float]:
+    return [goal for goal in goals if not math.isnan(goal)]
+
+
 def _finish(corpus: Corpus, settings: ScorerTraining) -> None:
     for one in corpus.train:
         corpus.counts[one.set_name].train += 1
@@ -208,6 +231,7 @@ def _said(count: Count) -> str:
 def summary(corpus: Corpus) -> list[str]:
     """A line for each set: its texts by use, and the rows that were left out."""
     return [
-        f"{name}: {count.train} to train, {count.validation} to validate; {_said(count)}"
+        f"{name}: {count.train} to train ({count.quoted} quotations), "
+        f"{count.validation} to validate; {_said(count)}"
         for name, count in corpus.counts.items()
     ]
