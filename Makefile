@@ -1,9 +1,9 @@
-# `make demo` (install, then the main job), `make model` (a real one to try), `make test`, `make quick`.
+# `make demo` (install, then the main job), `make model` (a real one to try), `make encoders`, `make test`, `make quick`.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo model test quick check install clean
+.PHONY: demo model encoders test quick check install clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,9 @@ demo: install
 
 model: install
 	$(RUN)/python scripts/fetch_model.py
+
+encoders: install
+	$(RUN)/python scripts/fetch_encoders.py
 
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 \
 	$(RUN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

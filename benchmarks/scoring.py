@@ -35,7 +35,7 @@ from transformers.utils import logging
 from detoxlab.models.packing import pack_for_cpu
 from detoxlab.scorers import FloatArray, load_scorer
 from detoxlab.scorers.huggingface import HuggingFaceScorer
-from detoxlab.scorers.offline import base_folder
+from detoxlab.scorers.offline.minilm import base_folder
 
 BATCH_SIZES = (4, 8, 16, 32, 64)
 LARGEST_DIFFERENCE = 1e-4

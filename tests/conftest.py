@@ -29,13 +29,26 @@ def real_models() -> Path:
 
     It is fetched once, into DETOXLAB_MODELS or `models`.
     """
+    return _fetched("fetch_model.py")
+
+
+@pytest.fixture(scope="session")
+def offline_encoders() -> Path:
+    """The folder with the encoders e5 and mpnet; fails in CI where they cannot be had.
+
+    They are fetched once, into DETOXLAB_MODELS or `models`.
+    """
+    return _fetched("fetch_encoders.py")
+
+
+def _fetched(script: str) -> Path:
     root = Path(__file__).parents[1]
     folder = Path(os.environ.get("DETOXLAB_MODELS", root / "models")).resolve()
-    command = [sys.executable, str(root / "scripts" / "fetch_model.py"), "--into", str(folder)]
+    command = [sys.executable, str(root / "scripts" / script), "--into", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
-        stop(f"SmolLM2 cannot be had: {done.stderr[-500:]}")
+        stop(f"{script}: the real models cannot be had: {done.stderr[-500:]}")
     return folder
 
 

@@ -9,6 +9,7 @@ from detoxlab.data.where import Conditions
 from detoxlab.settings import Seed, Settings
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+PREFIXES = {"e5": "query: "}  # that encoders want before each text
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Where = Annotated[
     Conditions, Field({}, description="keep rows with an attribute in a range or of a value")
@@ -84,12 +85,18 @@ class LabelledSet(TextSet):
 class Learnt(Settings):
     """The model that learns."""
 
-    encoder: str = Field(description="`minilm` (offline), a folder, or a hub id")
+    encoder: str = Field(description="`minilm`, `e5`, `mpnet` (offline), a folder, or a hub id")
     revision: str | None = Field(None, description="revision of an encoder on the hub")
-    prefix: str = Field("", description="text before each text, such as `query: ` for e5")
+    prefix: str = Field("", description="text before each text; for `e5` by default `query: `")
     max_tokens: int = Field(256, ge=8, description="tokens that are read of a text")
     any_script: bool = Field(False, description="score texts that are mostly not in Latin letters")
     languages: tuple[str, ...] = Field(("en",), description="of the data, for the card")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prefix_of_encoder(cls, given: Any) -> Any:
+        prefix = PREFIXES.get(given.get("encoder", "")) if isinstance(given, dict) else None
+        return given if prefix is None else {"prefix": prefix, **given}
 
 
 class Optimisation(Settings):

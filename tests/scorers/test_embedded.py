@@ -17,10 +17,10 @@ from detoxlab.scorers import (
     Scorer,
     load_scorer,
     neural,
-    offline,
 )
 from detoxlab.scorers.linear import BUCKETS, load_linear, ngram_counts
 from detoxlab.scorers.loading import ASSETS
+from detoxlab.scorers.offline import minilm
 
 LINEAR_FILE = ASSETS / "rtp-linear" / "model.npz"
 NEURAL_FILE = ASSETS / "rtp-neural" / "model.safetensors"
@@ -162,19 +162,19 @@ def test_other_base_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"other weights")
     with pytest.raises(ScorerError, match=r"sha256 is [0-9a-f]{16}, not 53aa51172d142c89"):
-        offline.check_base(path)
+        minilm.check_base(path)
     with pytest.raises(ScorerError, match="sha256 is missing"):
-        offline.check_base(tmp_path / "absent.safetensors")
+        minilm.check_base(tmp_path / "absent.safetensors")
 
 
 def test_without_the_base_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offline, "BASE_PACKAGE", "no_such_package")
+    monkeypatch.setattr(minilm, "BASE_PACKAGE", "no_such_package")
     with pytest.raises(DependencyError, match=r"detoxlab\[offline\]"):
         load_scorer("rtp-neural")
 
 
 def test_merging_adds_the_product_of_the_adapter() -> None:
-    plain = neural.load_encoder(offline.base_folder())
+    plain = neural.load_encoder(minilm.base_folder())
     before = plain.get_submodule("encoder.layer.0.output.dense").weight.clone()
     tensors = load_file(NEURAL_FILE)
     merged = neural.assemble(plain, tensors).encoder

@@ -29,7 +29,7 @@ from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSetting
 from detoxlab.runs import Run, is_run
 from detoxlab.scorer_training import ScorerTraining
 from detoxlab.scorers import check_scorer, single_scorers
-from detoxlab.scorers.offline import OFFLINE, encoder_place
+from detoxlab.scorers.offline import OFFLINE
 from detoxlab.steering import check_steering
 
 Unchecked = list[str]
@@ -57,7 +57,7 @@ def check_scorer_training(settings: ScorerTraining, out: Path | str, *, resume: 
     sets = (*settings.data.values(), *settings.never.values())
     unchecked = [one for given in sets for one in check_data(given, "labelled")]
     if settings.encoder in OFFLINE:
-        encoder_place(settings.encoder)
+        OFFLINE[settings.encoder].check()
         return unchecked
     return unchecked + check_model(ModelSettings(model=settings.encoder))
 

@@ -23,7 +23,7 @@ from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, unscored_r
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
 from detoxlab.scorers.forward import Forward, are_cut, choose_device, logits_of, tokenize
-from detoxlab.scorers.offline import BASE_SHA256, base_folder
+from detoxlab.scorers.offline.minilm import BASE_SHA256, base_folder
 
 MAX_TOKENS = 256
 HEAD_WIDTH = 384

