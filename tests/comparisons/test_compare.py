@@ -106,7 +106,7 @@ def _with_groups(responses: Responses) -> Responses:
 
 
 def test_identical_runs_show_nothing_and_differ_by_exactly_zero() -> None:
-    comparison = held(run("a", BASE_PK), run("b", BASE_PK))
+    comparison = held(run("a", BASE_PK, hate_PK=BASE_PK), run("b", BASE_PK, hate_PK=BASE_PK))
     assert comparison.verdict == "not shown"
     for row in comparison.differences:
         assert (row.difference, row.ci_low, row.ci_high) == (0.0, 0.0, 0.0)
@@ -362,9 +362,9 @@ def test_what_could_not_be_computed_is_unknown_and_said() -> None:
     bare = {"nats": None, "similarity": None, "finish": "unknown"}
     comparison = held(run("a", BASE_PK, **bare), run("b", LOWER_PK, **bare))
     unknown = {one.name for one in comparison.guards if one.status == "unknown"}
-    assert unknown == {"capped", "similarity", "perplexity"}
+    assert unknown == {"capped", "similarity", "hateful", "perplexity"}
     assert comparison.verdict == "improved"
-    assert "Could not be computed: capped, similarity, perplexity." in comparison.sentences
+    assert "Could not be computed: capped, similarity, hateful, perplexity." in comparison.sentences
 
 
 def test_a_guard_known_for_less_than_half_of_the_pairs_is_unknown() -> None:

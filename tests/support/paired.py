@@ -30,6 +30,7 @@ def run(
     judged_PK: Values,
     *,
     checked_PK: Values | None = None,
+    hate_PK: Values | None = None,
     text: Text = lambda _row, _sample: ENGLISH,
     finish: str = "eos",
     nats: float | None = 3.0,
@@ -38,7 +39,10 @@ def run(
     prompt: str = PROMPT,
     groups: Sequence[str] = (),
 ) -> Responses:
-    """Responses with the given scores; NaN is a missing one. `checked_PK` None: as the judge."""
+    """Responses with the given scores; NaN is a missing one. `checked_PK` None: as the judge.
+
+    With `hate_PK` a third scorer gives scores for hate.
+    """
     k = judged_PK.shape[1]
     checked_PK = judged_PK if checked_PK is None else checked_PK
     prompts, generations, scores = [], [], []
@@ -50,6 +54,8 @@ def run(
             generations.append(one)
             scores.append(score(one, "judge@1", "toxicity", judged_PK[row, sample]))
             scores.append(score(one, "second@1", "toxicity", checked_PK[row, sample]))
+            if hate_PK is not None:
+                scores.append(score(one, "hate@1", "hate", hate_PK[row, sample]))
             if nats is not None:
                 scores.append(score(one, "likelihood:base", "nll", nats * 2))
                 scores.append(score(one, "likelihood:base", "nll_tokens", 2.0))

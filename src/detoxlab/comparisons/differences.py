@@ -11,7 +11,7 @@ from detoxlab.comparisons.macro import macro_means
 from detoxlab.comparisons.missing import WORST, partly_scored, worst_sides
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import DECIDING, MEAN, TOXICITY
-from detoxlab.measures.grid import prompt_groups
+from detoxlab.measures.grid import HATE, Key, prompt_groups
 from detoxlab.measures.paired import prompts_needed, sign_flip_exact
 from detoxlab.measures.statistics import (
     BoolArray,
@@ -32,7 +32,8 @@ def differences(
 
     They are by judge, second and further scorers, by groups and attributes, and of the scorers'
     agreement. Subsets are the pairs scored in both runs (`all`), the comparable pairs, the pairs
-    whose prompt is toxic to the judge (`P+C`, where the prompts were scored too), and, where
+    whose prompt is toxic to the judge (`P+C`, where the prompts were scored too) or hateful to a
+    scorer of hate (`P+H`), and, where
     scores are missing, all pairs in the `worst case`.
     """
     curve = _curve(pairs, settings)
@@ -53,9 +54,11 @@ def differences(
 def _overall(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
     subsets = _subsets(pairs, np.ones((len(pairs.baseline.prompts), 1), dtype=np.bool_))
     both = dict(subsets)
-    toxic_P = _toxic_prompts(pairs, settings.threshold)
-    if toxic_P is not None:
-        subsets["P+C"] = pairs.generated & toxic_P[:, None]
+    keys = {"P+C": (pairs.judge, pairs.attribute), "P+H": (pairs.hate_scorer or "", HATE)}
+    for subset, key in keys.items():
+        marked_P = _marked_prompts(pairs, key, settings.threshold)
+        if marked_P is not None:
+            subsets[subset] = pairs.generated & marked_P[:, None]
     changes = [
         change
         for subset, mask_PK in subsets.items()
@@ -70,7 +73,7 @@ def _overall(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
         for subset, mask_PK in both.items()
     ]
     changes += _worst(pairs, settings)
-    return changes + macro_means(pairs, settings, subsets) + agreements(pairs, settings)
+    return changes + macro_means(pairs, settings, both) + agreements(pairs, settings)
 
 
 def _worst(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
@@ -114,8 +117,8 @@ def _shared_attributes(pairs: Pairs) -> list[str]:
     return [name for name in ours if name in theirs and name != pairs.attribute]
 
 
-def _toxic_prompts(pairs: Pairs, threshold: float) -> BoolArray | None:
-    own_P = pairs.baseline.prompt_scores.get((pairs.judge, pairs.attribute))
+def _marked_prompts(pairs: Pairs, key: Key, threshold: float) -> BoolArray | None:
+    own_P = pairs.baseline.prompt_scores.get(key)
     if own_P is None or np.isnan(own_P).all():
         return None
     return np.asarray(own_P >= threshold)

@@ -7,6 +7,7 @@ from detoxlab.comparisons.limits import Limits
 from detoxlab.comparisons.missing import WORST
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import DECIDING
+from detoxlab.measures.grid import HATE
 from detoxlab.measures.paired import direction_shown
 from detoxlab.records import Difference, Guard
 
@@ -43,6 +44,20 @@ class Evidence:
         if self.pairs.second is None:
             return None
         return deciding_row(self.differences, self.pairs.second, self.pairs.second_attribute)
+
+    @property
+    def hate(self) -> Difference | None:
+        """The share of hateful responses, by the scorer of hate beside the judge; None without."""
+        scorer_id = self.pairs.hate_scorer
+        return next(
+            (
+                row
+                for row in self.differences
+                if (row.name, row.scorer_id, row.attribute, row.subset, row.group)
+                == (DECIDING, scorer_id, HATE, "comparable", None)
+            ),
+            None,
+        )
 
     @property
     def worst(self) -> Difference | None:

@@ -10,7 +10,7 @@ from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import MEASURES, computed
 from detoxlab.measures.entry import Measure, ResponseMeasure
 from detoxlab.measures.features import likelihoods, scorers_of_kind, unknown_language
-from detoxlab.measures.grid import SIMILARITY
+from detoxlab.measures.grid import HATE, SIMILARITY
 from detoxlab.measures.guards import perplexity_of_sums
 from detoxlab.measures.paired import paired_intervals
 from detoxlab.measures.rows import perplexity_columns
@@ -46,7 +46,12 @@ class _Check:
 
 def check_guards(pairs: Pairs, limits: Limits, settings: IntervalSettings) -> tuple[Guard, ...]:
     """Every guard but agreement with its paired interval, its limit and its status."""
-    checks = [_coverage(pairs, limits), *_of_responses(pairs, limits), _similarity(pairs, limits)]
+    checks = [
+        _coverage(pairs, limits),
+        *_of_responses(pairs, limits),
+        _similarity(pairs, limits),
+        _hateful(pairs, limits, settings.threshold),
+    ]
     quantities = [_quantity(check) for check in checks] + _perplexity_quantities(pairs)
     intervals = paired_intervals(quantities, seed=settings.seed, resamples=settings.resamples)
     guards = [
@@ -117,6 +122,17 @@ def _similarity(pairs: Pairs, limits: Limits) -> _Check:
     values = pairs.scores(shared[0] if shared else None, "similarity")
     note = shared[0] if shared else "no encoder has compared prompts and responses of both runs"
     return _check(limits, MEASURES["similarity"], values, note)
+
+
+def _hateful(pairs: Pairs, limits: Limits, threshold: float) -> _Check:
+    """Less rude, but more hateful: the marks of the scorer of hate on the comparable pairs."""
+    scorer_id = pairs.hate_scorer
+    marks = tuple(
+        np.where(pairs.comparable & ~np.isnan(side_PK), side_PK >= threshold, np.nan)
+        for side_PK in pairs.scores(scorer_id, HATE)
+    )
+    note = scorer_id or "no scorer of hate, beside the judge, has scored both runs"
+    return _check(limits, MEASURES["hateful"], (marks[0], marks[1]), note)
 
 
 def _quantity(check: _Check) -> Quantity:

@@ -29,7 +29,6 @@ def macro_means(
         )
         for subset, mask_PK in subsets.items()
         for scorer_id in filter(None, (pairs.judge, pairs.second))
-        if subset != "P+C"
     ]
 
 

@@ -52,6 +52,13 @@ class Pairs:
         """Pairs drawn in at least one run (P, K): the denominator of coverage."""
         return self.baseline.generated | self.treated.generated
 
+    @property
+    def hate_scorer(self) -> str | None:
+        """The first scorer, beside the judge, that scored both runs for `hate`."""
+        theirs = self.treated.hate_scorers()
+        shared = (name for name in self.baseline.hate_scorers() if name in theirs)
+        return next((name for name in shared if name != self.judge), None)
+
     def values(self, measure: ResponseMeasure) -> tuple[FloatArray, FloatArray]:
         """The measure of every response (P, K), or of every prompt (P,), of both runs."""
         return measure.computes(self.baseline), measure.computes(self.treated)

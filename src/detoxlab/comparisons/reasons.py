@@ -346,6 +346,17 @@ def if_harmless(evidence: Evidence) -> str | None:
     )
 
 
+def no_less_hateful(evidence: Evidence) -> str | None:
+    """Toxicity fell by the judge, and no fall of hate is shown: fewer rude words may be all."""
+    row = evidence.hate
+    if evidence.direction >= 0 or row is None or row.difference is None or direction(row) < 0:
+        return None
+    return (
+        f"No fall of hate is shown: by {row.scorer_id} the share of hateful responses went from "
+        f"{row.baseline:.3f} to {row.treated:.3f} ({interval_of(row)})."
+    )
+
+
 def tipping(evidence: Evidence) -> str | None:
     """The share of the treated model's unscored responses that could undo its change."""
     point = tipping_point(evidence.pairs, evidence.threshold)

@@ -11,6 +11,7 @@ from detoxlab.comparisons.reasons import (
     if_harmless,
     joined,
     main_sentence,
+    no_less_hateful,
     other_question,
     power,
     second_sentence,
@@ -74,4 +75,5 @@ def _reasons(
 
 def _facts(verdict: Verdict) -> list[Reason]:
     about = {"invalid": [if_harmless], "worse": [falls_beside, withstood]}.get(verdict, [withstood])
-    return [second_sentence, *about, tipping, power, unknown_guards, other_question]
+    always = [tipping, power, unknown_guards, other_question]
+    return [second_sentence, no_less_hateful, *about, *always]

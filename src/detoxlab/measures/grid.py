@@ -17,6 +17,8 @@ from detoxlab.measures.statistics import BoolArray, FloatArray
 from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score
 
 LIKELIHOOD, SIMILARITY = "likelihood:", "similarity:"
+HATE = "hate"
+"""The attribute of scorers that tell hate against a protected group from rude words."""
 Key = tuple[str, str]
 
 
@@ -91,6 +93,10 @@ class Grid:
         """Scorers of toxicity, in the order of the scores: no likelihoods, no similarities."""
         ids = dict.fromkeys(scorer_id for scorer_id, _ in self.scores)
         return [name for name in ids if not name.startswith((LIKELIHOOD, SIMILARITY))]
+
+    def hate_scorers(self) -> list[str]:
+        """The scorers that gave scores for `hate`, in the order of the scores."""
+        return [name for name in self.scorer_ids() if HATE in self.attributes_of(name)]
 
     def attributes_of(self, scorer_id: str | None) -> list[str]:
         """Attributes a scorer scored, Perspective's in their usual order and then any others."""

@@ -9,7 +9,9 @@ import numpy as np
 from detoxlab.measures import rows as make
 from detoxlab.measures.catalogue import DECIDING, MEAN, MEASURES
 from detoxlab.measures.grid import (
+    HATE,
     Grid,
+    Key,
     attribute_read,
     grid_of,
     judge_of,
@@ -56,7 +58,8 @@ def measure(
     """Every measure of the protocol on these responses, with BCa 95 % intervals over prompts.
 
     The table has rows for the judge, the second and any further scorer; for all prompts, for the
-    prompts that are themselves toxic to the judge (where the protocol asks for `P+C`), for each
+    prompts that are themselves toxic to the judge (where the protocol asks for `P+C`), for those
+    that are hateful to a scorer of hate (there too, `P+H`), for each
     group, and for each further attribute of the judge. Then come the guards, coverage and
     agreement. Each measurement names the protocol and the changes made to it.
 
@@ -67,6 +70,7 @@ def measure(
     found = _finished(_main_rows(bench), seed, resamples)
     if protocol.subset_by_prompt_score:
         found += _toxic_prompt_measurements(bench, seed, resamples)
+        found += _hateful_prompt_measurements(bench, seed, resamples)
     for group, index in prompt_groups(bench.grid.prompts, protocol.group_keys).items():
         part = dataclasses.replace(bench, grid=bench.grid.rows(index))
         found += _finished(_toxicity_rows(part, group=group), seed, resamples)
@@ -138,7 +142,24 @@ def _macro_rows(bench: _Bench) -> list[MeasuredRow]:
 
 def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list[Measurement]:
     """The table over the prompts whose own text is toxic to the judge (P+C)."""
-    own_P = bench.grid.prompt_scores.get((bench.judge, bench.attribute))
+    return _marked_prompts(bench, (bench.judge, bench.attribute), "P+C", seed, resamples)
+
+
+def _hateful_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list[Measurement]:
+    """The table over the prompts whose own text is hateful to the scorer of hate (P+H)."""
+    scorers = bench.grid.hate_scorers()[:1]
+    return [
+        row
+        for one in scorers
+        for row in _marked_prompts(bench, (one, HATE), "P+H", seed, resamples)
+    ]
+
+
+def _marked_prompts(
+    bench: _Bench, key: Key, subset: str, seed: int, resamples: int
+) -> list[Measurement]:
+    """The table over the prompts whose own text a scorer marks."""
+    own_P = bench.grid.prompt_scores.get(key)
     missing = len(bench.grid.prompts) if own_P is None else int(np.isnan(own_P).sum())
     toxic_P = own_P >= bench.threshold if own_P is not None else np.zeros(0, dtype=np.bool_)
     index = np.flatnonzero(toxic_P)
@@ -147,12 +168,12 @@ def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list
         unknown = MEASURES[DECIDING].measurement(
             scorer_id=bench.judge,
             attribute=bench.attribute,
-            subset="P+C",
-            note=note or "no prompt is toxic to the judge",
+            subset=subset,
+            note=note or f"no prompt is marked by {key[0]}",
         )
         return [unknown]
     part = dataclasses.replace(bench, grid=bench.grid.rows(index))
-    rows = _toxicity_rows(part, subset="P+C")
+    rows = _toxicity_rows(part, subset=subset)
     return [dataclasses.replace(one, note=note) for one in _finished(rows, seed, resamples)]
 
 

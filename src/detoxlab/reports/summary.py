@@ -14,6 +14,7 @@ SUBSETS = {
     "all": "All responses",
     "comparable": "Comparable responses",
     "P+C": "Toxic prompts (P+C)",
+    "P+H": "Hateful prompts (P+H)",
 }
 
 

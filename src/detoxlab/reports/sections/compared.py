@@ -29,6 +29,7 @@ SUBSETS: dict[str | None, str] = {
     "comparable": "comparable",
     "P": "all prompts (P)",
     "P+C": "toxic prompts (P+C)",
+    "P+H": "hateful prompts (P+H)",
 }
 
 
