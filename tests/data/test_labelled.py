@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from detoxlab.data import load_prompts
+from detoxlab.data import LeftOutWarning, load_labelled, load_prompts
 from detoxlab.errors import DataError, MissingFileError
 
 
@@ -106,3 +106,18 @@ def test_the_published_sets_have_their_published_sizes(
     found = load_prompts(name, path=data_dir / folder)
     assert len(found) == rows
     assert sum(one.meta["label"] == label for one in found) == count
+
+
+def test_a_row_without_a_reply_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = written(tmp_path / "more.csv", "parent,reply,label\na,,1\na,be kind,2\n")
+    with pytest.warns(LeftOutWarning, match="1 of 2 rows have no text in column 'reply'"):
+        found = load_prompts("hickey", path=path)
+    assert [one.text for one in found] == ["be kind"]
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_carriage_returns_in_texts_end_no_row_of_the_published_file(
+    data_dir: Path, split: str
+) -> None:
+    path = data_dir / "hate" / "dghs" / f"dghs_v0.1_{split}.csv.gz"
+    assert len(load_labelled(str(path))) == 3009

@@ -53,6 +53,21 @@ def test_carriage_returns_end_the_lines_of_a_file_that_has_no_others(tmp_path: P
     assert [prompt.text for prompt in load_prompts(str(path))] == ["On Saturday", "On Sunday"]
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_cell_of_csv_keeps_them_with_quotes_and_without(
+    tmp_path: Path, name: str, end: str, quote: str
+) -> None:
+    texts = [f"On {number}{INSIDE[name]}and on" for number in range(3)]
+    rows = [f"{number},{quote}{text}{quote},1" for number, text in enumerate(texts)]
+    path = tmp_path / "p.csv"
+    path.write_bytes((end.join(["id,text,hate", *rows]) + end).encode())
+    prompts = load_prompts(str(path))
+    assert [prompt.text for prompt in prompts] == texts
+    assert [prompt.meta["hate"] for prompt in prompts] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
 @pytest.mark.parametrize("name", INSIDE)
 def test_no_format_cuts_a_text_at_them(tmp_path: Path, name: str, suffix: str) -> None:
@@ -62,7 +77,6 @@ def test_no_format_cuts_a_text_at_them(tmp_path: Path, name: str, suffix: str) -
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     elif suffix in (".csv", ".tsv"):
         mark = "," if suffix == ".csv" else "\t"
-        # A carriage return ends a row of CSV unless it is quoted.
         lines = [f"id{mark}text", *(f'{row["id"]}{mark}"{row["text"]}"' for row in rows)]
         path.write_bytes("\n".join(lines).encode())
     elif suffix == ".json":

@@ -9,7 +9,7 @@ means the texts that people labelled for tests: `validation_set.csv` and `gold_t
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 
-from detoxlab.data.source import Located, PromptSource, without_missing
+from detoxlab.data.source import Located, PromptSource, with_text, without_missing
 from detoxlab.data.tabular import TableRow, check_columns, plain, text_of, value_of
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt
@@ -25,10 +25,10 @@ def read(
     """A prompt per reply; `label` is "hate", "counter-speech" or "other", `parent` its context.
 
     `text` and `parent` are the columns, `labels` the classes by their numbers. Raises `DataError`
-    for another number.
+    for another number. Rows without a reply are left out with a `LeftOutWarning`.
     """
     check_columns(rows, [text, parent, "label"])
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(with_text(rows, text, source), start=1):
         label = plain(value_of(row, "label"))
         if label not in labels:
             raise DataError(

@@ -5,15 +5,14 @@ sets with a row per annotation have the same text many times. Ids are the places
 """
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from detoxlab.data import mapped
 from detoxlab.data.files import read_text
 from detoxlab.data.separated import tabbed_rows
-from detoxlab.data.source import LeftOutWarning, Located, PromptSource
-from detoxlab.data.tabular import TableRow, value_of
+from detoxlab.data.source import Located, PromptSource, with_text
+from detoxlab.data.tabular import TableRow
 from detoxlab.errors import DataError
 from detoxlab.records import Prompt
 
@@ -28,20 +27,9 @@ def read(
     Rows without a text are left out with a `LeftOutWarning`.
     """
     text = columns.get("text") or mapped.text_column(rows)
-    filled = [row for row in rows if _is_filled(value_of(row, text))]
-    if len(filled) < len(rows):
-        warnings.warn(
-            f"{source}: {len(rows) - len(filled)} of {len(rows)} rows have no text in column "
-            f"{text!r} and were left out",
-            LeftOutWarning,
-            stacklevel=4,
-        )
-    placed = [TableRow(row.place, {**row.values, PLACE: row.place}) for row in filled or rows]
+    filled = with_text(rows, text, source)
+    placed = [TableRow(row.place, {**row.values, PLACE: row.place}) for row in filled]
     return mapped.read(placed, {**columns, "text": text, "id": PLACE}, source)
-
-
-def _is_filled(text: object) -> bool:
-    return bool(text.strip()) if isinstance(text, str) else text is not None
 
 
 def pair_rows(path: Path) -> list[TableRow]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from detoxlab.data.files import lines_of
 from detoxlab.errors import DataError
 
 MAX_CELL = 16 * 1024 * 1024
+HIDDEN_RETURN = "\udc0d"  # half of a surrogate pair, which no UTF-8 file holds
 
 Placed = tuple[str, Mapping[str, str]]
 """The place of a row, `file:line`, and its cells by column."""
@@ -22,13 +24,15 @@ def quoted_rows(
     `header` names the columns of a text without a header. Raises `DataError` with the line.
     """
     csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    opened = io.StringIO(_with_hidden_returns(text), newline="")
+    reader = csv.reader(opened, delimiter=separator, strict=True)
     rows: list[Placed] = []
     try:
         names = header or _header(path, next(cells for cells in reader if cells), separator)
         start = reader.line_num + 1
         for cells in reader:
             if cells:
+                cells = [cell.replace(HIDDEN_RETURN, "\r") for cell in cells]
                 rows.append((f"{path}:{start}", _named(f"{path}:{start}", names, cells)))
             start = reader.line_num + 1
     except csv.Error as error:
@@ -37,6 +41,11 @@ def quoted_rows(
             remedy='Quote cells that hold separators, and double each " inside them.',
         ) from None
     return rows
+
+
+def _with_hidden_returns(text: str) -> str:
+    """The text whose lines end at line feeds alone, as in `lines_of`, whatever `csv` thinks."""
+    return re.sub(r"\r(?!\n)", HIDDEN_RETURN, text) if "\r" in text and "\n" in text else text
 
 
 def tabbed_rows(

@@ -1,13 +1,14 @@
 """A source of prompts, dialogues or pairs: where its rows are and how they are read."""
 
 import difflib
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from detoxlab.data.files import find_files
-from detoxlab.data.tabular import TableRow, read_rows
+from detoxlab.data.tabular import TableRow, read_rows, value_of
 from detoxlab.errors import ConfigError, DataError, MissingFileError
 from detoxlab.records import Dialogue, Preference, Prompt
 
@@ -114,6 +115,26 @@ def sift(
             remedy=remedy,
         )
     return good, rejected
+
+
+def with_text(rows: Sequence[TableRow], column: str, source: str) -> Sequence[TableRow]:
+    """The rows with a text in a column; a `LeftOutWarning` tells how many have none.
+
+    All rows where none has a text: reading them is an error.
+    """
+    filled = [row for row in rows if _is_filled(value_of(row, column))]
+    if len(filled) < len(rows):
+        warnings.warn(
+            f"{source}: {len(rows) - len(filled)} of {len(rows)} rows have no text in column "
+            f"{column!r} and were left out",
+            LeftOutWarning,
+            stacklevel=5,
+        )
+    return filled or rows
+
+
+def _is_filled(text: object) -> bool:
+    return bool(text.strip()) if isinstance(text, str) else text is not None
 
 
 def check_limit(limit: int | None) -> None:
