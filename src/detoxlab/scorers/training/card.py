@@ -45,8 +45,8 @@ def _data(one: Description) -> str:
         "## Data",
         "",
         "| set | source | rows | no label | merged | in `never` | in an earlier set | train "
-        "| validation |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| of these quotations | validation |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, facts in one.data.items():
         counts = facts["counts"]
@@ -54,7 +54,7 @@ def _data(one: Description) -> str:
         cells = [
             *(counts[key] for key in ("rows", "unlabelled", "merged")),
             never,
-            *(counts[key] for key in ("repeated", "train", "validation")),
+            *(counts[key] for key in ("repeated", "train", "quoted", "validation")),
         ]
         numbers = " | ".join(f"{cell:,}" for cell in cells)
         lines.append(f"| {name} | {facts['source']} | {numbers} |")
