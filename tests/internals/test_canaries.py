@@ -4,6 +4,7 @@ One that fails names the part and, by its place in `detoxlab.internals`, who use
 """
 
 import contextlib
+import copy
 import inspect
 import os
 import re
@@ -27,6 +28,7 @@ from trl import DPOConfig, DPOTrainer, GRPOTrainer, KTOTrainer, RLOOTrainer, SFT
 from detoxlab.internals import accelerate, peft, transformers, trl
 from detoxlab.internals import torch as torch_internals
 from tests.support.gguf_files import save_gguf
+from tests.support.layouts import layout_model
 from tests.support.tiny import END, tiny_lm, tiny_model
 
 TRAINERS = (DPOTrainer, GRPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer)
@@ -317,3 +319,41 @@ def test_a_process_that_forgets_its_state_reads_it_anew() -> None:
 
 def test_the_end_token_of_the_rows_above_is_that_of_the_tiny_model() -> None:
     assert tiny_lm().tokenizer.convert_tokens_to_ids(END) == REJECTED[-1]
+
+
+def test_attention_can_be_captured_and_is_put_back() -> None:
+    model, ids = tiny_model(), torch.tensor([[5, 6, 7]])
+    seen: list[tuple[Any, ...]] = []
+    with torch.no_grad():
+        plain = model(ids).logits
+        with transformers.captured_attention(model, lambda *given: seen.append(given)) as is_set:
+            looked_at = model(ids).logits
+        config = copy.deepcopy(model.config)
+        eager = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        eager.load_state_dict(model.state_dict())
+        attentions = eager.eval()(ids, output_attentions=True).attentions
+    assert is_set
+    torch.testing.assert_close(looked_at, plain, rtol=0, atol=1e-5)
+    for (module, weights, values), attention in zip(seen, attentions, strict=True):
+        torch.testing.assert_close(weights, attention, rtol=0, atol=1e-6)
+        assert values.shape == (1, 4, 3, module.head_dim)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_falcon_reads_its_kernel_in_each_pass_and_gives_its_weights() -> None:
+    model, ids = layout_model("falcon"), torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        plain = model(ids).logits
+        with transformers.captured_attention(model, lambda *_given: None) as is_set:
+            assert not is_set
+        attention = model.transformer.h[0].self_attention
+        with transformers.eager_attention(model):
+            handle = attention.register_forward_hook(lambda *given: weights.append(given[2][1]))
+            weights: list[torch.Tensor] = []
+            torch.testing.assert_close(model(ids).logits, plain, rtol=0, atol=1e-5)
+            handle.remove()
+        fused = torch.zeros(1, 3, attention.query_key_value.out_features)
+        assert attention._split_heads(fused)[2].shape[:2] == (1, 3)
+    assert weights[0].shape == (1, 4, 3, 3)
+    torch.testing.assert_close(weights[0].sum(-1), torch.ones(1, 4, 3))
+    assert model.config._attn_implementation == "sdpa"

@@ -4,7 +4,8 @@ Parts that take long to import are imported when they are used.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -165,3 +166,56 @@ def without_gguf_bars() -> Iterator[None]:
         yield
     finally:
         reader.tqdm = bar
+
+
+@contextlib.contextmanager
+def captured_attention(model: Any, keep: Callable[[Any, Any, Any], None]) -> Iterator[bool]:
+    """Calls `keep(module, weights_BHTT, values_BHTD)` in each layer of attention of the block.
+
+    The weights are those of the model's own eager attention, after softmax, which stands in the
+    module's file under the name `eager_attention_forward`. Yields False, and calls nothing, where
+    the architecture does not look its attention up in transformers' interface.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    def capturing(module: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        eager = sys.modules[type(module).__module__].eager_attention_forward
+        outputs = eager(module, query, key, value, *args, **kwargs)
+        keep(module, outputs[1], value)
+        return outputs
+
+    AttentionInterface.register(CAPTURING, capturing)
+    AttentionMaskInterface.register(CAPTURING, eager_mask)
+    with _attention(model, CAPTURING) as is_set:
+        yield is_set
+
+
+CAPTURING = "detoxlab_capturing"
+
+
+@contextlib.contextmanager
+def eager_attention(model: Any) -> Iterator[None]:
+    """Eager attention in the block, also in architectures that fix it when they are made.
+
+    They read `config._attn_implementation_internal` in each forward pass.
+    """
+    config = model.config
+    before, config._attn_implementation_internal = config._attn_implementation_internal, "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation_internal = before
+
+
+@contextlib.contextmanager
+def _attention(model: Any, name: str) -> Iterator[bool]:
+    before = model.config._attn_implementation
+    if not model._can_set_attn_implementation():
+        yield False
+        return
+    model.set_attn_implementation(name)
+    try:
+        yield True
+    finally:
+        model.set_attn_implementation(before)
