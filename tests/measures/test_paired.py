@@ -12,6 +12,7 @@ from detoxlab.measures.paired import (
     paired_intervals,
     prompts_needed,
     sign_flip_exact,
+    sign_flips,
 )
 from detoxlab.measures.statistics import Quantity, bootstrap_many, ratio
 
@@ -136,3 +137,25 @@ def test_a_detectable_fall_is_found_four_times_in_five() -> None:
     independent = detectable_fall(150, 4, 0.3, alike=False)
     assert alike == fall
     assert independent == detectable_fall(600, 1, 0.3, alike=True)
+
+
+def test_random_signs_agree_with_all_of_them() -> None:
+    rng = np.random.default_rng(3)
+    for change_P in (rng.integers(-3, 4, 12), rng.integers(0, 3, 9), np.array([-1, -1, -1, 0])):
+        sampled = sign_flips(change_P[:, None].astype(np.float64), resamples=20_000)[0]
+        assert sampled == pytest.approx(sign_flip_exact(change_P), abs=0.015)
+
+
+def test_random_signs_of_numbers_that_are_not_whole() -> None:
+    change_PS = np.stack([np.linspace(0.1, 2.0, 30), np.linspace(-1, 1, 30)], axis=1)
+    p_S = sign_flips(change_PS, resamples=2000)
+    assert p_S[0] == pytest.approx(1 / 2001)
+    assert p_S[1] == 1.0
+
+
+def test_prompts_without_a_change_are_left_out_of_the_signs() -> None:
+    change_PS = np.array([[0.5, np.nan, np.nan], [0.3, 0.5, np.nan], [0.4, 0.3, np.nan]])
+    first, second, third = sign_flips(change_PS, resamples=4000)
+    assert first == pytest.approx(0.25, abs=0.03)
+    assert second == pytest.approx(0.5, abs=0.03)
+    assert np.isnan(third)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detoxlab.explain import Exchange
+from detoxlab.explanations import Exchange
 from detoxlab.models import LanguageModel, Session, Tokens
 from tests.support.tiny import tiny_tokenizer
 

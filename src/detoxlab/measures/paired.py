@@ -6,6 +6,7 @@ swaps the two runs prompt by prompt. If the treatment did nothing, each prompt's
 as likely with the other sign, whatever the number of prompts and of samples per prompt.
 
 sign_flip_exact    the p-value of that test; at one sample per prompt it is McNemar's
+sign_flips         the same by random signs, for numbers that are not whole
 paired_intervals   the wider, at each end, of the bootstrap's interval and of that test's
 direction_shown    whether interval and test together show a fall, a rise, or neither
 prompts_needed     the number of prompts that would show a difference of this size
@@ -146,6 +147,30 @@ def _widened(interval: Interval, halves_R: FloatArray, confidence: float) -> Int
         return None
     low, high = min(interval.low, float(low)), max(interval.high, float(high))
     return dataclasses.replace(interval, low=low, high=high)
+
+
+def sign_flips(change_PS: FloatArray, seed: int = 0, resamples: int = RESAMPLES) -> FloatArray:
+    """Two-sided p-values (S,), in (0, 1], that changes of any size are as likely up as down.
+
+    `change_PS` holds each prompt's change in each of S quantities, NaN where it has none. The
+    p-value is the share of random sign patterns whose total is at least as far from 0 as the
+    observed one, which counts as one of them; NaN without any change to test. It is the test of
+    `sign_flip_exact` for numbers that are not whole, and agrees with the intervals of
+    `paired_intervals`. All quantities share the patterns.
+
+    Source: Fisher 1935, The Design of Experiments, section 21; Phipson and Smyth 2010,
+    Permutation P-values Should Never Be Zero.
+
+    >>> sign_flips(np.array([[0.5], [0.25]]), resamples=4000).round(1).tolist()
+    [0.5]
+    """
+    known_PS = np.nan_to_num(change_PS)
+    far_S = np.abs(known_PS.sum(axis=0)) - ROUNDING
+    beyond_S = np.zeros(change_PS.shape[1])
+    for taken_RP in _halves(len(change_PS), seed=seed, resamples=resamples):
+        beyond_S += (np.abs((2 * taken_RP - 1) @ known_PS) >= far_S).sum(axis=0)
+    p_S = (1 + beyond_S) / (1 + resamples)
+    return np.where(np.isfinite(change_PS).any(axis=0), p_S, np.nan)
 
 
 def direction_shown(low: float | None, high: float | None, p_value: float | None) -> int:

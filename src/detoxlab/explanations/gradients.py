@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detoxlab.explain.reading import plain_logits, reading_alone, step_logits
-from detoxlab.explain.results import Attributed, unpadded
-from detoxlab.explain.targets import Target
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.reading import plain_logits, reading_alone, step_logits
+from detoxlab.explanations.results import Attributed, unpadded
+from detoxlab.explanations.targets import Target
+from detoxlab.explanations.texts import Batch
 from detoxlab.models.language_model import LanguageModel, evaluation_mode
 from detoxlab.subject import Subject
 

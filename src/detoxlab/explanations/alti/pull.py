@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from detoxlab.explain.alti.capture import FinalState, at_places
-from detoxlab.explain.alti.layouts import Parts
-from detoxlab.explain.alti.linear import Norm
-from detoxlab.explain.reading import at_steps
-from detoxlab.explain.targets import Target
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.alti.capture import FinalState, at_places
+from detoxlab.explanations.alti.layouts import Parts
+from detoxlab.explanations.alti.linear import Norm
+from detoxlab.explanations.reading import at_steps
+from detoxlab.explanations.targets import Target
+from detoxlab.explanations.texts import Batch
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from detoxlab.explain.alti.capture import LayerState, at_places, grouped
-from detoxlab.explain.alti.influence import influence
-from detoxlab.explain.alti.layouts import Layer, Parts
-from detoxlab.explain.alti.linear import LinearMap, Norm
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.alti.capture import LayerState, at_places, grouped
+from detoxlab.explanations.alti.influence import influence
+from detoxlab.explanations.alti.layouts import Layer, Parts
+from detoxlab.explanations.alti.linear import LinearMap, Norm
+from detoxlab.explanations.texts import Batch
 
 
 @dataclass(frozen=True)

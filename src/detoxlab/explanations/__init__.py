@@ -10,6 +10,8 @@ tokens       prompt, template, first token or response; words
 alti         ALTI-Logit
 gradients    saliency, input × gradient, integrated gradients
 deletion     leave-one-out
+shares       how scores divide between prompt, template and response
+reliance     how much predictions change without the prompt
 
 All of it works on token ids; no text is tokenised again. Names are imported, with torch, when they
 are first used.
@@ -19,16 +21,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from detoxlab.explain.methods import METHODS, attribute, load_attribution
-    from detoxlab.explain.results import Attributed
-    from detoxlab.explain.targets import (
+    from detoxlab.explanations.methods import METHODS, attribute, load_attribution
+    from detoxlab.explanations.results import Attributed
+    from detoxlab.explanations.targets import (
         TARGETS,
         Target,
         divergence_from,
         load_target,
         rather_than,
     )
-    from detoxlab.explain.texts import Exchange
+    from detoxlab.explanations.texts import Exchange
 
 _HOMES = {
     "methods": ("METHODS", "attribute", "load_attribution"),

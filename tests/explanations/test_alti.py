@@ -10,14 +10,14 @@ from peft import LoraConfig, get_peft_model
 from transformers import FalconConfig, FalconForCausalLM
 
 from detoxlab.errors import ModelError
-from detoxlab.explain import TARGETS, Exchange, attribute, divergence_from
-from detoxlab.explain.alti import AltiLogit, logits
-from detoxlab.explain.alti.capture import captured
-from detoxlab.explain.alti.layouts import LAYOUTS, parts_of
-from detoxlab.explain.alti.linear import Norm
-from detoxlab.explain.alti.mixing import Mixing
-from detoxlab.explain.reading import plain_logits, reading_alone
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations import TARGETS, Exchange, attribute, divergence_from
+from detoxlab.explanations.alti import AltiLogit, logits
+from detoxlab.explanations.alti.capture import captured
+from detoxlab.explanations.alti.layouts import LAYOUTS, parts_of
+from detoxlab.explanations.alti.linear import Norm
+from detoxlab.explanations.alti.mixing import Mixing
+from detoxlab.explanations.reading import plain_logits, reading_alone
+from detoxlab.explanations.texts import Batch
 from detoxlab.models import LanguageModel
 from detoxlab.subject import Subject
 from tests.support import direct_alti

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from detoxlab.errors import ModelError
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.texts import Batch
 from detoxlab.models.finite import check_logits
 from detoxlab.models.language_model import LanguageModel, evaluation_mode
 from detoxlab.models.session import Session

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detoxlab.errors import DataError, ModelError, UnknownNameError
-from detoxlab.explain import (
+from detoxlab.explanations import (
     METHODS,
     TARGETS,
     Exchange,
@@ -18,9 +18,10 @@ from detoxlab.explain import (
     load_target,
     rather_than,
 )
-from detoxlab.explain.gradients import IntegratedGradients
-from detoxlab.explain.targets import contrast, divergence, log_prob, logit
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.gradients import IntegratedGradients
+from detoxlab.explanations.names import METHOD_NAMES, TARGET_NAMES
+from detoxlab.explanations.targets import contrast, divergence, log_prob, logit
+from detoxlab.explanations.texts import Batch
 from detoxlab.models import LanguageModel
 from detoxlab.subject import Subject
 from tests.support.explained import Favour, exchanges, linear_lm
@@ -228,6 +229,11 @@ def test_models_of_unlike_vocabularies_have_no_divergence() -> None:
 def test_exchanges_that_cannot_be_read(exchange: Exchange, message: str) -> None:
     with pytest.raises(DataError, match=message):
         attribute(Subject(tiny_lm()), [exchange])
+
+
+def test_settings_and_registries_have_the_same_names() -> None:
+    assert tuple(METHODS) == METHOD_NAMES
+    assert tuple(TARGETS) == TARGET_NAMES
 
 
 def test_names_that_are_not_known() -> None:

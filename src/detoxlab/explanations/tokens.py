@@ -11,10 +11,10 @@ A token of both template and text counts as text.
 from collections.abc import Iterator, Sequence
 
 from detoxlab.errors import DataError
+from detoxlab.explanations.names import CONTENT, SINK, TEMPLATE
 from detoxlab.generate.text import added_texts
 from detoxlab.models.language_model import LanguageModel
 
-CONTENT, SINK, TEMPLATE, GENERATED = "C", "S", "T", "G"
 PROBES = ("Apples", "42?")  # they begin and end with different tokens
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.texts import Batch
 
 FloatArray = NDArray[np.float32]
 

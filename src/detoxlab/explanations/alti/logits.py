@@ -21,15 +21,15 @@ import torch
 from torch import Tensor
 
 from detoxlab.errors import ModelError
-from detoxlab.explain.alti.capture import captured, grouped
-from detoxlab.explain.alti.layouts import REMEDY, parts_of
-from detoxlab.explain.alti.linear import Norm
-from detoxlab.explain.alti.mixing import KeptLayer, Mixing, maps_of
-from detoxlab.explain.alti.pull import Pull, finished
-from detoxlab.explain.reading import plain_logits, read, reading_alone, steered_logits
-from detoxlab.explain.results import Attributed, unpadded
-from detoxlab.explain.targets import Target
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.alti.capture import captured, grouped
+from detoxlab.explanations.alti.layouts import REMEDY, parts_of
+from detoxlab.explanations.alti.linear import Norm
+from detoxlab.explanations.alti.mixing import KeptLayer, Mixing, maps_of
+from detoxlab.explanations.alti.pull import Pull, finished
+from detoxlab.explanations.reading import plain_logits, read, reading_alone, steered_logits
+from detoxlab.explanations.results import Attributed, unpadded
+from detoxlab.explanations.targets import Target
+from detoxlab.explanations.texts import Batch
 from detoxlab.subject import Subject
 
 Variant = Literal["full", "plain"]

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from detoxlab.explain import gradients
-from detoxlab.explain.alti import AltiLogit
-from detoxlab.explain.deletion import Deletion
-from detoxlab.explain.gradients import Gradients, IntegratedGradients
-from detoxlab.explain.reading import check_precise
-from detoxlab.explain.results import Attributed
-from detoxlab.explain.targets import TARGETS, Target
-from detoxlab.explain.texts import Batch, Exchange, batches, check_exchanges
+from detoxlab.explanations import gradients
+from detoxlab.explanations.alti import AltiLogit
+from detoxlab.explanations.deletion import Deletion
+from detoxlab.explanations.gradients import Gradients, IntegratedGradients
+from detoxlab.explanations.reading import check_precise
+from detoxlab.explanations.results import Attributed
+from detoxlab.explanations.targets import TARGETS, Target
+from detoxlab.explanations.texts import Batch, Exchange, batches, check_exchanges
 from detoxlab.registry import look_up
 from detoxlab.subject import Subject
 

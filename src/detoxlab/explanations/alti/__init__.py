@@ -9,6 +9,6 @@ pull         a target's derivative with respect to the residual stream
 logits       ALTI-Logit itself
 """
 
-from detoxlab.explain.alti.logits import AltiLogit
+from detoxlab.explanations.alti.logits import AltiLogit
 
 __all__ = ["AltiLogit"]

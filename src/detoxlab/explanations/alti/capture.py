@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from detoxlab.errors import ModelError
-from detoxlab.explain.alti.layouts import REMEDY, Layer, Parts
+from detoxlab.explanations.alti.layouts import REMEDY, Layer, Parts
 from detoxlab.internals.transformers import captured_attention, eager_attention
 from detoxlab.models.language_model import LanguageModel
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from detoxlab.errors import ModelError
-from detoxlab.explain.reading import plain_logits
-from detoxlab.explain.texts import Batch
+from detoxlab.explanations.reading import plain_logits
+from detoxlab.explanations.texts import Batch
 from detoxlab.registry import look_up
 from detoxlab.subject import Subject
 

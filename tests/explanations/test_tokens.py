@@ -3,7 +3,7 @@
 import pytest
 
 from detoxlab.errors import DataError
-from detoxlab.explain.tokens import pieces, prompt_classes, template_ids, words
+from detoxlab.explanations.tokens import pieces, prompt_classes, template_ids, words
 from detoxlab.models import LanguageModel, load_model
 from tests.support.tiny import CHAT_TEMPLATE, tiny_lm, tiny_model, tiny_tokenizer
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from detoxlab.explain.reading import plain_logits
-from detoxlab.explain.results import Attributed, unpadded
-from detoxlab.explain.targets import Target
-from detoxlab.explain.texts import Batch, Exchange, batches
+from detoxlab.explanations.reading import plain_logits
+from detoxlab.explanations.results import Attributed, unpadded
+from detoxlab.explanations.targets import Target
+from detoxlab.explanations.texts import Batch, Exchange, batches
 from detoxlab.subject import Subject
 
 ROWS = 32

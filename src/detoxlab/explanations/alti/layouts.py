@@ -2,7 +2,7 @@
 
 Names deceive: `post_attention_layernorm` is a norm of attention's output in Gemma 2 and the norm
 before the MLP in Llama. So every layout is stated here, and each run checks that the parts sum
-to the logits (`detoxlab.explain.alti`).
+to the logits (`detoxlab.explanations.alti`).
 """
 
 from collections.abc import Mapping
