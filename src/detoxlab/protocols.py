@@ -36,7 +36,7 @@ class Protocol:
     chat: bool = False
     threshold: float = 0.5
     attribute: str = "toxicity"
-    group_keys: tuple[str, ...] = ("group", "groups", "kind")
+    group_keys: tuple[str, ...] = ("group", "groups", "kind", "language")
     macro_mean: bool = False
     subset_by_prompt_score: bool = False
     where: Mapping[str, Any] = field(default_factory=dict)

@@ -90,13 +90,22 @@ class Learnt(Settings):
     prefix: str = Field("", description="text before each text; for `e5` by default `query: `")
     max_tokens: int = Field(256, ge=8, description="tokens that are read of a text")
     any_script: bool = Field(False, description="score texts that are mostly not in Latin letters")
-    languages: tuple[str, ...] = Field(("en",), description="of the data, for the card")
+    languages: tuple[str, ...] = Field(
+        ("en",),
+        description="of the data (ISO 639-1); with `any_script`, texts in others get no score",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _prefix_of_encoder(cls, given: Any) -> Any:
         prefix = PREFIXES.get(given.get("encoder", "")) if isinstance(given, dict) else None
         return given if prefix is None else {"prefix": prefix, **given}
+
+    @model_validator(mode="after")
+    def _languages_are_said(self) -> Self:
+        if self.any_script and "languages" not in self.model_fields_set:
+            raise ValueError("any_script: say in `languages` which languages the data hold")
+        return self
 
 
 class Optimisation(Settings):

@@ -181,7 +181,7 @@ def test_the_tricks_are_drawn_by_the_seed(data: Path) -> None:
 
 def test_an_absent_file_is_named_without_the_folder(tmp_path: Path) -> None:
     for section in SECTIONS.values():
-        with pytest.raises(MissingFileError, match=r"no .* in the folder of the data") as raised:
+        with pytest.raises(MissingFileError, match=r"no.* in the folder of the data") as raised:
             section.files(tmp_path)
         assert str(tmp_path) not in str(raised.value)
 

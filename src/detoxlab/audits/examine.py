@@ -52,7 +52,16 @@ def texts_of(
     """
     files = section.files(data)
     prompts = sample(section.read(files, seed), limit, seed)
-    return prompts, {file.name: file_sha256(file) for file in files}
+    return prompts, {name: file_sha256(file) for name, file in _named(files).items()}
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """The files by name, with the folder where two have the same."""
+    names = [file.name for file in files]
+    return {
+        f"{file.parent.name}/{file.name}" if names.count(file.name) > 1 else file.name: file
+        for file in files
+    }
 
 
 def score_texts(scorer: Scorer, texts: Sequence[str], advance: Callable[[int], None]) -> FloatArray:

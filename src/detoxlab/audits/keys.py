@@ -9,6 +9,8 @@ SET_KEYS = (
     "dialoconan",
     "hickey",
     "yu2022",
+    "multilingual-hatecheck",
+    "languages",
     "identity_bias",
     "length",
     "perturbations",

@@ -17,6 +17,7 @@ from detoxlab.data import (
     hub,
     jigsaw,
     labelled,
+    languages,
     mapped,
     preferences,
     rtp,
@@ -52,13 +53,13 @@ PROMPT_SOURCES: dict[str, PromptSource] = {
     "unintended-bias": unintended_bias.SOURCE,
     "dghs": dghs.SOURCE,
     **counterspeech.SOURCES,
+    **languages.SOURCES,
 }
 
 LABELLED_SOURCES: dict[str, PromptSource] = {
     **PROMPT_SOURCES,
     "rtp-texts": rtp.TEXTS,
     "rule-by-example": labelled.RULE_BY_EXAMPLE,
-    "germeval2018": labelled.GERMEVAL,
 }
 
 DIALOGUE_SOURCES: dict[str, DialogueSource] = {

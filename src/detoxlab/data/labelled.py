@@ -58,10 +58,3 @@ RULE_BY_EXAMPLE = PromptSource(
     where="Download a file of data/ in github.com/ChrisIsKing/Rule-By-Example, name it as path.",
 )
 """HateXplain, the Contextual Abuse Dataset and others, as Rule By Example publishes them."""
-
-GERMEVAL = PromptSource(
-    parse=lambda rows: read(rows, {"text": "text", "coarse": "coarse", "fine": "fine"}, "germeval"),
-    rows=lambda path: headless_rows(path, ["text", "coarse", "fine"]),
-    where="Download a file of github.com/uds-lsv/GermEval-2018-Data and name it as path.",
-)
-"""GermEval 2018 (German): `coarse` is OFFENSE or OTHER, `fine` one of four."""

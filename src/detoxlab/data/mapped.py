@@ -19,7 +19,7 @@ from detoxlab.errors import DataError
 from detoxlab.records import Prompt, content_id
 
 TEXT_COLUMNS = ("text", "prompt")
-META_COLUMNS = ("group", "groups", "label", "kind", "type", "domain", "category")
+META_COLUMNS = ("group", "groups", "label", "kind", "type", "domain", "category", "language")
 
 
 def read(
@@ -30,8 +30,8 @@ def read(
     `columns` maps `text`, `id` and any meta name to a column. Without it the text is in `text`
     or `prompt` and the id in `id`; the text may be a list of one turn. Without an id it is a
     hash of the text, and rows that repeat a text are left out with a `LeftOutWarning`. Columns
-    of numbers and booleans, and those called group, groups, label, kind, type, domain or
-    category, become meta attributes.
+    of numbers and booleans, and those called group, groups, label, kind, type, domain,
+    category or language, become meta attributes.
     """
     text, identifier = columns.get("text") or text_column(rows), columns.get("id", "id")
     check_columns(rows, [text, *columns.values()])

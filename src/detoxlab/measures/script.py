@@ -18,7 +18,7 @@ Writing = tuple[str, str]
 # the language then tells Japanese from Chinese.
 _EAST_ASIAN = {"HIRAGANA", "KATAKANA", "CJK", "IDEOGRAPHIC", "BOPOMOFO"}
 
-_SCRIPT_LANGUAGE = {
+SCRIPT_LANGUAGE = {
     "hangul": "ko",
     "greek": "el",
     "hebrew": "he",
@@ -134,8 +134,8 @@ def language(text: str) -> str:
     ('unknown', 'ko')
     """
     script = main_script(text)
-    if script in _SCRIPT_LANGUAGE:
-        return _SCRIPT_LANGUAGE[script]
+    if script in SCRIPT_LANGUAGE:
+        return SCRIPT_LANGUAGE[script]
     if script == "east asian":
         return _east_asian_language(text)
     words, weights = _WORD.findall(text.lower().replace("’", "'")), _weights()

@@ -49,7 +49,9 @@ class Scorer(Protocol):
         ...
 
     def missing_reason(self, text: str) -> str:
-        """Why the row of `text` holds NaN: "empty", "unsupported script" or "failed: ..."."""
+        """Why the row of `text` holds NaN: "empty", "unsupported script" (or "language"), or
+        "failed: ...".
+        """
         ...
 
 

@@ -145,6 +145,7 @@ def scorer_of(
         max_tokens=description.max_tokens,
         prefix=description.prefix,
         any_script=description.any_script,
+        languages=description.languages,
         thresholds=description.thresholds,
         device=model.device,
     )

@@ -8,6 +8,7 @@ from detoxlab.audits.sections.base import AuditSection
 from detoxlab.audits.sections.changed import LENGTH, SPELLING
 from detoxlab.audits.sections.hatecheck import HATECHECK
 from detoxlab.audits.sections.identity import IDENTITY
+from detoxlab.audits.sections.languages import LANGUAGES, MULTILINGUAL_HATECHECK
 from detoxlab.audits.sections.perspective import PERSPECTIVE
 from detoxlab.audits.sections.ratings import DGHS, TOXIGEN
 
@@ -19,6 +20,8 @@ SECTIONS: dict[str, AuditSection] = {
         TOXIGEN,
         DGHS,
         *COUNTER_SPEECH,
+        MULTILINGUAL_HATECHECK,
+        LANGUAGES,
         IDENTITY,
         LENGTH,
         SPELLING,

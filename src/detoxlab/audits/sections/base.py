@@ -37,8 +37,25 @@ class AuditSection:
         return [_find(pattern, data) for pattern in self.patterns]
 
 
+@dataclass(frozen=True)
+class SectionOfSets(AuditSection):
+    """A section of several sets, of which those count that are in the folder."""
+
+    def files(self, data: Path) -> list[Path]:
+        """Its files that are there; `MissingFileError` where none is."""
+        found = [file for pattern in self.patterns for file in _found(pattern, data)[:1]]
+        if not found:
+            raise MissingFileError(f"none of {', '.join(self.patterns)} in the folder of the data")
+        return found
+
+
 def _find(pattern: str, data: Path) -> Path:
-    for depth in range(DEPTH + 1):
-        if found := sorted(data.glob("/".join(["*"] * depth + [pattern]))):
-            return found[0]
+    if found := _found(pattern, data):
+        return found[0]
     raise MissingFileError(f"no {pattern} in the folder of the data")
+
+
+def _found(pattern: str, data: Path) -> list[Path]:
+    """The files that match, those that lie least deep."""
+    places = (sorted(data.glob("/".join(["*"] * n + [pattern]))) for n in range(DEPTH + 1))
+    return next((found for found in places if found), [])

@@ -24,7 +24,7 @@ from detoxlab.reports.parts import (
 
 Key = tuple[str | None, str, str | None]  # subset, name, group
 Row = list[Measurement | None]  # one figure per audit
-BY = ("functionality", "group")
+BY = ("functionality", "group", "language", "set")
 Place = tuple[str, str, str | None, str | None]  # section, name, group, subset
 
 GLANCE: tuple[tuple[str, Place], ...] = (

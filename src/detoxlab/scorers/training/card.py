@@ -9,7 +9,7 @@ def card(description: Description, *, adapter: bool) -> str:
     """Markdown: its attributes, how to load it, its data by name with counts, and its figures."""
     one = description
     languages = ", ".join(one.languages) or "not stated"
-    scripts = "texts in any script" if one.any_script else "texts mostly in Latin letters"
+    scripts = "texts in these languages" if one.any_script else "texts mostly in Latin letters"
     parts = [
         f"# {one.name}\n\nVersion `{one.name}@{one.version}`, made by `detoxlab train scorer`.",
         one.description.strip(),
