@@ -123,11 +123,52 @@ def test_the_recipes_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.description
 
 
-def test_an_embedded_recipe_trains_on_none_of_its_tests(data_dir: Path) -> None:
-    path = ROOT / "recipes" / "scorers" / "hate-neural.yaml"
-    corpus = read_corpus(load_settings(ScorerTraining, path))
+@pytest.mark.filterwarnings("ignore::detoxlab.data.LeftOutWarning")
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("hate-neural", 20_000),
+        pytest.param("second", 30_000, marks=pytest.mark.slow),
+        pytest.param("toxicity-multilingual", 40_000, marks=pytest.mark.slow),
+    ],
+)
+def test_a_recipe_trains_on_none_of_its_tests(data_dir: Path, name: str, texts: int) -> None:
+    corpus = read_corpus(recipe_named(name))
     cases = load_prompts("hatecheck", path=data_dir / "hatecheck", deduplicate=True)
-    tested = {words_of(case.text) for case in cases}
+    others = load_prompts("multilingual-hatecheck", path=data_dir / "multilingual" / "mhc")
+    tested = {words_of(case.text) for case in (*cases, *others)}
     learnt = {words_of(one.text) for one in (*corpus.train, *corpus.validation)}
     assert not tested & learnt
-    assert len(learnt) > 20_000
+    assert len(learnt) > texts
+
+
+def recipe_named(name: str) -> ScorerTraining:
+    return load_settings(ScorerTraining, ROOT / "recipes" / "scorers" / f"{name}.yaml")
+
+
+def test_every_language_of_the_multilingual_recipe_has_texts_for_tests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DETOXLAB_DATA", "data")
+    settings = recipe_named("toxicity-multilingual")
+    said = {"ar": "arabic", "de": "german", "en": "english", "es": "spanish", "fr": "french"}
+    said |= {"it": "italian", "ko": "korean", "pt": "portuguese", "ru": "russian"}
+    said |= {"tr": "turkish", "zh": "chinese"}
+    assert set(settings.languages) == set(said)
+    for language in said.values():
+        assert any(language in name for name in settings.data), language
+        assert any(language in name and "test" in name for name in settings.never), language
+
+
+def test_the_second_scorer_shares_nothing_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETOXLAB_DATA", "data")
+    first, second = recipe_named("rtp-neural"), recipe_named("second")
+    assert first.encoder != second.encoder
+    files = {Path(one.path or one.source).name for one in second.never.values()}
+    assert {
+        f"rtp_destein_{kind}_{size}.jsonl.gz"
+        for kind in ("toxic", "no_toxic")
+        for size in ("1k", "5k")
+    } | {"rtp_quark_val.jsonl.gz"} <= files
+    columns = {name for one in second.data.values() for name in one.labels["toxicity"].column}
+    assert not columns & {"api", "toxicity", "toxicity_score"}  # Perspective's
