@@ -154,6 +154,11 @@ class ScorerTraining(Learnt, Optimisation):
         {}, description="sets whose texts are never trained on, whatever the data hold"
     )
     validation: HeldOut = HELD_OUT
+    false_marks: Probability | None = Field(
+        None,
+        description="thresholds mark at most this share of the validation texts whose label is "
+        "below 0.5; none: thresholds have the highest F1",
+    )
     seed: Seed = 0
 
     @property

@@ -110,7 +110,7 @@ def test_options_replace_what_a_recipe_says(
     code, printed = ended(capsys, str(recipe), *options, "--out", str(tmp_path / "x"), "--dry-run")
     assert code == 0, printed
     assert "would train r@1 (insult)" in printed
-    assert "18 to train (0 quotations), 2 to validate" in printed
+    assert "18 to train, 2 to validate" in printed
     assert "2 epochs of 1 steps" in printed
 
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from detoxlab.scorers.training.calibration import KNOTS, best_threshold, fit_calibration
+from detoxlab.scorers.training.calibration import (
+    KNOTS,
+    best_threshold,
+    fit_calibration,
+    strict_threshold,
+)
 from detoxlab.scorers.training.loop import epoch_batches, masked_loss
 
 
@@ -63,3 +68,14 @@ def test_the_threshold_has_the_best_f1() -> None:
     # From .8: 2 of 3 hits, F1 .667; from .4: 3 of 4, F1 .857; from .2: 3 of 5, F1 .75.
     assert best_threshold(scores_N, positive_N) == pytest.approx(0.3)
     assert best_threshold(scores_N, np.ones(5, dtype=bool)) == 0.5
+
+
+def test_a_strict_threshold_marks_few_of_the_harmless_texts() -> None:
+    scores_N = np.array([0.9, 0.8, 0.7, 0.6, 0.6, 0.5, 0.1])
+    positive_N = np.array([True, False, True, False, False, True, False])
+    # Of four harmless texts one may be marked: that at .8. Those at .6 stand together.
+    assert strict_threshold(scores_N, positive_N, 0.25) == pytest.approx(0.65)
+    assert strict_threshold(scores_N, positive_N, 0.5) == pytest.approx(0.65)
+    assert strict_threshold(scores_N, positive_N, 0.0) == pytest.approx(0.85)
+    assert strict_threshold(scores_N, positive_N, 1.0) == 0.0
+    assert strict_threshold(scores_N, np.ones(7, dtype=bool), 0.1) == 0.5

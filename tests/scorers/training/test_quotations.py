@@ -54,7 +54,7 @@ def test_condemned_texts_are_labelled_0_and_endorsed_ones_keep_their_label(tmp_p
     assert found.validation == plain.validation  # what is chosen is chosen on natural texts
     assert len(extra) == len(marked) == found.counts["a"].quoted
     assert sorted({one.goals for one in extra}) == [(0.0,), (0.9,)]
-    assert f"({len(extra)} quotations)" in summary(found)[0]
+    assert f"({len(extra)} in quotations)" in summary(found)[0]
     assert found.counts["a"].train == len(found.train)
 
 

@@ -40,6 +40,27 @@ def best_threshold(scores_N: FloatArray, positive_N: BoolArray) -> float:
     return round(float(sorted_N[best] + below) / 2, DIGITS)
 
 
+def strict_threshold(scores_N: FloatArray, positive_N: BoolArray, false_marks: float) -> float:
+    """The lowest score from which on at most that share of the texts that are not positive counts.
+
+    It lies half-way between two neighbouring scores; .5 where every text is positive.
+
+    >>> scores_N = np.array([0.1, 0.3, 0.6, 0.8])
+    >>> strict_threshold(scores_N, np.array([False, False, False, True]), 0.34)
+    0.45
+    """
+    if positive_N.all():
+        return 0.5
+    highest_N = np.sort(scores_N[~positive_N])[::-1]
+    allowed = int(false_marks * len(highest_N))
+    if allowed >= len(highest_N):
+        return 0.0
+    edge = highest_N[allowed]  # the first that must not be marked
+    above_N = scores_N[scores_N > edge]
+    above = above_N.min() if above_N.size else 1.0
+    return round(float(edge + above) / 2, DIGITS)
+
+
 def _curve(raw_N: FloatArray, goal_N: FloatArray) -> tuple[FloatArray, FloatArray]:
     known_N = ~np.isnan(goal_N)
     raw_N, goal_N = raw_N[known_N], goal_N[known_N]

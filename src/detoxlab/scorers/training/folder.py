@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from detoxlab.data import describe_source
 from detoxlab.measures import roc_auc
+from detoxlab.measures.statistics import BoolArray
 from detoxlab.scorer_training import ScorerTraining, TextSet
 from detoxlab.scorers.base import FloatArray
 from detoxlab.scorers.calibration import Calibration
@@ -23,7 +24,12 @@ from detoxlab.scorers.trained import (
     Knots,
     logits_from,
 )
-from detoxlab.scorers.training.calibration import DIGITS, best_threshold, fit_calibration
+from detoxlab.scorers.training.calibration import (
+    DIGITS,
+    best_threshold,
+    fit_calibration,
+    strict_threshold,
+)
 from detoxlab.scorers.training.card import card
 from detoxlab.scorers.training.model import (
     Tensors,
@@ -37,7 +43,7 @@ from detoxlab.scorers.training.rows import Corpus, Example, goals_array
 SAME = ("name", "version", "description", "prefix", "any_script", "languages")
 TRAINING = (
     *("adaptation", "lora_r", "lora_alpha", "epochs", "batch_size", "learning_rate"),
-    *("weight_decay", "warmup", "seed"),
+    *("weight_decay", "warmup", "seed", "false_marks"),
 )
 
 
@@ -89,7 +95,9 @@ def describe(
     thresholds, figures = {}, {}
     for at, name in enumerate(settings.columns):
         known_N = ~np.isnan(goals_NA[:, at])
-        thresholds[name] = best_threshold(scores_NA[known_N, at], goals_NA[known_N, at] >= 0.5)
+        thresholds[name] = _threshold(
+            settings, scores_NA[known_N, at], goals_NA[known_N, at] >= 0.5
+        )
         figures[name] = _figures(logits_NA[:, at], goals_NA[:, at], corpus.validation)
     return Description(
         **{name: getattr(settings, name) for name in SAME},
@@ -109,6 +117,12 @@ def describe(
 
 
 # --- inside ---
+
+
+def _threshold(settings: ScorerTraining, scores_N: FloatArray, positive_N: BoolArray) -> float:
+    if settings.false_marks is None:
+        return best_threshold(scores_N, positive_N)
+    return strict_threshold(scores_N, positive_N, settings.false_marks)
 
 
 def _logits(
@@ -168,4 +182,5 @@ def _place(one: TextSet) -> dict[str, Any]:
 def _training(settings: ScorerTraining) -> dict[str, Any]:
     is_lora = settings.adaptation == "lora"
     names = [name for name in TRAINING if is_lora or not name.startswith("lora")]
-    return {name: getattr(settings, name) for name in names}
+    values = {name: getattr(settings, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -228,10 +228,14 @@ def _said(count: Count) -> str:
     )
 
 
+def _quoted(count: Count) -> str:
+    return f" ({count.quoted} in quotations)" if count.quoted else ""
+
+
 def summary(corpus: Corpus) -> list[str]:
     """A line for each set: its texts by use, and the rows that were left out."""
     return [
-        f"{name}: {count.train} to train ({count.quoted} quotations), "
+        f"{name}: {count.train} to train{_quoted(count)}, "
         f"{count.validation} to validate; {_said(count)}"
         for name, count in corpus.counts.items()
     ]
