@@ -54,7 +54,7 @@ def test_the_daily_commands_show_fields() -> None:
     shown = {name for name, _ in OPTIONS}
     assert shown == {
         *("run", "measure", "score", "train", "train scorer", "export", "evaluate", "audit"),
-        *("winrate", "compare"),
+        *("winrate", "compare", "explain"),
     }
 
 

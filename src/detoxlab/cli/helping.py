@@ -54,6 +54,7 @@ def kinds() -> "dict[str, type[BaseModel]]":
     from detoxlab.recipe.auditing import AuditSettings
     from detoxlab.recipe.comparing import CompareSettings, ReportSettings
     from detoxlab.recipe.experiment import Recipe
+    from detoxlab.recipe.explaining import ExplainSettings
     from detoxlab.recipe.learning import TrainSettings
     from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
     from detoxlab.scorer_training import ScorerTraining
@@ -66,6 +67,7 @@ def kinds() -> "dict[str, type[BaseModel]]":
         "run": Recipe,
         "evaluate": SubjectSettings,
         "winrate": WinRate,
+        "explain": ExplainSettings,
         "audit": AuditSettings,
         "compare": CompareSettings,
         "report": ReportSettings,

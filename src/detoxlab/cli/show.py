@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detoxlab.records import Comparison, Guard, Measurement
-from detoxlab.runs import Run
+from detoxlab.records import Comparison, Guard, Measurement, from_json
+from detoxlab.runs import Run, read_json
 
 if TYPE_CHECKING:
+    from detoxlab.explanations.measured.table import ExplainedPair
     from detoxlab.recipe.measuring import MeasureSettings
 
 MAIN_MEASURES = ("toxic_fraction", "expected_maximum_toxicity", "toxicity_probability")
@@ -61,6 +62,35 @@ def show_evaluated(run: Run, name: str) -> None:
 
     _print_measurements(f"{run.name}: {name}", read_evaluated(run)[name].measurements)
     console().print(f"run: {escape(str(run.path))}", highlight=False)
+
+
+def show_explained(run: Run) -> None:
+    """Print the measurements and the differences on the same text, over all prompts."""
+    from detoxlab.explanations.measured.table import ExplainedPair
+
+    rows = [row for row in run.measurements() if row.group is None]
+    for subset in dict.fromkeys(row.subset or "" for row in rows):
+        _print_measurements(subset, [row for row in rows if row.subset == subset])
+    for one in read_json(run.path / "differences.json"):
+        _print_explained(from_json(ExplainedPair, one))
+    console().print(f"run: {escape(str(run.path))}", highlight=False)
+
+
+def _print_explained(pair: "ExplainedPair") -> None:
+    table = Table(
+        title=escape(f"{pair.treated} − {pair.baseline}, {pair.view}"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for title in ("measure", "before", "after", "difference", "95 % interval", "p"):
+        table.add_column(title, justify="left" if title == "measure" else "right")
+    for row in pair.differences:
+        if row.group is None:
+            ends = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
+            values = (row.baseline, row.treated, row.difference)
+            table.add_row(row.name, *map(number, values), ends, number(row.p_value))
+    console().print(table)
 
 
 def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:

@@ -1,4 +1,4 @@
-"""What in a text moved the model: attributions of a response's tokens to the tokens before them.
+"""Attributions of a response's tokens to the tokens before them.
 
     exchanges = [Exchange(prompt_ids, response_ids)]
     (found,) = attribute(subject, exchanges, method="alti-logit", target=load_target("logit"))
@@ -12,6 +12,7 @@ gradients    saliency, input × gradient, integrated gradients
 deletion     leave-one-out
 shares       how scores divide between prompt, template and response
 reliance     how much predictions change without the prompt
+measured     responses of measured runs: rows, measurements, differences, the check of a method
 
 All of it works on token ids; no text is tokenised again. Names are imported, with torch, when they
 are first used.

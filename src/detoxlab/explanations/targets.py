@@ -1,4 +1,4 @@
-"""What is attributed at a step: functions of the step's logits that give one number per row.
+"""Targets of attributions: functions of a step's logits that give one number per row.
 
 A target has two parts. `given` is what it must know of each step: the token that came, or the
 distribution of another model. It is taken once from the whole text, and stays the same where a

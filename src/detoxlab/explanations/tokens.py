@@ -1,4 +1,4 @@
-"""What each token of a text is, and which tokens make a word.
+"""The class of each token of a text, and the words that tokens make.
 
 C    the prompt's own text
 S    the first token, whatever it is: attention rests on it, so its score says little

@@ -8,7 +8,7 @@ from detoxlab.measures.features import Values
 from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import Difference, Direction, Measurement
 
-Part = Literal["toxicity", "guards", "agreement", "win rate", "usefulness"]
+Part = Literal["toxicity", "guards", "agreement", "win rate", "usefulness", "attribution"]
 AT_LEAST_ZERO: Mapping[str, Any] = {"ge": 0}
 
 

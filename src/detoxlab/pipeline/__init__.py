@@ -3,6 +3,7 @@
 from detoxlab.pipeline.comparing import compare_runs, compare_variants
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.experiment import run_recipe
+from detoxlab.pipeline.explaining import explain_runs
 from detoxlab.pipeline.importing import score_file
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.rescoring import score_again
@@ -15,6 +16,7 @@ __all__ = [
     "compare_variants",
     "evaluate_model",
     "evaluate_run",
+    "explain_runs",
     "export_model",
     "measure_model",
     "run_recipe",

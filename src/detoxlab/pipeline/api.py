@@ -25,11 +25,13 @@ from detoxlab.methods import METHODS
 from detoxlab.pipeline.auditing import audit_scorers
 from detoxlab.pipeline.comparing import compare_runs
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
+from detoxlab.pipeline.explaining import explain_runs
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.training import train_scorer as train_from_settings
 from detoxlab.recipe.auditing import AuditSettings
 from detoxlab.recipe.comparing import CompareSettings, ReportSettings
+from detoxlab.recipe.explaining import ExplainSettings, FaithfulnessSettings
 from detoxlab.recipe.learning import TrainSettings, data_settings
 from detoxlab.recipe.measuring import (
     Intervals,
@@ -116,6 +118,19 @@ def evaluate(
         return evaluate_run(_run(model), named, **given, **how)
     subject = parse(SubjectSettings, {"model": _name(model), **given}, place="evaluate")
     return evaluate_model(subject, named, out, resume=resume, **how)
+
+
+def explain(
+    runs: Sequence[Named], *, out: Path | str, resume: bool = False, **settings: Any
+) -> Run:
+    """The run at `out` that says how much each measured run's model listens to its prompts.
+
+    The first run is the baseline of the others. Keywords are the fields of `ExplainSettings` and
+    of its `faithfulness`.
+    """
+    given = placed(settings, ExplainSettings, {"faithfulness": FaithfulnessSettings})
+    named = {"runs": tuple(_name(run) for run in runs)}
+    return explain_runs(parse(ExplainSettings, named | given, place="explain"), out, resume=resume)
 
 
 def audit(

@@ -1,4 +1,4 @@
-"""What ALTI-Logit needs of one forward pass, layer by layer.
+"""The parts of one forward pass that ALTI-Logit needs, layer by layer.
 
 A layer's attention weights and values come from its attention function; the residual stream before
 and after it, and what attention adds, come from hooks. All of it is handed on when the layer ends,

@@ -26,7 +26,7 @@ def influence(
 ) -> Tensor:
     """The shares C (B, T, T), in [0, 1]; rows sum to 1, and C_ij is 0 for j > i.
 
-    What token j adds to token i through attention is Σ_h weights^h_ij · values^h_j · weight_h.
+    Token j adds to token i through attention Σ_h weights^h_ij · values^h_j · weight_h.
     `own_BTD` is what a token's own state adds beside, `total_BTD` is y.
 
     Differences are taken element by element before they are summed, because the two norms are

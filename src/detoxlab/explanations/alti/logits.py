@@ -138,7 +138,7 @@ def spread(mixing: Mixing, pull: Pull, variant: Variant) -> tuple[Tensor, Tensor
 
 
 def _read_from_tokens(layer: KeptLayer, pull_BSD: Tensor) -> Tensor:
-    """What attention of one layer read from each token, as a part of the target (B, S, T)."""
+    """The part of the target that attention of one layer read from each token (B, S, T)."""
     heads = layer.weights_BHST.shape[1]
     asked_BHSE = torch.einsum("bsd,hed->bhse", pull_BSD, layer.maps.weight_HED)
     said_BHST = asked_BHSE @ grouped(layer.values_BGTE, heads).transpose(2, 3)

@@ -39,7 +39,7 @@ def maps_of(layer: Layer, parts: Parts, like_D: Tensor) -> LayerMaps:
 
 @dataclass(frozen=True)
 class KeptLayer:
-    """What stays of a layer until the logits are known: little more than the rows of the steps.
+    """The part of a layer that is kept until the logits are known: the rows of the steps.
 
     `sources_BTT` are the shares of the input tokens in the states that attention read,
     `mlp_sources_BST` those in the state that the MLP read. `weights_BHST` have the scale of the
@@ -98,7 +98,7 @@ class Mixing:
         )
 
     def _added_by_attention(self, maps: LayerMaps, state: LayerState) -> tuple[Tensor, Tensor]:
-        """What attention adds to the residual stream, and the scale of its linear part (B, T)."""
+        """Attention's part in the residual stream, and the scale of its linear part (B, T)."""
         times = self.parts.residual_multiplier
         attended_BTD = state.attended_BTD
         if maps.after is None:

@@ -1,0 +1,301 @@
+"""Measurements and paired differences of explained runs: pure functions of rows.
+
+A view says on which text two models are compared: on the text of the one, on that of the other, or
+each on its own. On the same text at the same step nothing differs but the models.
+"""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detoxlab.comparisons.differences import adjusted
+from detoxlab.explanations.measured.catalogue import DIVERGENCE, FAITHFULNESS, STEP_MEASURES
+from detoxlab.explanations.measured.rows import Attribution
+from detoxlab.explanations.shares import attribution_divergence
+from detoxlab.measures.entry import Measure
+from detoxlab.measures.paired import paired_intervals, sign_flips
+from detoxlab.measures.statistics import FloatArray, Interval, Quantity, bootstrap_many, ratio
+from detoxlab.measures.toxicity import LEVELS, levels
+from detoxlab.records import Difference, ItemResult, Measurement, Prompt
+
+OWN = "own texts"
+Side = tuple[str, str]
+"""The run of a model, and the run of the text that it explains."""
+Key = tuple[str, int]
+"""Prompt id and sample."""
+
+
+@dataclass(frozen=True)
+class ExplainedPair:
+    """The differences between two models on one view: overall, and by step and prompt level."""
+
+    baseline: str
+    treated: str
+    view: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class How:
+    """How intervals are computed, and the protocol that each measurement names."""
+
+    protocol: str
+    seed: int
+    resamples: int
+
+
+def views(baseline: str, treated: str) -> dict[str, tuple[Side, Side]]:
+    """By view, both sides that it compares.
+
+    >>> views("base", "ft")["own texts"]
+    (('base', 'base'), ('ft', 'ft'))
+    """
+    same = {f"text of {text}": ((baseline, text), (treated, text)) for text in (baseline, treated)}
+    return same | {OWN: ((baseline, baseline), (treated, treated))}
+
+
+def sides(runs: Sequence[str]) -> list[Side]:
+    """The sides that must be explained: the first run is the baseline of all others.
+
+    >>> sides(["base", "ft"])
+    [('base', 'base'), ('base', 'ft'), ('ft', 'base'), ('ft', 'ft')]
+    """
+    baseline, *others = runs
+    found = [(baseline, text) for text in runs]
+    return found + [(run, text) for run in others for text in (baseline, run)]
+
+
+class Table:
+    """All rows, by side and by prompt and sample, with the values of every measure per step."""
+
+    def __init__(self, rows: Iterable[Attribution], prompts: Sequence[Prompt]) -> None:
+        self.prompts = prompts
+        self.rows: dict[Side, dict[Key, Attribution]] = {}
+        for row in rows:
+            self.rows.setdefault((row.model, row.text), {})[row.prompt_id, row.sample] = row
+        self._values: dict[tuple[Side, str], dict[Key, FloatArray]] = {}
+
+    def values(self, side: Side, name: str) -> dict[Key, FloatArray]:
+        """One number per step of each explained response."""
+        if (side, name) not in self._values:
+            computes = STEP_MEASURES[name].computes
+            rows = self.rows.get(side, {})
+            self._values[side, name] = {
+                key: computes(row) for key, row in rows.items() if row.error is None
+            }
+        return self._values[side, name]
+
+    def divergences(self, one: Side, other: Side) -> dict[Key, FloatArray]:
+        """Of two models on one text, one number per step."""
+        ours, theirs = self.rows.get(one, {}), self.rows.get(other, {})
+        return {
+            key: attribution_divergence(row.mass, theirs[key].mass, row.classes)
+            for key, row in ours.items()
+            if key in theirs and row.error is None and theirs[key].error is None
+        }
+
+    def level_of(self) -> dict[str, str]:
+        """By prompt id, whether the prompt is of low, medium or high toxicity, where known."""
+        known = {one.id: one.meta.get("toxicity") for one in self.prompts}
+        scores = {name: value for name, value in known.items() if isinstance(value, int | float)}
+        index_P = levels(np.array(list(scores.values()), dtype=np.float64))
+        return {name: LEVELS[at] for name, at in zip(scores, index_P.tolist(), strict=True)}
+
+
+def measurements(table: Table, runs: Sequence[str], how: How) -> list[Measurement]:
+    """Every measure of every side, over all prompts and by the prompts' own toxicity."""
+    found = [
+        row
+        for side in sides(runs)
+        for name, measure in STEP_MEASURES.items()
+        for row in _means(table, table.values(side, name), measure, _named(side), how)
+    ]
+    baseline = runs[0]
+    for treated in runs[1:]:
+        for view, (one, other) in views(baseline, treated).items():
+            if view != OWN:
+                values = table.divergences(one, other)
+                label = f"{treated} against {baseline}, {view}"
+                found += _means(table, values, DIVERGENCE, label, how)
+    return found
+
+
+def faithfulness_measurements(
+    results: Sequence[ItemResult], run: str, how: How
+) -> list[Measurement]:
+    """The gains of a method over random choices, for the model of one run.
+
+    An interval that reaches 0 means that the method does not beat random choices there.
+    """
+    own = [one for one in results if one.item.startswith(f"{run}/")]
+    known = [one.values for one in own if one.error is None]
+    return [
+        row
+        for name, measure in FAITHFULNESS.items()
+        for row in _rows(
+            measure,
+            {None: np.array([_gain(values, name) for values in known])},
+            len(own),
+            f"{run} on its own text",
+            how,
+        )
+    ]
+
+
+def differences(table: Table, baseline: str, treated: str, how: How) -> list[ExplainedPair]:
+    """Treated minus baseline on each view, paired by prompt, p-values by Holm over the steps."""
+    return [
+        ExplainedPair(baseline, treated, view, adjusted(_differences(table, one, other, how)))
+        for view, (one, other) in views(baseline, treated).items()
+    ]
+
+
+# --- inside ---
+
+Cell = tuple[Mapping[str, float], Mapping[str, float]]
+"""One number per prompt of the baseline, and of the treated model."""
+Cells = Mapping[str | None, Cell]
+
+
+def _named(side: Side) -> str:
+    model, text = side
+    return f"{model} on its own text" if model == text else f"{model} on the text of {text}"
+
+
+def _gain(values: Mapping[str, float], name: str) -> float:
+    """How much better than random: deletion should make the answer fall more, sufficiency less."""
+    kind, _, share = name.split("_")
+    own, drawn = values[f"{kind}_{share}"], values[f"{kind}_{share}_random"]
+    return own - drawn if kind == "deletion" else drawn - own
+
+
+def _per_prompt(values: Mapping[Key, FloatArray], step: int | None = None) -> dict[str, float]:
+    """The mean over steps (or the value at one step), then over samples, of each prompt."""
+    found: dict[str, list[float]] = {}
+    for (prompt_id, _), values_S in values.items():
+        chosen_S = values_S if step is None else values_S[step : step + 1]
+        known_S = chosen_S[np.isfinite(chosen_S)]
+        if len(known_S):
+            found.setdefault(prompt_id, []).append(float(known_S.mean()))
+    return {name: float(np.mean(numbers)) for name, numbers in found.items()}
+
+
+def _means(
+    table: Table, values: Mapping[Key, FloatArray], measure: Measure, subset: str, how: How
+) -> list[Measurement]:
+    """The mean over all prompts, and over those of each level of toxicity."""
+    means = _per_prompt(values)
+    level = table.level_of()
+    groups: dict[str | None, FloatArray] = {None: np.array(list(means.values()))}
+    for name in dict.fromkeys(level.values()):
+        chosen = [value for prompt, value in means.items() if level.get(prompt) == name]
+        groups[f"{name} prompt toxicity"] = np.array(chosen)
+    return _rows(measure, groups, len(table.prompts), subset, how)
+
+
+def _rows(
+    measure: Measure,
+    groups: Mapping[str | None, FloatArray],
+    asked: int,
+    subset: str,
+    how: How,
+) -> list[Measurement]:
+    return [
+        _row(measure, group, values_P, asked, subset, how) for group, values_P in groups.items()
+    ]
+
+
+def _row(
+    measure: Measure, group: str | None, values_P: FloatArray, asked: int, subset: str, how: How
+) -> Measurement:
+    facts: dict[str, Any] = {
+        "group": group,
+        "subset": subset,
+        "protocol": how.protocol,
+        "n": len(values_P),
+    }
+    if group is None and asked:
+        facts["coverage"] = len(values_P) / asked
+    if not len(values_P):
+        return measure.measurement(**facts)
+    quantity = _quantity(values_P)
+    (interval,) = bootstrap_many([quantity], seed=how.seed, resamples=how.resamples)
+    ends = {"ci_low": interval.low, "ci_high": interval.high} if interval else {}
+    return measure.measurement(value=float(values_P.mean()), **ends, **facts)
+
+
+def _quantity(values_P: FloatArray) -> Quantity:
+    """The mean of the values that are known."""
+    known_P = np.isfinite(values_P)
+    columns_PS = np.stack([np.where(known_P, values_P, 0.0), known_P.astype(np.float64)], axis=1)
+    return Quantity(columns_PS, ratio)
+
+
+def _differences(table: Table, one: Side, other: Side, how: How) -> list[Difference]:
+    level = table.level_of()
+    groups = [f"{name} prompt toxicity" for name in dict.fromkeys(level.values())]
+    rows: list[Difference] = []
+    for name, measure in STEP_MEASURES.items():
+        before, after = table.values(one, name), table.values(other, name)
+        steps = max((len(values_S) for values_S in before.values()), default=0)
+        cells: dict[str | None, Cell] = {None: (_per_prompt(before), _per_prompt(after))}
+        for step in range(steps):
+            cells[f"step {step + 1}"] = (_per_prompt(before, step), _per_prompt(after, step))
+        for group in groups:
+            members = {prompt for prompt, named in level.items() if group.startswith(named)}
+            cells[group] = (_only(members, cells[None][0]), _only(members, cells[None][1]))
+        rows += _paired(measure, cells, len(table.prompts), how)
+    return rows
+
+
+def _only(members: Container[str], values: Mapping[str, float]) -> dict[str, float]:
+    return {prompt: value for prompt, value in values.items() if prompt in members}
+
+
+def _paired(measure: Measure, cells: Cells, asked: int, how: How) -> list[Difference]:
+    """One difference per cell, over the prompts that both sides have, from shared resamples."""
+    prompts = sorted({prompt for before, _ in cells.values() for prompt in before})
+    changes = {
+        group: np.array([after.get(p, np.nan) - before.get(p, np.nan) for p in prompts])
+        for group, (before, after) in cells.items()
+    }
+    if not prompts:
+        return [measure.difference(group=group) for group in cells]
+    quantities = [_quantity(change_P) for change_P in changes.values()]
+    intervals = paired_intervals(quantities, seed=how.seed, resamples=how.resamples)
+    p_values = sign_flips(np.stack(list(changes.values()), axis=1), how.seed, how.resamples)
+    return [
+        _difference(measure, group, cells, changes[group], interval, p_value, asked)
+        for group, interval, p_value in zip(cells, intervals, p_values.tolist(), strict=True)
+    ]
+
+
+def _difference(
+    measure: Measure,
+    group: str | None,
+    cells: Cells,
+    change_P: FloatArray,
+    interval: Interval | None,
+    p_value: float,
+    asked: int,
+) -> Difference:
+    before, after = cells[group]
+    shared = before.keys() & after.keys()
+    if not shared:
+        return measure.difference(group=group)
+    count = len(shared)
+    means = [float(np.mean([side[prompt] for prompt in shared])) for side in (before, after)]
+    return measure.difference(
+        group=group,
+        baseline=means[0],
+        treated=means[1],
+        difference=float(np.nanmean(change_P)),
+        ci_low=interval.low if interval else None,
+        ci_high=interval.high if interval else None,
+        p_value=p_value if np.isfinite(p_value) else None,
+        n_prompts=count,
+        n_pairs=count,
+        coverage=count / asked if group is None and asked else None,
+    )

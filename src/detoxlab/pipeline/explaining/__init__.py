@@ -1,0 +1,5 @@
+"""Explains the responses of measured runs, into one run folder."""
+
+from detoxlab.pipeline.explaining.stages import check_explain, explain_runs, planned
+
+__all__ = ["check_explain", "explain_runs", "planned"]
