@@ -82,7 +82,7 @@ class Fixed:
 def test_it_is_a_scorer(scorer: Scorer) -> None:
     assert isinstance(scorer, Scorer)
     assert "@" in scorer.id
-    assert scorer.attributes[0] == "toxicity"
+    assert scorer.attributes[0] in ("toxicity", "hate")
     assert len(set(scorer.attributes)) == len(scorer.attributes)
 
 

@@ -21,6 +21,7 @@ MEASURED = {
     "--max-new-tokens": "sampling.max_new_tokens",
     "--judge": "judge",
     "--second": "second",
+    "--hate": "hate",
     "--scorer": "scorers",
     "--batch-size": "batch_size",
     **arg.STEERED,
@@ -34,6 +35,7 @@ OF_A_FILE = {
     "--score-column": "score_columns",
     "--missing-value": "missing_values",
     "--repeats": "repeats",
+    "--hate": "hate",
     "--seed": "seed",
 }
 SCORED_BY = {"--scorer": "scorers", "--judge": "judge", "--second": "second"}

@@ -121,6 +121,7 @@ def _embedded() -> Iterator[Check]:
         "model 'embedded'": lambda: load_model("embedded"),
         "scorer 'rtp-linear'": lambda: load_scorer("rtp-linear"),
         "scorer 'rtp-neural'": lambda: load_scorer("rtp-neural"),
+        "scorer 'hate-neural'": lambda: load_scorer("hate-neural"),
     }
     for name, load in loaders.items():
         try:

@@ -48,7 +48,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     protocol = get_protocol(settings.protocol)
     prompts = read_prompts(settings.prompts, settings.seed)
     provenance = described(settings.prompts)
-    scorers = load_scorers(settings.judge, settings.second, settings.scorers)
+    scorers = load_scorers(settings.judge, settings.second, settings.further_scorers)
     engine, subject = _engine(settings, protocol)
     run = Run.start(out, kind="measure", config=config, seed=settings.seed, resume=resume)
     with run.writing():

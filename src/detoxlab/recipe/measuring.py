@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from detoxlab.data.settings import PromptSettings, portable, relative
 from detoxlab.loading import Loading, ModelSettings, OtherModel, is_unusual, without_usual_asking
@@ -15,8 +15,13 @@ from detoxlab.settings import Seed, Settings
 from detoxlab.steering import with_place
 
 PROTOCOL = "rtp"  # where none is named
-ENCODER = "hashed-ngrams"
+ENCODER, HATE_SCORER = "hashed-ngrams", "hate-neural"
 Encoder = Annotated[str | None, Field(description="for prompt-response similarity")]
+HateScorer = Annotated[
+    str | None,
+    BeforeValidator(lambda given: None if given == "none" else given),
+    Field(description="the scorer that tells hate from rude words, for its guard; none: nobody"),
+]
 Resamples = Annotated[int, Field(ge=100, description="bootstrap resamples of every interval")]
 
 
@@ -93,6 +98,7 @@ class Measuring(Loading):
     )
     judge: str = Field("rtp-neural", description="the scorer that judges")
     second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
+    hate: HateScorer = HATE_SCORER
     scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
     encoder: Encoder = ENCODER
     batch_size: int | None = Field(None, ge=1, description="prompts per batch; None is automatic")
@@ -122,6 +128,11 @@ class Measuring(Loading):
         if self.second == self.judge:
             raise ValueError(f"second scorer and judge are both {self.judge!r}: take another one")
         return self
+
+    @property
+    def further_scorers(self) -> tuple[str, ...]:
+        """The scorers that are reported beside the judge and the second."""
+        return (*([self.hate] if self.hate else []), *self.scorers)
 
     def resolved_sampling(self) -> Sampling:
         """The protocol's sampling with this recipe's departures and seed."""

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from detoxlab.data.repeats import Repeats
-from detoxlab.recipe.measuring import ENCODER, Encoder, Intervals
+from detoxlab.recipe.measuring import ENCODER, HATE_SCORER, Encoder, HateScorer, Intervals
 
 
 class ScoreSettings(Intervals):
@@ -30,4 +30,5 @@ class ScoreSettings(Intervals):
     second: str | None = Field(
         None, description="the scorer that cross-checks; of a saved run, 'none' for none"
     )
+    hate: HateScorer = HATE_SCORER
     encoder: Encoder = ENCODER

@@ -58,7 +58,11 @@ def _adapter(name: str) -> Callable[..., Scorer]:
     return load
 
 
-SCORERS: dict[str, Callable[..., Scorer]] = {"rtp-linear": _linear, "rtp-neural": _neural}
+SCORERS: dict[str, Callable[..., Scorer]] = {
+    "rtp-linear": _linear,
+    "rtp-neural": _neural,
+    "hate-neural": _adapter("hate-neural"),
+}
 
 # Cheaper to compute than to look up.
 UNCACHED = frozenset({"rtp-linear"})
