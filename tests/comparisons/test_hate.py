@@ -33,8 +33,8 @@ def test_less_rude_but_more_hateful_is_a_cost() -> None:
     assert found.status == "worse"
     assert found.baseline == pytest.approx((BASE_PK >= 0.5).mean())
     assert (found.treated, found.note) == (1.0, "hate@1")
-    assert comparison.verdict == "not shown"  # a shown rise speaks against the gain at once
-    assert "a rise is shown by the toxic fraction (hate) by hate@1" in " ".join(comparison.reasons)
+    assert comparison.verdict == "improved, at a cost"  # another thing than toxicity: no denial
+    assert "he guard hateful worsened from" in comparison.reasons[1]
 
 
 def test_a_rise_of_hate_within_its_limit_is_no_cost() -> None:

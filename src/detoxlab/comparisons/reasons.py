@@ -21,6 +21,7 @@ from detoxlab.comparisons.guarding import percent
 from detoxlab.comparisons.missing import tipping_point
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import DECIDING, MEAN, described
+from detoxlab.measures.grid import HATE
 from detoxlab.records import Difference, Guard
 from detoxlab.scorers.names import single_scorers
 
@@ -197,10 +198,12 @@ def readings(evidence: Evidence) -> list[Difference]:
     """All other differences on comparable pairs that say whether toxicity moved.
 
     They are the toxic fraction and the mean by every scorer that scored both runs, and the judge's
-    toxic fraction at other thresholds, without the deciding difference itself.
+    toxic fraction at other thresholds, without the deciding difference itself. A scorer of hate
+    says nothing of toxicity: it has a guard of its own.
     """
     pairs = evidence.pairs
-    keys = {(pairs.judge, pairs.attribute), (pairs.second, pairs.second_attribute), *pairs.others}
+    others = [key for key in pairs.others if key[1] == pairs.attribute or key[1] != HATE]
+    keys = {(pairs.judge, pairs.attribute), (pairs.second, pairs.second_attribute), *others}
     found = [
         row
         for row in evidence.differences
