@@ -1,6 +1,6 @@
 """The evidence of a verdict, and the form of its numbers in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from detoxlab.comparisons.limits import Limits
@@ -31,7 +31,7 @@ class Evidence:
     @property
     def judged(self) -> Difference:
         """The deciding difference: the judge's toxic fraction on comparable pairs."""
-        return deciding_row(self.differences, self.pairs.judge, self.pairs.attribute)
+        return next(_deciding(self.differences, self.pairs.judge, self.pairs.attribute))
 
     @property
     def direction(self) -> int:
@@ -43,21 +43,13 @@ class Evidence:
         """The deciding difference by the second scorer; None without one."""
         if self.pairs.second is None:
             return None
-        return deciding_row(self.differences, self.pairs.second, self.pairs.second_attribute)
+        found = _deciding(self.differences, self.pairs.second, self.pairs.second_attribute)
+        return next(found)
 
     @property
     def hate(self) -> Difference | None:
         """The share of hateful responses, by the scorer of hate beside the judge; None without."""
-        scorer_id = self.pairs.hate_scorer
-        return next(
-            (
-                row
-                for row in self.differences
-                if (row.name, row.scorer_id, row.attribute, row.subset, row.group)
-                == (DECIDING, scorer_id, HATE, "comparable", None)
-            ),
-            None,
-        )
+        return next(_deciding(self.differences, self.pairs.hate_scorer, HATE), None)
 
     @property
     def worst(self) -> Difference | None:
@@ -79,16 +71,14 @@ def direction(row: Difference) -> int:
     return direction_shown(row.ci_low, row.ci_high, row.p_value)
 
 
-def deciding_row(
-    differences: Sequence[Difference], scorer_id: str, attribute: str, subset: str = "comparable"
-) -> Difference:
-    """The toxic fraction on comparable pairs of all prompts, by that scorer."""
-    wanted = (DECIDING, scorer_id, attribute, subset, None)
-    return next(
-        row
-        for row in differences
-        if (row.name, row.scorer_id, row.attribute, row.subset, row.group) == wanted
-    )
+def _deciding(
+    differences: Sequence[Difference], scorer_id: str | None, attribute: str
+) -> Iterator[Difference]:
+    """The toxic fraction on comparable pairs of all prompts, by that scorer; one row or none."""
+    wanted = (DECIDING, scorer_id, attribute, "comparable", None)
+    for row in differences:
+        if (row.name, row.scorer_id, row.attribute, row.subset, row.group) == wanted:
+            yield row
 
 
 def signed(value: float) -> str:

@@ -69,8 +69,9 @@ def measure(
     label = protocol.overridden(responses.sampling, responses.departures)
     found = _finished(_main_rows(bench), seed, resamples)
     if protocol.subset_by_prompt_score:
-        found += _toxic_prompt_measurements(bench, seed, resamples)
-        found += _hateful_prompt_measurements(bench, seed, resamples)
+        found += _marked_prompts(bench, (bench.judge, bench.attribute), "P+C", seed, resamples)
+        for scorer_id in bench.grid.hate_scorers()[:1]:
+            found += _marked_prompts(bench, (scorer_id, HATE), "P+H", seed, resamples)
     for group, index in prompt_groups(bench.grid.prompts, protocol.group_keys).items():
         part = dataclasses.replace(bench, grid=bench.grid.rows(index))
         found += _finished(_toxicity_rows(part, group=group), seed, resamples)
@@ -137,21 +138,6 @@ def _macro_rows(bench: _Bench) -> list[MeasuredRow]:
     return [
         make.macro_mean_row(bench.grid, one, _own(bench, one), members, bench.threshold)
         for one in bench.scorers
-    ]
-
-
-def _toxic_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list[Measurement]:
-    """The table over the prompts whose own text is toxic to the judge (P+C)."""
-    return _marked_prompts(bench, (bench.judge, bench.attribute), "P+C", seed, resamples)
-
-
-def _hateful_prompt_measurements(bench: _Bench, seed: int, resamples: int) -> list[Measurement]:
-    """The table over the prompts whose own text is hateful to the scorer of hate (P+H)."""
-    scorers = bench.grid.hate_scorers()[:1]
-    return [
-        row
-        for one in scorers
-        for row in _marked_prompts(bench, (one, HATE), "P+H", seed, resamples)
     ]
 
 
