@@ -90,8 +90,8 @@ def _read(path: Path | str, settings: ScoreSettings) -> _Asked:
         repeats=settings.repeats,
     )
     _check_judged(path, given, judge, read.scores)
-    beside = (*([settings.hate] if settings.hate else []), *settings.scorers)
-    wanted = [name for name in dict.fromkeys((judge, second, *beside)) if name not in given]
+    names = dict.fromkeys((judge, second, settings.hate, *settings.scorers))
+    wanted = [name for name in names if name and name not in given]
     for name in wanted:
         _check_known(name, given, read.columns, Path(path).name)
     roles = {"judge": judge, "second": second, "scorers": wanted}

@@ -48,7 +48,7 @@ def measure_model(settings: MeasureSettings, out: Path | str, *, resume: bool = 
     protocol = get_protocol(settings.protocol)
     prompts = read_prompts(settings.prompts, settings.seed)
     provenance = described(settings.prompts)
-    scorers = load_scorers(settings.judge, settings.second, settings.further_scorers)
+    scorers = load_scorers(settings.judge, settings.second, (settings.hate, *settings.scorers))
     engine, subject = _engine(settings, protocol)
     run = Run.start(out, kind="measure", config=config, seed=settings.seed, resume=resume)
     with run.writing():
@@ -105,7 +105,7 @@ def protocol_label(settings: Measuring, count: int) -> str:
     return get_protocol(settings.protocol).overridden(settings.resolved_sampling(), found)
 
 
-def load_scorers(judge: str, second: str | None, more: Sequence[str]) -> list[Scorer]:
+def load_scorers(judge: str, second: str | None, more: Sequence[str | None]) -> list[Scorer]:
     """The judge first, then the second scorer, then the others."""
     names = dict.fromkeys(name for name in (judge, second, *more) if name)
     return [load_scorer(name) for name in names]

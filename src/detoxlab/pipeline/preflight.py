@@ -113,7 +113,7 @@ def check_win_rate(
 
 def check_bench(settings: Measuring) -> Unchecked:
     """Check the prompts, scorers and encoder, the server or reference model of a bench."""
-    names = (settings.judge, settings.second, *settings.further_scorers)
+    names = (settings.judge, settings.second, settings.hate, *settings.scorers)
     unchecked = check_prompts(settings.prompts) + check_scorers(name for name in names if name)
     if settings.encoder and check_encoder(settings.encoder):
         unchecked.append(settings.encoder)

@@ -129,11 +129,6 @@ class Measuring(Loading):
             raise ValueError(f"second scorer and judge are both {self.judge!r}: take another one")
         return self
 
-    @property
-    def further_scorers(self) -> tuple[str, ...]:
-        """The scorers that are reported beside the judge and the second."""
-        return (*([self.hate] if self.hate else []), *self.scorers)
-
     def resolved_sampling(self) -> Sampling:
         """The protocol's sampling with this recipe's departures and seed."""
         changes = self.sampling.model_dump(exclude_none=True)
