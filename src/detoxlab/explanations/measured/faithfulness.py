@@ -49,16 +49,15 @@ class Faithfulness:
 
         A prompt with fewer than two tokens of its own is not checked.
         """
-        item = f"{row.model}/{row.prompt_id}/{row.sample}"
         content_C = _content(row)
         if len(content_C) < LEAST_TOKENS:
-            return ItemResult(item, error="the prompt has fewer than two tokens of its own")
+            return ItemResult(row.item, error="the prompt has fewer than two tokens of its own")
         removals = dict(self._removals(row, content_C))
         texts = [prompt_ids, *(_without(prompt_ids, places) for places in removals.values())]
         log_probs = self.subject.token_log_probs(texts, [response_ids] * len(texts))
         whole, *left = (float(one.sum(dtype=np.float64)) for one in log_probs)
         falls = {key: whole - value for key, value in zip(removals, left, strict=True)}
-        return ItemResult(item, _means(falls))
+        return ItemResult(row.item, _means(falls))
 
     def _removals(
         self, row: Attribution, content_C: Places

@@ -39,6 +39,11 @@ class Attribution:
     error: str | None = field(default=None, metadata={"omit_none": True})
 
     @property
+    def item(self) -> str:
+        """The name of the response and of the model that explains it, in `faithfulness.jsonl`."""
+        return f"{self.model}/{self.prompt_id}/{self.sample}"
+
+    @property
     def scores(self) -> FloatArray:
         """The scores (S, T), 0 at tokens after the step."""
         full_ST = np.zeros((len(self.values), len(self.classes)))

@@ -6,6 +6,7 @@ each on its own. On the same text at the same step nothing differs but the model
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -96,12 +97,16 @@ class Table:
             if key in theirs and row.error is None and theirs[key].error is None
         }
 
-    def level_of(self) -> dict[str, str]:
-        """By prompt id, whether the prompt is of low, medium or high toxicity, where known."""
+    @cached_property
+    def level_groups(self) -> dict[str, str]:
+        """By prompt id, the group of the prompt by its own toxicity, where that is known."""
         known = {one.id: one.meta.get("toxicity") for one in self.prompts}
         scores = {name: value for name, value in known.items() if isinstance(value, int | float)}
         index_P = levels(np.array(list(scores.values()), dtype=np.float64))
-        return {name: LEVELS[at] for name, at in zip(scores, index_P.tolist(), strict=True)}
+        return {
+            name: f"{LEVELS[at]} prompt toxicity"
+            for name, at in zip(scores, index_P.tolist(), strict=True)
+        }
 
 
 def measurements(table: Table, runs: Sequence[str], how: How) -> list[Measurement]:
@@ -187,11 +192,11 @@ def _means(
 ) -> list[Measurement]:
     """The mean over all prompts, and over those of each level of toxicity."""
     means = _per_prompt(values)
-    level = table.level_of()
     groups: dict[str | None, FloatArray] = {None: np.array(list(means.values()))}
-    for name in dict.fromkeys(level.values()):
-        chosen = [value for prompt, value in means.items() if level.get(prompt) == name]
-        groups[f"{name} prompt toxicity"] = np.array(chosen)
+    group_of = table.level_groups
+    for group in dict.fromkeys(group_of.values()):
+        chosen = [value for prompt, value in means.items() if group_of.get(prompt) == group]
+        groups[group] = np.array(chosen)
     return _rows(measure, groups, len(table.prompts), subset, how)
 
 
@@ -234,8 +239,6 @@ def _quantity(values_P: FloatArray) -> Quantity:
 
 
 def _differences(table: Table, one: Side, other: Side, how: How) -> list[Difference]:
-    level = table.level_of()
-    groups = [f"{name} prompt toxicity" for name in dict.fromkeys(level.values())]
     rows: list[Difference] = []
     for name, measure in STEP_MEASURES.items():
         before, after = table.values(one, name), table.values(other, name)
@@ -243,8 +246,8 @@ def _differences(table: Table, one: Side, other: Side, how: How) -> list[Differe
         cells: dict[str | None, Cell] = {None: (_per_prompt(before), _per_prompt(after))}
         for step in range(steps):
             cells[f"step {step + 1}"] = (_per_prompt(before, step), _per_prompt(after, step))
-        for group in groups:
-            members = {prompt for prompt, named in level.items() if group.startswith(named)}
+        for group in dict.fromkeys(table.level_groups.values()):
+            members = {prompt for prompt, named in table.level_groups.items() if named == group}
             cells[group] = (_only(members, cells[None][0]), _only(members, cells[None][1]))
         rows += _paired(measure, cells, len(table.prompts), how)
     return rows

@@ -143,7 +143,7 @@ def _checked(
 
     row = rows[item.model, item.prompt.id, item.sample]
     if row.error is not None:
-        return ItemResult(f"{item.model}/{item.prompt.id}/{item.sample}", error=row.error)
+        return ItemResult(row.item, error=row.error)
     explainer = models.explainer(item.model)
     exchange = explainer.exchange(item)
     assert exchange is not None
