@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detoxlab.records import Comparison, Guard, Measurement, from_json
+from detoxlab.records import Comparison, Difference, Guard, Measurement, from_json
 from detoxlab.runs import Run, read_json
 
 if TYPE_CHECKING:
@@ -77,24 +77,18 @@ def show_explained(run: Run) -> None:
 
 
 def _print_explained(pair: "ExplainedPair") -> None:
-    table = Table(
-        title=escape(f"{pair.treated} − {pair.baseline}, {pair.view}"),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
+    table = _table(escape(f"{pair.treated} − {pair.baseline}, {pair.view}"))
     for title in ("measure", "before", "after", "difference", "95 % interval", "p"):
         table.add_column(title, justify="left" if title == "measure" else "right")
     for row in pair.differences:
         if row.group is None:
-            ends = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
             values = (row.baseline, row.treated, row.difference)
-            table.add_row(row.name, *map(number, values), ends, number(row.p_value))
+            table.add_row(row.name, *map(number, values), _interval(row), number(row.p_value))
     console().print(table)
 
 
 def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    table = _table(escape(title))
     for title in ("measure", "scorer", "value", "95 % interval", "n", "coverage"):
         table.add_column(title, justify="left" if title in ("measure", "scorer") else "right")
     for row in rows:
@@ -104,10 +98,17 @@ def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:
 
 def measurement_cells(row: Measurement) -> list[str]:
     """One line of the measured table, as texts; an unknown value is "unknown"."""
-    interval = "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
     coverage = "" if row.coverage is None else f"{row.coverage:.1%}"
     label = row.name if row.attribute in (None, "toxicity") else f"{row.name} ({row.attribute})"
-    return [label, row.scorer_id or "", number(row.value), interval, str(row.n), coverage]
+    return [label, row.scorer_id or "", number(row.value), _interval(row), str(row.n), coverage]
+
+
+def _interval(row: Measurement | Difference) -> str:
+    return "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}"
+
+
+def _table(title: str | None = None) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False)
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -130,7 +131,7 @@ def show_comparison(comparison: Comparison) -> None:
 def _differences(comparison: Comparison) -> Table:
     """The main differences of a comparison; the report has every attribute and group."""
     title = f"{comparison.attribute} at {comparison.threshold:g}" if comparison.threshold else None
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = _table(title)
     for title in ("measure", "scorer", "subset"):
         table.add_column(title)
     for title in ("baseline", "treated", "difference", "95 % interval", "pairs"):
@@ -144,14 +145,14 @@ def _differences(comparison: Comparison) -> Table:
                 number(row.baseline),
                 number(row.treated),
                 number(row.difference),
-                "" if row.ci_low is None else f"{number(row.ci_low)} to {number(row.ci_high)}",
+                _interval(row),
                 str(row.n_pairs),
             )
     return table
 
 
 def _guards(rows: Sequence[Guard]) -> Table:
-    table = Table(box=None, pad_edge=False)
+    table = _table()
     table.add_column("guard")
     for title in ("baseline", "treated", "limit"):
         table.add_column(title, justify="right")
@@ -178,7 +179,7 @@ def show_audits(run: Run) -> None:
     from detoxlab.reports.audited.sections import main_figures
 
     for table in main_figures(read_audits(run.path)).tables:
-        shown = Table(title="audit", title_justify="left", box=None, pad_edge=False)
+        shown = _table("audit")
         for column in table.columns:
             shown.add_column(escape(column.title), justify="right" if column.numeric else "left")
         for row in table.rows:
