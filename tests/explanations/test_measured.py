@@ -105,6 +105,26 @@ def test_means_are_over_steps_then_prompts_and_unknown_ones_are_counted() -> Non
     assert found["prompt_dependence", None].value == pytest.approx((0.8 + 2 / 3) / 2)
 
 
+def test_measurements_by_step_are_means_over_prompts() -> None:
+    rows = [row("base", "base", f"p{i}", 3.0 + i) for i in range(4)]
+    rows.append(row("base", "base", "p4", 9.0, values=((0.0, 9.0, 1.0),), reliances=(9.0,)))
+    found = {
+        (one.name, one.group): one
+        for one in measurements(Table(rows, prompts(5)), ["base"], HOW)
+        if one.subset == "base on its own text"
+    }
+    first, second = (found["context_reliance", f"step {n}"] for n in (1, 2))
+    assert (first.value, first.n) == (pytest.approx((3 + 4 + 5 + 6 + 9) / 5), 5)
+    assert (second.value, second.n) == (0.0, 4)
+    assert first.ci_low is not None
+    assert first.ci_low < 5.4 < (first.ci_high or 0)
+    unknown = found["prompt_dependence", "step 1"]
+    assert (unknown.value, unknown.n, unknown.ci_low) == (None, 0, None)
+    known = found["prompt_dependence", "step 2"]
+    assert known.value == pytest.approx((4 / 5 + 5 / 6 + 6 / 7 + 7 / 8) / 4)
+    assert ("prompt_dependence", "step 3") not in found
+
+
 def test_models_that_differ_in_nothing_differ_in_nothing() -> None:
     for pair in differences(table(12, treated=3.0), "base", "ft", HOW):
         overall = [one for one in pair.differences if one.group is None]

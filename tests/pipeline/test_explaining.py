@@ -11,7 +11,7 @@ from detoxlab import explain
 from detoxlab.errors import ConfigError, ModelError, RunError
 from detoxlab.explanations.measured.rows import Attribution
 from detoxlab.explanations.measured.table import OWN, ExplainedPair
-from detoxlab.records import Difference, ItemResult, Measurement, from_json
+from detoxlab.records import Difference, Generation, ItemResult, Measurement, from_json
 from detoxlab.runs import Run, read_json
 from tests.support.layouts import save_layout
 from tests.support.measured_runs import measured
@@ -80,11 +80,20 @@ def test_every_response_has_a_row_on_each_side(explained: Run) -> None:
     for row in rows:
         assert row.error is None
         assert len(row.values) == len(row.log_probs) == 3
-        assert len(row.tokens) == len(row.classes) == len(row.words)
-        assert row.classes.endswith("TGG")
+        assert len(row.ids) == len(row.tokens) == len(row.classes) == len(row.words)
+        assert row.classes.endswith("TGGG")
         assert "C" in row.classes
     assert explained.info["status"] == "finished"
     assert explained.info["explained"] == ["base", "again", "deaf"]
+
+
+def test_a_row_has_the_ids_that_were_drawn(runs: dict[str, Run], explained: Run) -> None:
+    drawn = {
+        (one.prompt_id, one.sample): one for one in runs["base"].read_all("generations", Generation)
+    }
+    for row in explained.read("attributions.jsonl", Attribution):
+        if row.text == "base":
+            assert row.ids[-3:] == tuple(drawn[row.prompt_id, row.sample].token_ids[:3])
 
 
 def test_the_scores_and_biases_sum_to_the_logit(explained: Run) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from detoxlab.explanations.measured.rows import Attribution
 from detoxlab.explanations.methods import load_attribution
+from detoxlab.explanations.names import GENERATED
 from detoxlab.explanations.reliance import Predictions, predictions
 from detoxlab.explanations.results import Attributed
 from detoxlab.explanations.targets import load_target
@@ -37,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True)
 class _Ready:
-    """An item as tokens: prompt and response, the class of each token, the prompt without text."""
+    """An item as tokens: prompt and response, the class of each, the prompt without its text."""
 
     exchange: Exchange
     classes: str
@@ -87,7 +88,7 @@ class Explainer:
             return None
         classes = self.prompt_classes(item, exchange)
         template = template_ids(self.lm, exchange.prompt_ids, classes)
-        generated = "G" * (len(exchange.read_ids) - len(classes))
+        generated = GENERATED * len(exchange.response_ids)
         return _Ready(exchange, classes + generated, template)
 
     def _explained(self, ready: Sequence[_Ready]) -> list[dict[str, Any]]:
@@ -103,9 +104,11 @@ class Explainer:
         ]
 
     def _tokens(self, one: _Ready) -> dict[str, Any]:
-        texts = pieces(self.lm, one.exchange.read_ids)
+        ids = one.exchange.prompt_ids + one.exchange.response_ids
+        texts = pieces(self.lm, ids)
         return {
             "classes": one.classes,
+            "ids": ids,
             "tokens": tuple(texts),
             "words": tuple(words(texts, one.classes)),
         }

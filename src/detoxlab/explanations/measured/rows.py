@@ -13,10 +13,11 @@ Numbers = tuple[float, ...]
 class Attribution:
     """How the model of run `model` explains a response of run `text`, or why it does not.
 
-    A response has S steps, and T tokens of prompt and response stand before the last of them.
-    `tokens` are their texts, `classes` one letter each (`detoxlab.explanations.names`) and `words`
-    the number of the word of each. `values` holds, for step s, the scores of the tokens before it,
-    in the unit of the target; `gaps` the share that they miss, None where a method has no sum.
+    Prompt and response have T tokens, the last S of which are the response: step s predicts the
+    token s of the response. `ids` are their ids, `tokens` their texts, `classes` one letter each
+    (`detoxlab.explanations.names`) and `words` the number of the word of each. `values` holds, for
+    step s, the scores of the tokens before it, in the unit of the target; `gaps` the share that
+    they miss, None where a method has no sum.
 
     `log_probs` (nats), `entropies`, `reliances` and `informations` (bits) are per step, as in
     `detoxlab.explanations.reliance.Predictions`.
@@ -27,6 +28,7 @@ class Attribution:
     prompt_id: str
     sample: int
     classes: str = ""
+    ids: tuple[int, ...] = ()
     tokens: tuple[str, ...] = ()
     words: tuple[int, ...] = ()
     values: tuple[Numbers, ...] = ()
@@ -45,7 +47,7 @@ class Attribution:
 
     @property
     def scores(self) -> FloatArray:
-        """The scores (S, T), 0 at tokens after the step."""
+        """The scores (S, T), 0 at the predicted token and at those after it."""
         full_ST = np.zeros((len(self.values), len(self.classes)))
         for step, values in enumerate(self.values):
             full_ST[step, : len(values)] = values

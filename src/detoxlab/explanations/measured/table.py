@@ -110,12 +110,15 @@ class Table:
 
 
 def measurements(table: Table, runs: Sequence[str], how: How) -> list[Measurement]:
-    """Every measure of every side, over all prompts and by the prompts' own toxicity."""
+    """Every measure of every side, over all prompts, by the prompts' own toxicity, and by step."""
     found = [
         row
         for side in sides(runs)
         for name, measure in STEP_MEASURES.items()
-        for row in _means(table, table.values(side, name), measure, _named(side), how)
+        for row in (
+            *_means(table, table.values(side, name), measure, subset_of(side), how),
+            *_by_step(table.values(side, name), measure, subset_of(side), how),
+        )
     ]
     baseline = runs[0]
     for treated in runs[1:]:
@@ -125,6 +128,42 @@ def measurements(table: Table, runs: Sequence[str], how: How) -> list[Measuremen
                 label = f"{treated} against {baseline}, {view}"
                 found += _means(table, values, DIVERGENCE, label, how)
     return found
+
+
+def subset_of(side: Side) -> str:
+    """The subset that measurements of a side have: the model, and whose text it explains.
+
+    >>> subset_of(("ft", "ft")), subset_of(("ft", "base"))
+    ('ft on its own text', 'ft on the text of base')
+    """
+    model, text = side
+    return f"{model} on its own text" if model == text else f"{model} on the text of {text}"
+
+
+def step_group(step: int) -> str:
+    """The group of the numbers of one step, counted from 0.
+
+    >>> step_group(0)
+    'step 1'
+    """
+    return f"step {step + 1}"
+
+
+def per_prompt(values: Mapping[Key, FloatArray], step: int | None = None) -> dict[str, float]:
+    """The mean over steps (or the value at one step), then over samples, of each prompt.
+
+    Values that are not defined do not count, and a prompt without any other has no entry.
+
+    >>> per_prompt({("p", 0): np.array([np.nan, 1.0]), ("p", 1): np.array([3.0, 3.0])})
+    {'p': 2.0}
+    """
+    found: dict[str, list[float]] = {}
+    for (prompt_id, _), values_S in values.items():
+        chosen_S = values_S if step is None else values_S[step : step + 1]
+        known_S = chosen_S[np.isfinite(chosen_S)]
+        if len(known_S):
+            found.setdefault(prompt_id, []).append(float(known_S.mean()))
+    return {name: float(np.mean(numbers)) for name, numbers in found.items()}
 
 
 def faithfulness_measurements(
@@ -143,7 +182,7 @@ def faithfulness_measurements(
             measure,
             {None: np.array([_gain(values, name) for values in known])},
             len(own),
-            f"{run} on its own text",
+            subset_of((run, run)),
             how,
         )
     ]
@@ -164,11 +203,6 @@ Cell = tuple[Mapping[str, float], Mapping[str, float]]
 Cells = Mapping[str | None, Cell]
 
 
-def _named(side: Side) -> str:
-    model, text = side
-    return f"{model} on its own text" if model == text else f"{model} on the text of {text}"
-
-
 def _gain(values: Mapping[str, float], name: str) -> float:
     """How much better than random: deletion should make the answer fall more, sufficiency less."""
     kind, _, share = name.split("_")
@@ -176,28 +210,37 @@ def _gain(values: Mapping[str, float], name: str) -> float:
     return own - drawn if kind == "deletion" else drawn - own
 
 
-def _per_prompt(values: Mapping[Key, FloatArray], step: int | None = None) -> dict[str, float]:
-    """The mean over steps (or the value at one step), then over samples, of each prompt."""
-    found: dict[str, list[float]] = {}
-    for (prompt_id, _), values_S in values.items():
-        chosen_S = values_S if step is None else values_S[step : step + 1]
-        known_S = chosen_S[np.isfinite(chosen_S)]
-        if len(known_S):
-            found.setdefault(prompt_id, []).append(float(known_S.mean()))
-    return {name: float(np.mean(numbers)) for name, numbers in found.items()}
-
-
 def _means(
     table: Table, values: Mapping[Key, FloatArray], measure: Measure, subset: str, how: How
 ) -> list[Measurement]:
     """The mean over all prompts, and over those of each level of toxicity."""
-    means = _per_prompt(values)
+    means = per_prompt(values)
     groups: dict[str | None, FloatArray] = {None: np.array(list(means.values()))}
     group_of = table.level_groups
     for group in dict.fromkeys(group_of.values()):
         chosen = [value for prompt, value in means.items() if group_of.get(prompt) == group]
         groups[group] = np.array(chosen)
     return _rows(measure, groups, len(table.prompts), subset, how)
+
+
+def _by_step(
+    values: Mapping[Key, FloatArray], measure: Measure, subset: str, how: How
+) -> list[Measurement]:
+    """The mean over the prompts at each step, with intervals from shared resamples."""
+    steps = max((len(values_S) for values_S in values.values()), default=0)
+    prompts = sorted({prompt for prompt, _ in values})
+    means = [per_prompt(values, step) for step in range(steps)]
+    columns = [np.array([one.get(prompt, np.nan) for prompt in prompts]) for one in means]
+    intervals = bootstrap_many(
+        [_quantity(values_P) for values_P in columns], seed=how.seed, resamples=how.resamples
+    )
+    facts = {"subset": subset, "protocol": how.protocol}
+    return [
+        _measurement(measure, values_P[np.isfinite(values_P)], interval, group=group, **facts)
+        for group, values_P, interval in zip(
+            map(step_group, range(steps)), columns, intervals, strict=True
+        )
+    ]
 
 
 def _rows(
@@ -215,20 +258,21 @@ def _rows(
 def _row(
     measure: Measure, group: str | None, values_P: FloatArray, asked: int, subset: str, how: How
 ) -> Measurement:
-    facts: dict[str, Any] = {
-        "group": group,
-        "subset": subset,
-        "protocol": how.protocol,
-        "n": len(values_P),
-    }
+    facts: dict[str, Any] = {"group": group, "subset": subset, "protocol": how.protocol}
     if group is None and asked:
         facts["coverage"] = len(values_P) / asked
+    (interval,) = bootstrap_many([_quantity(values_P)], seed=how.seed, resamples=how.resamples)
+    return _measurement(measure, values_P, interval, **facts)
+
+
+def _measurement(
+    measure: Measure, values_P: FloatArray, interval: Interval | None, **facts: Any
+) -> Measurement:
+    """The mean of known values; unknown where there is none."""
     if not len(values_P):
-        return measure.measurement(**facts)
-    quantity = _quantity(values_P)
-    (interval,) = bootstrap_many([quantity], seed=how.seed, resamples=how.resamples)
+        return measure.measurement(n=0, **facts)
     ends = {"ci_low": interval.low, "ci_high": interval.high} if interval else {}
-    return measure.measurement(value=float(values_P.mean()), **ends, **facts)
+    return measure.measurement(value=float(values_P.mean()), n=len(values_P), **ends, **facts)
 
 
 def _quantity(values_P: FloatArray) -> Quantity:
@@ -243,9 +287,9 @@ def _differences(table: Table, one: Side, other: Side, how: How) -> list[Differe
     for name, measure in STEP_MEASURES.items():
         before, after = table.values(one, name), table.values(other, name)
         steps = max((len(values_S) for values_S in before.values()), default=0)
-        cells: dict[str | None, Cell] = {None: (_per_prompt(before), _per_prompt(after))}
+        cells: dict[str | None, Cell] = {None: (per_prompt(before), per_prompt(after))}
         for step in range(steps):
-            cells[f"step {step + 1}"] = (_per_prompt(before, step), _per_prompt(after, step))
+            cells[step_group(step)] = (per_prompt(before, step), per_prompt(after, step))
         for group in dict.fromkeys(table.level_groups.values()):
             members = {prompt for prompt, named in table.level_groups.items() if named == group}
             cells[group] = (_only(members, cells[None][0]), _only(members, cells[None][1]))
