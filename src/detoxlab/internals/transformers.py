@@ -194,6 +194,12 @@ def captured_attention(model: Any, keep: Callable[[Any, Any, Any], None]) -> Ite
 CAPTURING = "detoxlab_capturing"
 
 
+def split_values(attention: Any, fused: Any) -> Any:
+    """The values (B, T, heads, width) in the output of Falcon's fused projection (B, T, width)."""
+    *_, values_BTGE = attention._split_heads(fused)
+    return values_BTGE
+
+
 @contextlib.contextmanager
 def eager_attention(model: Any) -> Iterator[None]:
     """Eager attention in the block, also in architectures that fix it when they are made.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from detoxlab.errors import ModelError
 from detoxlab.explanations.alti.layouts import REMEDY, Layer, Parts
-from detoxlab.internals.transformers import captured_attention, eager_attention
+from detoxlab.internals.transformers import captured_attention, eager_attention, split_values
 from detoxlab.models.language_model import LanguageModel
 
 
@@ -135,8 +135,7 @@ def _falcon_hooks(
         return hook
 
     def attend(module: Any, _args: Any, output: tuple[Tensor, Tensor]) -> None:
-        *_, values_BTGE = module._split_heads(fused.pop(id(module)))
-        keep(module, output[1], values_BTGE.transpose(1, 2))
+        keep(module, output[1], split_values(module, fused.pop(id(module))).transpose(1, 2))
 
     for layer in parts.layers:
         projection = layer.attention.get_submodule("query_key_value")
