@@ -167,7 +167,7 @@ def test_batches_are_halved_until_they_fit_into_memory() -> None:
         return (ids_BT * mask_BT).sum(1, keepdim=True).float()
 
     ids = [[1], [2, 2], [3], [4, 4, 4], [5]]
-    logits_NA = logits_of(forward, ids, pad_id=9, device=torch.device("cpu"))
+    logits_NA = logits_of(forward, ids, pad_id=9, max_tokens=8, device=torch.device("cpu"))
     assert logits_NA.ravel().tolist() == [1, 4, 3, 12, 5]
     assert sizes[0] == 5
     assert max(sizes[1:]) <= 3
@@ -178,7 +178,7 @@ def test_another_error_is_not_mistaken_for_memory() -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        logits_of(forward, [[1], [2]], pad_id=0, device=torch.device("cpu"))
+        logits_of(forward, [[1], [2]], pad_id=0, max_tokens=8, device=torch.device("cpu"))
 
 
 def test_short_names_stand_for_classifiers_whose_labels_are_known() -> None:

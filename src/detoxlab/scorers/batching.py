@@ -1,4 +1,4 @@
-"""Scores duplicates once, and texts of similar length together."""
+"""Scores duplicates once, and texts of one padded length together."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -31,20 +31,16 @@ def map_distinct(
 def length_batches(
     lengths: Sequence[int], *, batch_size: int, batch_tokens: int
 ) -> Iterator[list[int]]:
-    """Indices in batches of similar length, longest first.
+    """Indices in batches whose texts all have one length, longest first.
 
-    A batch holds at most `batch_size` texts and, padded to its longest, at most
-    `batch_tokens` tokens, but always one text.
+    A batch holds at most `batch_size` texts and `batch_tokens` tokens, but always one text.
 
-    >>> list(length_batches([3, 9, 4, 2], batch_size=3, batch_tokens=12))
-    [[1], [2, 0, 3]]
+    >>> list(length_batches([8, 16, 8, 8, 8], batch_size=3, batch_tokens=100))
+    [[1], [0, 2, 3], [4]]
     """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        longest = lengths[batch[0]] if batch else 0
-        if batch and (len(batch) == batch_size or longest * (len(batch) + 1) > batch_tokens):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    places: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        places.setdefault(length, []).append(index)
+    for length, found in sorted(places.items(), reverse=True):
+        size = max(1, min(batch_size, batch_tokens // max(1, length)))
+        yield from (found[start : start + size] for start in range(0, len(found), size))

@@ -133,6 +133,7 @@ class HuggingFaceScorer:
             self._forward(),
             tokenize(self._tokenizer, [texts[i] for i in scorable], self._max_tokens),
             pad_id=self._tokenizer.pad_token_id or 0,
+            max_tokens=self._max_tokens,
             device=next(self._model.parameters()).device,
             batch_size=self._batch_size,
             batch_tokens=self._batch_tokens,

@@ -28,7 +28,6 @@ from detoxlab.scorers.offline.minilm import BASE_SHA256, base_folder
 
 MAX_TOKENS = 256
 HEAD_WIDTH = 384
-# Padding moves a float32 logit by about 1e-6: four digits are the same in any batch.
 DIGITS = 4
 
 
@@ -106,6 +105,7 @@ class NeuralScorer:
                 self._forward,
                 tokenize(self._tokenizer, read, self._max_tokens),
                 pad_id=self._tokenizer.pad_token_id,
+                max_tokens=self._max_tokens,
                 device=self._device,
             )
             scores_NA[scorable] = np.round(self._calibration(logits_NA), DIGITS)

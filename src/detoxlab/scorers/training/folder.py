@@ -133,6 +133,7 @@ def _logits(
         logits_from(model),
         tokenize(tokenizer, texts, tokens),
         pad_id=tokenizer.pad_token_id,
+        max_tokens=tokens,
         device=model.device,
     )
 

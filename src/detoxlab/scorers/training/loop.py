@@ -158,6 +158,7 @@ class Training:
                 logits_from(self.model),
                 self.validation.token_ids,
                 pad_id=self.pad_id,
+                max_tokens=max(map(len, self.validation.token_ids)),
                 device=self.device,
             )
         self.model.train()
