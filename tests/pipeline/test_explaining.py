@@ -1,6 +1,8 @@
 """`explain`: planted effects are found where they are, kills lose nothing, misuse is refused."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +10,37 @@ import pytest
 import torch
 
 from detoxlab import explain
+from detoxlab.cli.show import show_explained
 from detoxlab.errors import ConfigError, ModelError, RunError
+from detoxlab.explanations.measured.prompt_words import PromptWord
 from detoxlab.explanations.measured.rows import Attribution
+from detoxlab.explanations.measured.sentences import sentences
 from detoxlab.explanations.measured.table import OWN, ExplainedPair
-from detoxlab.records import Difference, Generation, ItemResult, Measurement, from_json
-from detoxlab.runs import Run, read_json
+from detoxlab.explanations.measured.toxic_words import ToxicWords
+from detoxlab.records import (
+    Difference,
+    Generation,
+    ItemResult,
+    Measurement,
+    Prompt,
+    from_json,
+    to_line,
+)
+from detoxlab.runs import Run, read_json, read_rows
 from tests.support.layouts import save_layout
 from tests.support.measured_runs import measured
 from tests.support.tiny import save_tiny, tiny_model, tiny_tokenizer
 
-QUICK: dict[str, Any] = {"limit": 6, "steps": 3, "resamples": 200, "prompts": 2}
+RUNS = ("base", "again", "deaf")
+QUICK: dict[str, Any] = {
+    "limit": 6,
+    "steps": 3,
+    "resamples": 200,
+    "prompts": 2,
+    "encoder": "hashed-ngrams",
+    "least_pull": 0.001,
+    "least_prompts": 1,
+}
 
 AFTER_FIRST = ("prompt_dependence", "prompt_dependence_per_token")
 WARMER = {"max_new_tokens": 4, "temperature": 1.5}
@@ -124,6 +147,96 @@ def test_a_model_that_ignores_its_prompt_is_found_out(explained: Run) -> None:
     change = pairs_of(explained)["deaf", "text of base"]["context_reliance", None]
     assert change.ci_high is not None
     assert change.ci_high < 0
+    told = sentences(explained)
+    assert any(one.startswith("deaf is no longer moved by its prompt") for one in told)
+    assert any("does not beat random choices of tokens on deaf" in one for one in told)
+    similarity = value(explained, "prompt_response_similarity", "deaf on its own text")
+    assert abs(similarity.value or 1) < 0.1
+
+
+def parrot(run: Run, out: Path) -> Run:
+    """The same run, as if its responses had been the words of their prompts."""
+    shutil.copytree(run.path, out)
+    texts = {one.id: one.text for one in run.read("prompts.jsonl", Prompt)}
+    tokenizer = tiny_tokenizer()
+    for file in sorted((out / "generations").glob("*.jsonl")):
+        rows = []
+        for row in read_rows(file, Generation):
+            text = texts[row.prompt_id]
+            ids = tuple(tokenizer.encode(text, add_special_tokens=False))
+            rows.append(replace(row, text=text, token_ids=ids))
+        file.write_text("".join(map(to_line, rows)))
+    return Run.open(out)
+
+
+def test_where_only_the_text_changed_the_own_view_alone_shows_it(
+    runs: dict[str, Run], tmp_path: Path
+) -> None:
+    copied = parrot(runs["base"], tmp_path / "parrot")
+    run = explain([runs["base"], copied], out=tmp_path / "run", **QUICK | {"limit": 20})
+    similar = ("prompt_response_similarity", None)
+    pairs = pairs_of(run)
+    for view in ("text of base", "text of parrot"):
+        assert similar not in pairs["parrot", view]
+        for one in pairs["parrot", view].values():
+            assert (one.difference or 0) == pytest.approx(0, abs=1e-9)
+    own = pairs["parrot", OWN][similar]
+    assert own.treated == pytest.approx(1)
+    assert own.ci_low is not None
+    assert own.ci_low > 0.8
+    told = sentences(run)
+    resembling = "The responses of parrot resemble their prompts more than those of base: "
+    assert any(one.startswith(resembling) for one in told)
+    information = pairs["parrot", OWN]["prompt_information", None]
+    assert information.ci_high is not None
+    assert information.ci_high < 0
+    assert not any(one.startswith("parrot ") for one in told)
+    assert read_json(run.path / "sentences.json") == told
+
+
+def test_toxic_words_are_placed_in_the_responses_and_prompts(
+    runs: dict[str, Run], explained: Run
+) -> None:
+    rows = explained.read("toxic_words.jsonl", ToxicWords)
+    assert [row.text for row in rows] == [name for name in RUNS for _ in range(6)]
+    texts = {one.id: one.text for one in explained.read("prompts.jsonl", Prompt)}
+    responses = {
+        (name, one.prompt_id): one.text
+        for name in RUNS
+        for one in runs[name].read_all("generations", Generation)
+    }
+    shares = []
+    for row in rows:
+        for word in row.words:
+            assert responses[row.text, row.prompt_id][word.start : word.end] == word.word
+        if row.prompt_words:
+            assert " ".join(row.prompt_words) == texts[row.prompt_id]
+        shares += [(row.text, one) for one in row.shares]
+    models = {text: {one.model for held, one in shares if held == text} for text in RUNS}
+    assert models == {"base": set(RUNS), "again": {"base", "again"}, "deaf": {"base", "deaf"}}
+    for _, one in shares:
+        assert sum(one.shares) == pytest.approx(0 if one.model == "deaf" else 1, abs=1e-4)
+    table = [from_json(PromptWord, one) for one in read_json(explained.path / "prompt_words.json")]
+    assert {one.text for one in table} <= set(RUNS)
+    assert table
+
+
+def test_the_console_has_sentences_and_no_toxic_word(
+    explained: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_explained(explained)
+    printed = " ".join(capsys.readouterr().out.split())
+    for one in sentences(explained):
+        assert one in printed
+    toxic = {
+        word.word
+        for row in explained.read("toxic_words.jsonl", ToxicWords)
+        for word in row.words
+        if word.toxic and len(word.word) > 3
+    }
+    assert toxic
+    assert not [word for word in toxic if word in printed]
+    assert f"toxic words of responses: {explained.info['toxic_words']}" in printed
 
 
 def test_the_method_is_checked(explained: Run) -> None:
@@ -142,14 +255,21 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(
     out = tmp_path / "victim"
     names = [runs["base"], runs["again"], runs["deaf"]]
     explain(names, out=out, **QUICK)
-    for file, keep in (("attributions.jsonl", 0.6), ("faithfulness.jsonl", 0.4)):
+    cut = (
+        ("attributions.jsonl", 0.6),
+        ("faithfulness.jsonl", 0.4),
+        ("toxic_words.jsonl", 0.7),
+        ("similarity/again.jsonl", 0.5),
+    )
+    for file, keep in cut:
         path = out / file
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
     (out / "measurements.json").unlink()
     Run(out).update(status="interrupted")
     with pytest.warns(UserWarning, match="line"):
         explain(names, out=out, resume=True, **QUICK)
-    for file in ("attributions.jsonl", "faithfulness.jsonl", "measurements.json"):
+    files = [*(file for file, _ in cut), "measurements.json", "prompt_words.json", "sentences.json"]
+    for file in files:
         assert (out / file).read_bytes() == (explained.path / file).read_bytes()
 
 
@@ -182,6 +302,12 @@ def test_runs_in_other_tokens_are_refused(runs: dict[str, Run], tmp_path: Path) 
     with pytest.raises(ConfigError, match="vocabulary_sha256 differ"):
         explain([runs["base"], other], out=tmp_path / "run", **QUICK)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_scorer_of_words_must_know_the_attribute(runs: dict[str, Run], tmp_path: Path) -> None:
+    asked = QUICK | {"scorer": "hate-neural", "attribute": "toxicity"}
+    with pytest.raises(ConfigError, match="gives no score for 'toxicity'"):
+        explain([runs["base"]], out=tmp_path / "run", **asked)
 
 
 def test_a_method_that_does_not_fit_says_so(tmp_path: Path) -> None:

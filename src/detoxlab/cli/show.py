@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detoxlab.records import Comparison, Difference, Guard, Measurement, from_json
-from detoxlab.runs import Run, read_json
+from detoxlab.records import Comparison, Difference, Guard, Measurement
+from detoxlab.runs import Run
 
 if TYPE_CHECKING:
     from detoxlab.explanations.measured.table import ExplainedPair
@@ -65,15 +65,26 @@ def show_evaluated(run: Run, name: str) -> None:
 
 
 def show_explained(run: Run) -> None:
-    """Print the measurements and the differences on the same text, over all prompts."""
-    from detoxlab.explanations.measured.table import ExplainedPair
+    """Print measurements and differences over all prompts, then what they say in sentences."""
+    from detoxlab.explanations.measured.explained import Explained
+    from detoxlab.explanations.measured.sentences import told
 
-    rows = [row for row in run.measurements() if row.group is None]
+    explained = Explained.of(run)
+    rows = [row for row in explained.measurements if row.group is None]
     for subset in dict.fromkeys(row.subset or "" for row in rows):
         _print_measurements(subset, [row for row in rows if row.subset == subset])
-    for one in read_json(run.path / "differences.json"):
-        _print_explained(from_json(ExplainedPair, one))
-    console().print(f"run: {escape(str(run.path))}", highlight=False)
+    for pair in explained.pairs:
+        _print_explained(pair)
+    for sentence in told(explained):
+        console().print(f"- {escape(sentence)}", highlight=False)
+    toxic, held = run.info["toxic_words"], run.info["prompt_words"]
+    console().print(
+        f"toxic words of responses: {toxic}, in toxic_words.jsonl; words of prompts behind them: "
+        f"{held}, in prompt_words.json",
+        f"run: {escape(str(run.path))}",
+        sep="\n",
+        highlight=False,
+    )
 
 
 def _print_explained(pair: "ExplainedPair") -> None:
@@ -89,10 +100,14 @@ def _print_explained(pair: "ExplainedPair") -> None:
 
 def _print_measurements(title: str, rows: Sequence[Measurement]) -> None:
     table = _table(escape(title))
-    for title in ("measure", "scorer", "value", "95 % interval", "n", "coverage"):
+    titles = ["measure", "scorer", "value", "95 % interval", "n", "coverage"]
+    lines = [measurement_cells(row) for row in rows]
+    if not any(row.scorer_id for row in rows):
+        titles, lines = [titles[0], *titles[2:]], [[line[0], *line[2:]] for line in lines]
+    for title in titles:
         table.add_column(title, justify="left" if title in ("measure", "scorer") else "right")
-    for row in rows:
-        table.add_row(*measurement_cells(row))
+    for line in lines:
+        table.add_row(*line)
     console().print(table)
 
 

@@ -31,7 +31,11 @@ from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.training import train_scorer as train_from_settings
 from detoxlab.recipe.auditing import AuditSettings
 from detoxlab.recipe.comparing import CompareSettings, ReportSettings
-from detoxlab.recipe.explaining import ExplainSettings, FaithfulnessSettings
+from detoxlab.recipe.explaining import (
+    ExplainSettings,
+    FaithfulnessSettings,
+    ToxicWordsSettings,
+)
 from detoxlab.recipe.learning import TrainSettings, data_settings
 from detoxlab.recipe.measuring import (
     Intervals,
@@ -125,10 +129,11 @@ def explain(
 ) -> Run:
     """The run at `out` that says how much each measured run's model listens to its prompts.
 
-    The first run is the baseline of the others. Keywords are the fields of `ExplainSettings` and
-    of its `faithfulness`.
+    The first run is the baseline of the others. Keywords are the fields of `ExplainSettings`, of
+    its `faithfulness` and of its `toxic_words`.
     """
-    given = placed(settings, ExplainSettings, {"faithfulness": FaithfulnessSettings})
+    groups: Groups = {"faithfulness": FaithfulnessSettings, "toxic_words": ToxicWordsSettings}
+    given = placed(settings, ExplainSettings, groups)
     named = {"runs": tuple(_name(run) for run in runs)}
     return explain_runs(parse(ExplainSettings, named | given, place="explain"), out, resume=resume)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detoxlab.data.reading import described, read_prompts
-from detoxlab.encoders import cosine_similarity, load_encoder
+from detoxlab.encoders import Encoder, cosine_similarity, load_encoder
 from detoxlab.measures import measure
 from detoxlab.pipeline.preflight import check_measure
 from detoxlab.pipeline.subjects import date_record, dated, load_other, load_subject
@@ -125,7 +125,32 @@ def score_run(
     for scorer in scorers:
         score_into(run, scorer, [*asked, *generations])
     if encoder:
-        _similarity(run, encoder, prompts, generations)
+        loaded = load_encoder(encoder)
+        file = f"scores/{file_name(f'similarity:{loaded.id}')}.jsonl"
+        similarity_into(run, file, loaded, prompts, generations)
+
+
+def similarity_into(
+    run: Run,
+    file: str,
+    encoder: Encoder,
+    prompts: Sequence[Prompt],
+    generations: Sequence[Generation],
+) -> None:
+    """Append the similarity of each response to its prompt to a file of the run."""
+    texts = {prompt.id: prompt.text for prompt in prompts}
+    scorer_id = f"similarity:{encoder.id}"
+
+    def compute(batch: Sequence[Generation]) -> list[Score]:
+        values = cosine_similarity(
+            encoder, [texts[row.prompt_id] for row in batch], [row.text for row in batch]
+        )
+        return [
+            _number(row, scorer_id, "similarity", value)
+            for row, value in zip(batch, values, strict=True)
+        ]
+
+    _fill(run, file, "similarity to the prompt", generations, compute, 1)
 
 
 def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Subject | None]":
@@ -149,24 +174,6 @@ def _engine(settings: MeasureSettings, protocol: Protocol) -> "tuple[Engine, Sub
         next_turn_markers=markers,
     )
     return engine, subject
-
-
-def _similarity(
-    run: Run, name: str, prompts: Sequence[Prompt], generations: Sequence[Generation]
-) -> None:
-    encoder = load_encoder(name)
-    texts = {prompt.id: prompt.text for prompt in prompts}
-
-    def compute(batch: Sequence[Generation]) -> list[Score]:
-        values = cosine_similarity(
-            encoder, [texts[row.prompt_id] for row in batch], [row.text for row in batch]
-        )
-        return [
-            _number(row, f"similarity:{encoder.id}", "similarity", value)
-            for row, value in zip(batch, values, strict=True)
-        ]
-
-    _fill(run, f"similarity:{encoder.id}", "similarity to the prompt", generations, compute, 1)
 
 
 def _likelihood(
@@ -209,7 +216,8 @@ def _likelihood(
             ]
 
         generations = run.read_all("generations", Generation)
-        _fill(run, scorer_id, "fluency under the base model", generations, compute, 2)
+        file = f"scores/{file_name(scorer_id)}.jsonl"
+        _fill(run, file, "fluency under the base model", generations, compute, 2)
     run.update(base_likelihood_id=scorer_id)
 
 
@@ -259,7 +267,7 @@ def _likelihood_scores(
 
 def _fill(
     run: Run,
-    scorer_id: str,
+    file: str,
     title: str,
     generations: Sequence[Generation],
     compute: Callable[[Sequence[Generation]], list[Score]],
@@ -268,7 +276,7 @@ def _fill(
     batches = [generations[start : start + BATCH] for start in range(0, len(generations), BATCH)]
     with progress(title, len(generations)) as advance:
         run.append_missing(
-            f"scores/{file_name(scorer_id)}.jsonl",
+            file,
             batches,
             rows_in=lambda batch: rows_each * len(batch),
             compute=compute,

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from detoxlab.data.settings import relative
 from detoxlab.explanations.names import MethodName, TargetName
-from detoxlab.recipe.measuring import Intervals
+from detoxlab.recipe.measuring import Encoder, Intervals
 from detoxlab.settings import Settings
 
 
@@ -15,6 +15,24 @@ class FaithfulnessSettings(Settings):
 
     prompts: int = Field(10, ge=0, description="responses of each run that are checked; 0: none")
     draws: int = Field(20, ge=20, description="random choices to compare with")
+
+
+class ToxicWordsSettings(Settings):
+    """Which words of responses count as toxic; see docs/explaining.md."""
+
+    scorer: str | None = Field(
+        None, description="the scorer that judges each word; none: the judge of the first run"
+    )
+    attribute: str = Field("toxicity", description="which of its scores")
+    least_pull: float = Field(
+        0.1, gt=0, le=1, description="a toxic word's removal lowers the score by so much, at least"
+    )
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="of a response with this score the top word is toxic anyhow"
+    )
+    least_prompts: int = Field(
+        3, ge=1, description="a word in the table of prompts' words stands in so many, at least"
+    )
 
 
 class ExplainSettings(Intervals):
@@ -32,6 +50,10 @@ class ExplainSettings(Intervals):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     faithfulness: FaithfulnessSettings = Field(
         FaithfulnessSettings(), description="the check of the method on a sample"
+    )
+    encoder: Encoder = "minilm"
+    toxic_words: ToxicWordsSettings = Field(
+        ToxicWordsSettings(), description="where the toxicity of the responses sits"
     )
 
     @model_validator(mode="after")

@@ -122,6 +122,15 @@ DIVERGENCE = Measure(
     "neither",
     "attribution",
 )
+SIMILARITY = Measure(
+    "prompt_response_similarity",
+    "Similarity of prompt and response",
+    "cosine of the whole prompt and the whole response under the named sentence encoder",
+    "cosine",
+    "neither",
+    "attribution",
+    unknown_when="either is empty",
+)
 FAITHFULNESS: Mapping[str, Measure] = MappingProxyType(
     {
         f"{kind}_gain_{share}": Measure(
@@ -148,5 +157,10 @@ FAITHFULNESS: Mapping[str, Measure] = MappingProxyType(
     }
 )
 EXPLAIN_MEASURES: Mapping[str, Measure] = MappingProxyType(
-    {**STEP_MEASURES, DIVERGENCE.name: DIVERGENCE, **FAITHFULNESS}
+    {
+        **STEP_MEASURES,
+        DIVERGENCE.name: DIVERGENCE,
+        SIMILARITY.name: SIMILARITY,
+        **FAITHFULNESS,
+    }
 )

@@ -5,21 +5,27 @@ each on its own. On the same text at the same step nothing differs but the model
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from detoxlab.comparisons.differences import adjusted
-from detoxlab.explanations.measured.catalogue import DIVERGENCE, FAITHFULNESS, STEP_MEASURES
+from detoxlab.explanations.measured.catalogue import (
+    DIVERGENCE,
+    FAITHFULNESS,
+    SIMILARITY,
+    STEP_MEASURES,
+)
 from detoxlab.explanations.measured.rows import Attribution
 from detoxlab.explanations.shares import attribution_divergence
 from detoxlab.measures.entry import Measure
 from detoxlab.measures.paired import paired_intervals, sign_flips
 from detoxlab.measures.statistics import FloatArray, Interval, Quantity, bootstrap_many, ratio
 from detoxlab.measures.toxicity import LEVELS, levels
-from detoxlab.records import Difference, ItemResult, Measurement, Prompt
+from detoxlab.records import Difference, ItemResult, Measurement, Prompt, Score
 
 OWN = "own texts"
 Side = tuple[str, str]
@@ -69,10 +75,19 @@ def sides(runs: Sequence[str]) -> list[Side]:
 
 
 class Table:
-    """All rows, by side and by prompt and sample, with the values of every measure per step."""
+    """All rows, by side and by prompt and sample, with the values of every measure per step.
 
-    def __init__(self, rows: Iterable[Attribution], prompts: Sequence[Prompt]) -> None:
+    `similarities` are the scores of each run's own responses by a sentence encoder, where known.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Attribution],
+        prompts: Sequence[Prompt],
+        similarities: Mapping[str, Sequence[Score]] = MappingProxyType({}),
+    ) -> None:
         self.prompts = prompts
+        self.similarities = similarities
         self.rows: dict[Side, dict[Key, Attribution]] = {}
         for row in rows:
             self.rows.setdefault((row.model, row.text), {})[row.prompt_id, row.sample] = row
@@ -97,6 +112,20 @@ class Table:
             if key in theirs and row.error is None and theirs[key].error is None
         }
 
+    def similarity(self, run: str) -> dict[Key, FloatArray]:
+        """Of prompt and response, one number for each of the run's own responses."""
+        return {
+            (one.prompt_id, one.sample): np.array([one.value])
+            for one in self.similarities.get(run, ())
+            if one.value is not None
+        }
+
+    @cached_property
+    def encoder_id(self) -> str | None:
+        """The encoder behind the similarities; None where there are none."""
+        scores = (one for scores in self.similarities.values() for one in scores)
+        return next((one.scorer_id for one in scores), None)
+
     @cached_property
     def level_groups(self) -> dict[str, str]:
         """By prompt id, the group of the prompt by its own toxicity, where that is known."""
@@ -120,6 +149,9 @@ def measurements(table: Table, runs: Sequence[str], how: How) -> list[Measuremen
             *_by_step(table.values(side, name), measure, subset_of(side), how),
         )
     ]
+    for run in runs if table.encoder_id else ():
+        rows = _means(table, table.similarity(run), SIMILARITY, subset_of((run, run)), how)
+        found += [replace(row, scorer_id=table.encoder_id) for row in rows]
     baseline = runs[0]
     for treated in runs[1:]:
         for view, (one, other) in views(baseline, treated).items():
@@ -290,11 +322,31 @@ def _differences(table: Table, one: Side, other: Side, how: How) -> list[Differe
         cells: dict[str | None, Cell] = {None: (per_prompt(before), per_prompt(after))}
         for step in range(steps):
             cells[step_group(step)] = (per_prompt(before, step), per_prompt(after, step))
-        for group in dict.fromkeys(table.level_groups.values()):
-            members = {prompt for prompt, named in table.level_groups.items() if named == group}
-            cells[group] = (_only(members, cells[None][0]), _only(members, cells[None][1]))
+        cells |= _levels(table, *cells[None])
         rows += _paired(measure, cells, len(table.prompts), how)
+    if table.encoder_id and one[1] != other[1]:
+        rows += _similarity_differences(table, one[1], other[1], how)
     return rows
+
+
+def _similarity_differences(table: Table, before: str, after: str, how: How) -> list[Difference]:
+    """Of two runs' own responses: the models that explain them change nothing about it."""
+    whole = (per_prompt(table.similarity(before)), per_prompt(table.similarity(after)))
+    cells: dict[str | None, Cell] = {None: whole}
+    cells |= _levels(table, *whole)
+    rows = _paired(SIMILARITY, cells, len(table.prompts), how)
+    return [replace(row, scorer_id=table.encoder_id) for row in rows]
+
+
+def _levels(
+    table: Table, before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str | None, Cell]:
+    """The same values, split by the prompts' own toxicity."""
+    cells: dict[str | None, Cell] = {}
+    for group in dict.fromkeys(table.level_groups.values()):
+        members = {prompt for prompt, named in table.level_groups.items() if named == group}
+        cells[group] = (_only(members, before), _only(members, after))
+    return cells
 
 
 def _only(members: Container[str], values: Mapping[str, float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from detoxlab.recipe.explaining import ExplainSettings
 from detoxlab.recipe.measuring import SubjectSettings
 from detoxlab.records import Asked, Generation, Prompt, from_json, to_json
 from detoxlab.runs import Run
+from detoxlab.scorers import known_scorers
 
 if TYPE_CHECKING:
     from detoxlab.explanations.measured.explainer import Explainer, Item
@@ -48,6 +49,12 @@ class Source:
     def new_tokens(self) -> int:
         """The number of tokens that the run left room for after each prompt."""
         return int(self.run.config["sampling"]["max_new_tokens"])
+
+    @property
+    def judge(self) -> str:
+        """The name of the scorer that judges the run, which `score` may have changed."""
+        named = str(self.run.info.get("judge_id")).rpartition("@")[0]
+        return named if named in known_scorers() else str(self.run.config["judge"])
 
     @cached_property
     def prompts(self) -> list[Prompt]:

@@ -3,15 +3,22 @@
 prompts.jsonl         the prompts whose responses are explained
 attributions.jsonl    one row per model, text and response (`Attribution`)
 faithfulness.jsonl    one row per checked response (`ItemResult`)
+similarity/           one file per run: a row per response (`Score`)
+toxic_words.jsonl     one row per response of each run (`ToxicWords`)
+prompt_words.json     the words of prompts that pull most (`PromptWord`)
 measurements.json     every measure of every model on every text
 differences.json      every measure of each other model against the first (`ExplainedPair`)
+sentences.json        what the numbers say, in sentences
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detoxlab.encoders import check_encoder, load_encoder
+from detoxlab.explanations.measured.explained import DIFFERENCES
 from detoxlab.explanations.measured.rows import Attribution
+from detoxlab.explanations.measured.sentences import sentences
 from detoxlab.explanations.measured.table import (
     How,
     Table,
@@ -21,17 +28,18 @@ from detoxlab.explanations.measured.table import (
     sides,
 )
 from detoxlab.pipeline.explaining.sources import Models, shared_prompts, sources_of
-from detoxlab.pipeline.measuring import finished_run
-from detoxlab.pipeline.preflight import check_subject
+from detoxlab.pipeline.explaining.words import find_toxic_words
+from detoxlab.pipeline.measuring import finished_run, similarity_into
+from detoxlab.pipeline.preflight import check_scorers, check_subject
 from detoxlab.progress import progress
 from detoxlab.recipe.explaining import ExplainSettings
-from detoxlab.records import ItemResult, Prompt, to_json
-from detoxlab.runs import Run
+from detoxlab.records import ItemResult, Prompt, Score, to_json
+from detoxlab.runs import Run, file_name
 
 if TYPE_CHECKING:
     from detoxlab.explanations.measured.explainer import Item
 
-FILE, CHECKED, DIFFERENCES = "attributions.jsonl", "faithfulness.jsonl", "differences.json"
+FILE, CHECKED, SENTENCES = "attributions.jsonl", "faithfulness.jsonl", "sentences.json"
 
 
 def explain_runs(settings: ExplainSettings, out: Path | str, *, resume: bool = False) -> Run:
@@ -57,6 +65,8 @@ def explain_runs(settings: ExplainSettings, out: Path | str, *, resume: bool = F
         models = Models(settings, {source.run.name: source for source in sources})
         _attribute(run, settings, models, prompts)
         _check(run, settings, models, prompts)
+        _compare_with_prompts(run, settings, models, prompts)
+        find_toxic_words(run, settings, models, prompts)
         _measure(run, settings, prompts)
     return run
 
@@ -66,7 +76,10 @@ def check_explain(settings: ExplainSettings, out: Path | str, *, resume: bool) -
     Run.check_startable(out, kind="explain", config=settings.run_config(), resume=resume)
     sources = sources_of(settings)
     shared_prompts(settings, sources)
-    return [name for source in sources for name in check_subject(source.subject)]
+    unchecked = [name for source in sources for name in check_subject(source.subject)]
+    if settings.encoder and check_encoder(settings.encoder):
+        unchecked.append(settings.encoder)
+    return unchecked + check_scorers([settings.toxic_words.scorer or sources[0].judge])
 
 
 def planned(settings: ExplainSettings) -> str:
@@ -151,9 +164,28 @@ def _checked(
     return check.result(row, exchange.prompt_ids, exchange.response_ids)
 
 
+def _compare_with_prompts(
+    run: Run, settings: ExplainSettings, models: Models, prompts: Sequence[Prompt]
+) -> None:
+    """The similarity of each model's own responses to their prompts."""
+    if settings.encoder is None:
+        return
+    encoder = load_encoder(settings.encoder, device=settings.device)
+    for name in models.runs:
+        items = models.items((name, name), prompts)
+        there = [one.generation for one in items if one.generation is not None]
+        similarity_into(run, similarity_file(name), encoder, prompts, there)
+
+
+def similarity_file(name: str) -> str:
+    """The file of the similarities of one run's responses."""
+    return f"similarity/{file_name(name)}.jsonl"
+
+
 def _measure(run: Run, settings: ExplainSettings, prompts: Sequence[Prompt]) -> None:
     runs = [str(name) for name in run.info["explained"]]
-    table = Table(run.read(FILE, Attribution), prompts)
+    similarities = {name: run.read(similarity_file(name), Score) for name in runs}
+    table = Table(run.read(FILE, Attribution), prompts, similarities)
     how = How(settings.protocol, settings.seed, settings.resamples)
     checked = run.read(CHECKED, ItemResult)
     found = measurements(table, runs, how)
@@ -162,3 +194,4 @@ def _measure(run: Run, settings: ExplainSettings, prompts: Sequence[Prompt]) -> 
     run.write_measurements(found)
     pairs = [one for treated in runs[1:] for one in differences(table, runs[0], treated, how)]
     run.write_json(DIFFERENCES, [to_json(one) for one in pairs])
+    run.write_json(SENTENCES, sentences(run))
