@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from detoxlab.reports import write_explained
 from detoxlab.reports.audited import write_audits
 from tests.support.audited import card
+from tests.support.explained_runs import explained_run
 from tests.support.hostile import hostile_study
 from tests.support.rendered import html_of
 from tests.support.report_study import study
@@ -131,6 +133,32 @@ def test_a_covered_text_leaves_no_trace_in_the_picture(
     example.locator(".cover").first.click()
     assert len({picture(text) for text in texts}) == len(texts)
     shown.page.close()
+
+
+def test_the_words_of_heat_maps_are_covered_too(browser: Any, tmp_path: Path) -> None:
+    """By mouse, by keyboard and all at once; the page needs no Plotly and fits a phone."""
+    file = write_explained(explained_run(tmp_path / "run"), tmp_path / "out.html")
+    page = browser.new_page(viewport={"width": 420, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(file.as_uri())
+    words = page.locator(".maps .words")
+    first, second = (page.locator(".example").nth(at).locator(".words").first for at in (0, 1))
+    assert words.count() > 20
+    assert all(words.nth(at).is_hidden() for at in range(words.count()))
+    assert first.get_attribute("aria-hidden") == "true"
+    page.locator(".maps .cover").first.click()
+    assert first.is_visible()
+    assert second.is_hidden()
+    page.locator(".reveal").first.focus()
+    page.keyboard.press("Space")
+    assert first.is_hidden()
+    page.locator(".show-all").click()
+    assert first.is_visible()
+    assert second.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    assert said == []
+    page.close()
 
 
 def test_print_hides_what_was_not_shown(opened: Opened) -> None:

@@ -3,7 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+from detoxlab.explanations.measured.table import Table, differences, measurements
+from detoxlab.reports.explained.study import Explained
 from detoxlab.reports.study import Measured, Study, Trained
+from tests.support.explained_runs import CONFIG, HOW, explained, made
 from tests.support.report_study import comparison, study
 
 PAYLOADS = (
@@ -41,6 +44,33 @@ def hostile_study(folder: Path) -> Study:
         measured=runs,
         comparisons=(_poisoned_comparison(names),),
         trained=(training,),
+        explained=_explained(folder / "explained", names),
+    )
+
+
+def _explained(folder: Path, names: list[str]) -> Explained:
+    """An explained run with hostile names, words and settings."""
+    tokens = ("<s>", *(f" {one}" for one in _writable(dict(enumerate(PAYLOADS))).values()))
+    rows, asked, _ = made(names)
+    one = explained(folder)
+    poisoned = [
+        dataclasses.replace(
+            row, prompt_id=f"{HOSTILE} {row.prompt_id}", tokens=tokens[at % 5 : at % 5 + 7]
+        )
+        for at, row in enumerate(rows)
+    ]
+    prompts = [dataclasses.replace(prompt, id=f"{HOSTILE} {prompt.id}") for prompt in asked]
+    table = Table(poisoned, prompts)
+    pairs = [pair for name in names[1:] for pair in differences(table, names[0], name, HOW)]
+    return dataclasses.replace(
+        one,
+        name=HOSTILE,
+        runs=tuple(names),
+        measurements=tuple(measurements(table, names, HOW)),
+        pairs=tuple(pairs),
+        table=table,
+        info={HOSTILE: HOSTILE, "seed": 0},
+        config=dict.fromkeys(CONFIG, HOSTILE),
     )
 
 

@@ -71,10 +71,16 @@ def report(
     win_rate: Annotated[
         list[Path], typer.Option(help="a run of winrate that belongs to the report")
     ] = [],
+    explained: Annotated[
+        Path | None, typer.Option(help="a run of explain that belongs to the report")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="the report's title")] = None,
     set_: LimitOptions = [],
 ) -> None:
-    """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON."""
+    """Write one self-contained HTML report, and its tables as Markdown, CSV and JSON.
+
+    A run of explain can stand alone.
+    """
     from detoxlab.pipeline.api import report as write
 
     written = write(
@@ -83,6 +89,7 @@ def report(
         trained=dict(arg.pairs("--trained", trained)),
         against=[(other, name) for name, other in arg.pairs("--against", against).items()],
         win_rates=win_rate,
+        explained=explained,
         title=title,
         limits=_limits(set_),
     )

@@ -46,7 +46,8 @@ from detoxlab.recipe.measuring import (
 from detoxlab.recipe.placing import placed
 from detoxlab.records import Comparison
 from detoxlab.registry import look_up
-from detoxlab.reports import FORMATS, build_report
+from detoxlab.reports import FORMATS, build_report, write_explained
+from detoxlab.reports.explained.study import is_explained
 from detoxlab.runs import Run
 from detoxlab.scorer_training import ScorerTraining
 from detoxlab.settings import parse
@@ -173,6 +174,7 @@ def report(
     trained: Mapping[str, Named] | None = None,
     against: Iterable[tuple[str, str]] = (),
     win_rates: Iterable[Named] = (),
+    explained: Named | None = None,
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
     **settings: Any,
@@ -180,17 +182,22 @@ def report(
     """The path of the report of measured runs, the first of which is the baseline.
 
     `trained` gives the training run behind a measured one by its name. `against` are pairs of
-    names, baseline and treated, that are compared too. Other keywords are the fields of
-    `ReportSettings` and of its `limits`.
+    names, baseline and treated, that are compared too. `explained` is a run of `explain`, which
+    can also stand alone in `runs`. Other keywords are the fields of `ReportSettings` and of its
+    `limits`.
     """
     given = placed(settings, ReportSettings, {"limits": Limits})
     asked = parse(ReportSettings, given, place="report")
+    measured = [_run(run) for run in runs]
+    if len(measured) == 1 and is_explained(measured[0]):
+        return write_explained(measured[0], out, title=title, formats=formats)
     return build_report(
-        [_run(run) for run in runs],
+        measured,
         out,
         trained={name: _run(run) for name, run in (trained or {}).items()},
         rivals=list(against),
         win_rates=[_run(run) for run in win_rates],
+        explained=_run(explained) if explained else None,
         title=title,
         formats=formats,
         **{name: getattr(asked, name) for name in ReportSettings.model_fields},

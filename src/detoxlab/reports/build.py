@@ -1,13 +1,20 @@
 """Builds a report from run folders: reads, compares, writes; never loads a model."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from detoxlab.comparisons import Limits
-from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.errors import ConfigError
 from detoxlab.records import RESAMPLES
 from detoxlab.reports.audited import card_as_markdown
+from detoxlab.reports.files import (
+    FORMATS,
+    check_formats,
+    json_text,
+    page_at,
+    replace,
+    write_formats,
+)
 from detoxlab.reports.html import as_html
 from detoxlab.reports.plain import as_csv, as_json, as_markdown
 from detoxlab.reports.read import read_study
@@ -15,8 +22,6 @@ from detoxlab.reports.sections import sections
 from detoxlab.reports.sections.judges import card_path
 from detoxlab.reports.study import Study
 from detoxlab.runs import Run
-
-FORMATS = ("html", "md", "csv", "json")
 
 
 def build_report(
@@ -26,6 +31,7 @@ def build_report(
     trained: Mapping[str, Run] | None = None,
     rivals: Sequence[tuple[str, str]] = (),
     win_rates: Sequence[Run] = (),
+    explained: Run | None = None,
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
     limits: Limits | None = None,
@@ -38,28 +44,26 @@ def build_report(
     formats stand next to it. `trained` gives the training run behind a measured one, by
     the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
     to compare in addition to those with the first run. `win_rates` are runs of a judge that
-    compared two of the models. `limits` are those of the verdict.
+    compared two of the models, `explained` is a run of explain. `limits` are those of the verdict.
 
-    Raises `ConfigError` without runs, with an unknown format, or with unknown names in `rivals`.
+    Raises `ConfigError` without runs, with an unknown format, with unknown names in `rivals`, or
+    where `explained` is another kind of run.
     """
     if not measured:
         raise ConfigError("a report of no runs", remedy="Give at least one measured run.")
-    for name in formats:
-        if name not in FORMATS:
-            raise UnknownNameError("report format", name, FORMATS)
+    check_formats(formats)
     study = read_study(
         measured,
         trained=trained or {},
         rivals=rivals,
         win_rates=win_rates,
+        explained=explained,
         title=title,
         limits=limits or Limits(),
         seed=seed,
         resamples=resamples,
     )
-    path = Path(out)
-    page = path / "report.html" if path.is_dir() or not path.suffix else path
-    return write_report(study, page, formats)
+    return write_report(study, page_at(out), formats)
 
 
 def write_report(study: Study, page: Path, formats: Sequence[str]) -> Path:
@@ -68,24 +72,13 @@ def write_report(study: Study, page: Path, formats: Sequence[str]) -> Path:
     The cards of its judges stand in the folder `judges`, which the report links.
     """
     parts = sections(study)
-    writers: Mapping[str, Callable[[], str]] = {
+    writers = {
         "html": lambda: as_html(study, parts),
         "md": lambda: as_markdown(study, parts),
         "csv": lambda: as_csv(parts),
-        "json": lambda: json.dumps(
-            as_json(study, parts), indent=1, ensure_ascii=False, allow_nan=False
-        ),
+        "json": lambda: json_text(as_json(study, parts)),
     }
-    paths = {name: page if name == "html" else page.with_suffix(f".{name}") for name in formats}
-    for name, path in paths.items():
-        _replace(path, writers[name]())
+    first = write_formats(page, writers, formats)
     for card in study.cards.values():
-        _replace(page.parent / card_path(card), card_as_markdown(card))
-    return paths["html"] if "html" in paths else next(iter(paths.values()))
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
-    draft.replace(path)
+        replace(page.parent / card_path(card), card_as_markdown(card))
+    return first

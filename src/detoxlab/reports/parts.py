@@ -78,6 +78,79 @@ class Figure:
     table: Table
 
 
+Point = tuple[float, float]
+Tick = tuple[float, str]
+"""The place of a line of the grid, and its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One run in a drawing: the paths of an area, of a line and of signs, and the label."""
+
+    colour: str
+    area: str
+    line: str
+    dash: str
+    signs: str
+    label: str
+    label_at: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture in SVG, a sentence about it, and its numbers as a table.
+
+    `size` is (width, height); `frame` has the left and the right end of the horizontal axis, and
+    its height.
+    """
+
+    key: str
+    title: str
+    note: str
+    size: tuple[int, int]
+    frame: tuple[float, float, float]
+    x_title: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """A word of a response, and the share of each column; None where there is none."""
+
+    word: str
+    shares: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatSide:
+    """One model's map, with a number about the whole response."""
+
+    run: str
+    fact: str
+    rows: tuple[HeatRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """One response, its words over the prompt's `words`, by several models.
+
+    After the words come the columns of `others`, which hold no text of a model. `most` is the
+    largest share of a word.
+    """
+
+    key: str
+    rule: str
+    prompt_id: str
+    sample: int
+    words: tuple[str, ...]
+    others: tuple[str, ...]
+    most: float
+    sides: tuple[HeatSide, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One model's response with the score of each scorer."""
@@ -106,7 +179,9 @@ class Section:
     """A part of the report: a heading and its contents.
 
     `key` is its anchor in HTML. `records` are its rows in CSV (see `record`), `data` its keys in
-    JSON. `examples` hold texts of models, by a heading; they appear only in HTML.
+    JSON. `statements` are its sentences, and `warnings` those that come before them. `drawings`,
+    `examples` and `maps` stand by headings and appear only in HTML; the last two hold texts of
+    models.
     """
 
     key: str
@@ -115,13 +190,19 @@ class Section:
     figures: tuple[Figure, ...] = ()
     note: str = ""
     examples: tuple[tuple[str, list[Example]], ...] = ()
+    warnings: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
+    drawings: tuple[tuple[str, list[Drawing]], ...] = ()
+    maps: tuple[tuple[str, list[HeatMap]], ...] = ()
+    maps_note: str = ""
     records: tuple[Mapping[str, Any], ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to see under the heading."""
-        return not (self.tables or self.figures or any(found for _, found in self.examples))
+        headed = (*self.examples, *self.drawings, *self.maps)
+        return not (self.tables or self.figures or any(found for _, found in headed))
 
 
 def without_empty_columns(table: Table) -> Table:

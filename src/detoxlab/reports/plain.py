@@ -25,8 +25,14 @@ def as_markdown(study: Study, sections: Iterable[Section]) -> str:
         parts.append(f"**Run {markdown(name)} is {markdown(state)}: numbers may be partial.**")
     for comparison in study.comparisons:
         parts.append(_markdown_summary(comparison))
-    parts += [_markdown_table(table) for section in sections for table in section.tables]
+    parts += [part for section in sections for part in section_lines(section)]
     return "\n\n".join(parts) + "\n"
+
+
+def section_lines(section: Section) -> list[str]:
+    """The sentences of a section as a list, then its tables, in Markdown."""
+    said = [f"- {markdown(text)}" for text in (*section.warnings, *section.statements)]
+    return [*(["\n".join(said)] if said else []), *map(_markdown_table, section.tables)]
 
 
 def _markdown_summary(comparison: Comparison) -> str:
@@ -103,9 +109,15 @@ def as_json(study: Study, sections: Iterable[Section]) -> dict[str, Any]:
         "attribute": study.attribute,
         "threshold": study.threshold,
     }
+    return with_data(content, sections)
+
+
+def with_data(content: Mapping[str, Any], sections: Iterable[Section]) -> dict[str, Any]:
+    """The content and the data of all sections as plain JSON."""
+    whole = dict(content)
     for section in sections:
-        content |= section.data
-    return {key: _clean(value) for key, value in content.items()}
+        whole |= section.data
+    return {key: _clean(value) for key, value in whole.items()}
 
 
 def _clean(value: Any) -> Any:

@@ -11,6 +11,7 @@ from detoxlab.comparisons import ATTRIBUTE, THRESHOLD, Limits, compare_each
 from detoxlab.errors import DataError, UnknownNameError
 from detoxlab.evaluations import EVALUATIONS, Evaluated, load_evaluation, read_evaluated
 from detoxlab.records import RESAMPLES, Difference, Responses
+from detoxlab.reports.explained.study import read_explained
 from detoxlab.reports.study import EvaluationChange, Measured, Study, Trained, WinRates
 from detoxlab.runs import Run, complete_lines, read_json
 
@@ -23,6 +24,7 @@ def read_study(
     trained: Mapping[str, Run],
     rivals: Sequence[tuple[str, str]] = (),
     win_rates: Sequence[Run] = (),
+    explained: Run | None = None,
     title: str | None = None,
     limits: Limits,
     seed: int = 0,
@@ -54,6 +56,7 @@ def read_study(
         usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
         win_rates=tuple(read_win_rates(run) for run in win_rates),
         cards=read_cards(runs[0].responses, attribute),
+        explained=read_explained(explained) if explained else None,
         seed=seed,
     )
 

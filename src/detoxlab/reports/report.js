@@ -90,12 +90,12 @@
     box.addEventListener("change", () => veil(box));
     veil(box);
   }
-  const all = document.getElementById("show-all");
-  if (all) {
+  for (const all of document.querySelectorAll(".show-all")) {
+    const own = [...all.closest("section").querySelectorAll(".reveal")];
     all.hidden = false;
     all.addEventListener("click", () => {
-      const show = boxes.some((box) => !box.checked);
-      for (const box of boxes) {
+      const show = own.some((box) => !box.checked);
+      for (const box of own) {
         box.checked = show;
         veil(box);
       }

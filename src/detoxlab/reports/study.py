@@ -10,6 +10,7 @@ from detoxlab.audits.card import Audit
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD
 from detoxlab.evaluations import Evaluated
 from detoxlab.records import Comparison, Difference, Generation, Measurement, Prompt, Responses
+from detoxlab.reports.explained.study import Explained
 
 Pair = tuple[str, int]
 
@@ -114,7 +115,8 @@ class Study:
 
     `usefulness` holds the evaluations of the same pairs of runs as `comparisons`,
     `win_rates` the preferences of a third model, `cards` the audits of judge and second scorer by
-    scorer id, where they were audited. `seed` draws the examples.
+    scorer id, where they were audited. `explained` says how much the models listen to their
+    prompts. `seed` draws the examples.
     """
 
     title: str
@@ -126,6 +128,7 @@ class Study:
     usefulness: tuple[EvaluationChange, ...] = ()
     win_rates: tuple[WinRates, ...] = ()
     cards: Mapping[str, Audit] = field(default_factory=dict)
+    explained: Explained | None = None
     seed: int = 0
 
     @property
@@ -156,7 +159,8 @@ class Study:
     @property
     def unfinished(self) -> list[tuple[str, str]]:
         """Names and states of unfinished runs, whose numbers may be incomplete."""
-        runs: list[Measured | Trained] = [*self.measured, *self.trained]
+        runs: list[Measured | Trained | Explained] = [*self.measured, *self.trained]
+        runs += [self.explained] if self.explained else []
         states = [(run.name, str(run.info.get("status"))) for run in runs]
         return [(name, state) for name, state in states if state != "finished"]
 

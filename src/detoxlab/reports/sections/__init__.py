@@ -5,6 +5,7 @@ To add a section, write a function that makes it from a study, and a line in `SE
 
 from collections.abc import Callable
 
+from detoxlab.reports.explained.section import listening
 from detoxlab.reports.parts import Section
 from detoxlab.reports.sections.bench import all_variants
 from detoxlab.reports.sections.compared import guards, what_changed
@@ -28,6 +29,7 @@ SECTIONS: tuple[Callable[[Study], Section], ...] = (
     scores,
     training,
     examples_shown,
+    listening,
     groups,
     quality,
     judges,

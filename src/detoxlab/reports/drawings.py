@@ -1,0 +1,234 @@
+"""Pictures as inline SVG: curves over steps with bands, and distributions, one row per run.
+
+Geometry is computed here, as paths; the page's macro draws them. Runs differ by dash and sign as
+well as by colour, and each has its name beside its curve.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from detoxlab.reports.figures.base import DASHES, SYMBOLS, run_colour
+from detoxlab.reports.parts import Drawing, Mark, Point, Table
+from detoxlab.reports.safety import one_line
+
+WIDTH, HEIGHT = 400, 250
+LEFT, MARGIN, TOP, BOTTOM = 46, 16, 12, 38
+LETTER = 6.6  # the width of a letter of a label, about
+LABEL_LETTERS = 14
+LINE = 14  # between labels
+ROW = 58  # of a distribution
+SIGN = 3.4
+
+Scale = Callable[[float], float]
+
+STROKES = {
+    "solid": "",
+    "dash": "7 4",
+    "dot": "2 3",
+    "dashdot": "7 3 2 3",
+    "longdash": "12 4",
+    "longdashdot": "12 3 2 3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One run's curve: points, and at some of them an interval (x, low, high)."""
+
+    name: str
+    points: tuple[Point, ...]
+    band: tuple[tuple[float, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """One run's values: the share in each bin from `low` to `high`, the quartiles, a label."""
+
+    name: str
+    shares: tuple[float, ...]
+    quartiles: tuple[float, float, float]
+    label: str
+
+
+def curves(
+    key: str,
+    title: str,
+    note: str,
+    drawn: Sequence[Curve],
+    table: Table,
+    *,
+    x_title: str,
+    shown: Callable[[float], str],
+) -> Drawing:
+    """A line with its band for each run, its name at the end; `shown` writes a tick's number."""
+    labels = [_short(curve.name) for curve in drawn]
+    right = round(WIDTH - 14 - LETTER * max(map(len, labels)), 1)
+    steps = [x for curve in drawn for x, _ in curve.points]
+    x_scale = _scale(min(steps), max(steps), LEFT + 8, right - 8)
+    low, high = _range(drawn)
+    ticks = _ticks(low, high)
+    y_scale = _scale(min(low, ticks[0]), max(high, ticks[-1]), HEIGHT - BOTTOM, TOP)
+    heights = _apart([y_scale(curve.points[-1][1]) for curve in drawn])
+    return Drawing(
+        key=key,
+        title=title,
+        note=note,
+        size=(WIDTH, HEIGHT),
+        frame=(LEFT, right, HEIGHT - BOTTOM),
+        x_title=x_title,
+        x_ticks=tuple((x_scale(step), f"{step:g}") for step in _counts(min(steps), max(steps))),
+        y_ticks=tuple((y_scale(tick), shown(tick)) for tick in ticks),
+        marks=tuple(
+            Mark(
+                colour=run_colour(at),
+                area=_band(curve, x_scale, y_scale),
+                line=_path([(x_scale(x), y_scale(y)) for x, y in curve.points]),
+                dash=STROKES[DASHES[at % len(DASHES)]],
+                signs=" ".join(_sign(at, x_scale(x), y_scale(y)) for x, y in curve.points),
+                label=labels[at],
+                label_at=(round(right + 6, 1), round(heights[at] + 4, 1)),
+            )
+            for at, curve in enumerate(drawn)
+        ),
+        table=table,
+    )
+
+
+def distributions(
+    key: str,
+    title: str,
+    note: str,
+    drawn: Sequence[Histogram],
+    table: Table,
+    *,
+    low: float,
+    high: float,
+    x_title: str,
+    shown: Callable[[float], str],
+) -> Drawing:
+    """A histogram from `low` to `high` per run, the middle half as a line, the median as a sign."""
+    right, height = WIDTH - MARGIN, TOP + ROW * len(drawn) + BOTTOM
+    x_scale = _scale(low, high, MARGIN, right)
+    most = max((share for one in drawn for share in one.shares), default=0) or 1
+    return Drawing(
+        key=key,
+        title=title,
+        note=note,
+        size=(WIDTH, height),
+        frame=(MARGIN, right, height - BOTTOM),
+        x_title=x_title,
+        x_ticks=tuple((x_scale(tick), shown(tick)) for tick in _ticks(low, high)),
+        y_ticks=(),
+        marks=tuple(
+            _row(at, one, TOP + ROW * (at + 1) - 8, x_scale, (low, high), most)
+            for at, one in enumerate(drawn)
+        ),
+        table=table,
+    )
+
+
+# --- inside ---
+
+
+def _row(
+    at: int, one: Histogram, floor: float, x_scale: Scale, ends: tuple[float, float], most: float
+) -> Mark:
+    low, high = ends
+    edges = [low + (high - low) * n / len(one.shares) for n in range(len(one.shares) + 1)]
+    tops = [floor - 32 * share / most for share in one.shares]
+    steps = [
+        (x_scale(edge), top) for n, top in enumerate(tops) for edge in (edges[n], edges[n + 1])
+    ]
+    outline = [(x_scale(low), floor), *steps, (x_scale(high), floor)]
+    first, median, third = (x_scale(value) for value in one.quartiles)
+    return Mark(
+        colour=run_colour(at),
+        area=_path(outline) + " Z",
+        line=_path([(first, floor + 4), (third, floor + 4)]),
+        dash="",
+        signs=_sign(at, median, floor + 4, 1.5 * SIGN),
+        label=_short(one.name) + one_line(one.label),
+        label_at=(float(MARGIN), round(floor - 37.0, 1)),
+    )
+
+
+def _short(name: str) -> str:
+    """The name on one line, cut to the room beside a curve."""
+    text = one_line(name)
+    return text if len(text) <= LABEL_LETTERS else text[: LABEL_LETTERS - 1] + "…"
+
+
+def _scale(low: float, high: float, start: float, stop: float) -> Scale:
+    span = (high - low) or 1.0
+    return lambda value: round(start + (value - low) / span * (stop - start), 2)
+
+
+def _range(drawn: Sequence[Curve]) -> tuple[float, float]:
+    """From the lowest to the highest point or end of an interval; from 0 where that is near."""
+    heights = [y for curve in drawn for _, y in curve.points]
+    heights += [end for curve in drawn for _, *ends in curve.band for end in ends]
+    low, high = min(heights), max(heights)
+    return (0.0 if 0 <= low < high / 2 else low), high
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers that lie between two.
+
+    >>> _ticks(0.0, 0.97), _ticks(2.6, 2.9)
+    ([0.0, 0.2, 0.4, 0.6, 0.8], [2.6, 2.7, 2.8, 2.9])
+    """
+    span = (high - low) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 3))
+    step = next(n * power for n in (1, 2, 5, 10) if span / (n * power) < 6)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(n * step, 10) for n in range(first, last + 1)] or [low]
+
+
+def _counts(low: float, high: float) -> list[float]:
+    """Whole numbers, the first step among them, that are far enough apart to be read."""
+    step = next((n for n in (1, 2, 5, 10, 20, 50, 100) if (high - low) / n <= 6), 500)
+    return [low, *(float(n) for n in range(step, int(high) + 1, step) if n - low >= step / 2)]
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """The heights of labels, moved down where they would overlap, and up again at the bottom."""
+    order = sorted(range(len(heights)), key=lambda at: heights[at])
+    placed = list(heights)
+    for above, at in itertools.pairwise(order):
+        placed[at] = max(placed[at], placed[above] + LINE)
+    limit = HEIGHT - BOTTOM
+    for at in reversed(order):
+        placed[at] = min(placed[at], limit)
+        limit -= LINE
+    return placed
+
+
+def _path(points: Sequence[Point]) -> str:
+    return "M" + " L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
+
+
+def _band(curve: Curve, x_scale: Scale, y_scale: Scale) -> str:
+    """Along the upper ends and back along the lower."""
+    upper = [(x_scale(x), y_scale(high)) for x, _, high in curve.band]
+    lower = [(x_scale(x), y_scale(low)) for x, low, _ in reversed(curve.band)]
+    return _path(upper + lower) + " Z" if upper else ""
+
+
+def _sign(at: int, x: float, y: float, size: float = SIGN) -> str:
+    """The run's sign around a point; the shapes are those of the other figures."""
+    s, t = size, size * 1.25
+    corners = {
+        "diamond": [(0, -t), (t, 0), (0, t), (-t, 0)],
+        "square": [(-s, -s), (s, -s), (s, s), (-s, s)],
+        "triangle-up": [(0, -t), (t, s), (-t, s)],
+        "triangle-down": [(0, t), (t, -s), (-t, -s)],
+        "cross": [(-s, 0), (s, 0), (0, 0), (0, -s), (0, s), (0, 0)],
+        "x": [(-s, -s), (s, s), (0, 0), (s, -s), (-s, s), (0, 0)],
+    }
+    symbol = SYMBOLS[at % len(SYMBOLS)]
+    if symbol == "circle":
+        return f"M{x - s:g},{y:g} a{s:g},{s:g} 0 1,0 {2 * s:g},0 a{s:g},{s:g} 0 1,0 {-2 * s:g},0 Z"
+    return _path([(round(x + dx, 2), round(y + dy, 2)) for dx, dy in corners[symbol]]) + " Z"

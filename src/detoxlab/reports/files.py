@@ -1,0 +1,46 @@
+"""The files of a report, one per format, next to each other."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detoxlab.errors import UnknownNameError
+
+FORMATS = ("html", "md", "csv", "json")
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises `UnknownNameError` for a format that no report has."""
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownNameError("report format", name, FORMATS)
+
+
+def page_at(out: Path | str) -> Path:
+    """The HTML file that `out` names: `report.html` in it where it is a folder."""
+    path = Path(out)
+    return path / "report.html" if path.is_dir() or not path.suffix else path
+
+
+def write_formats(
+    page: Path, writers: Mapping[str, Callable[[], str]], formats: Sequence[str]
+) -> Path:
+    """Write each format next to `page`; returns the path of the page, or of the first format."""
+    paths = {name: page if name == "html" else page.with_suffix(f".{name}") for name in formats}
+    for name, path in paths.items():
+        replace(path, writers[name]())
+    return paths["html"] if "html" in paths else next(iter(paths.values()))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """The text of a JSON file; its numbers are finite."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+    draft.replace(path)
