@@ -1,4 +1,4 @@
-"""Explained runs made by hand: a few prompts of three words, three steps, mild words."""
+"""ExplainedRun runs made by hand: a few prompts of three words, three steps, mild words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from detoxlab.explanations.measured.table import (
     sides,
 )
 from detoxlab.records import ItemResult, Prompt, to_json
-from detoxlab.reports.explained.study import Explained, read_explained
+from detoxlab.reports.explained.study import ExplainedRun, read_explained
 from detoxlab.runs import Run
 
 WORDS = ("<s>", "zebra", " yak", " gnu", " okapi", " quagga", ".")
@@ -99,6 +99,6 @@ def explained_run(path: Path, runs: Sequence[str] = ("base", "ft"), **options: o
     return run
 
 
-def explained(path: Path, runs: Sequence[str] = ("base", "ft"), **options: object) -> Explained:
+def explained(path: Path, runs: Sequence[str] = ("base", "ft"), **options: object) -> ExplainedRun:
     """The same, as the report reads it."""
     return read_explained(explained_run(path, runs, **options))

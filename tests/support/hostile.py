@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from detoxlab.explanations.measured.table import Table, differences, measurements
-from detoxlab.reports.explained.study import Explained
+from detoxlab.reports.explained.study import ExplainedRun
 from detoxlab.reports.study import Measured, Study, Trained
 from tests.support.explained_runs import CONFIG, HOW, explained, made
 from tests.support.report_study import comparison, study
@@ -48,7 +48,7 @@ def hostile_study(folder: Path) -> Study:
     )
 
 
-def _explained(folder: Path, names: list[str]) -> Explained:
+def _explained(folder: Path, names: list[str]) -> ExplainedRun:
     """An explained run with hostile names, words and settings."""
     tokens = ("<s>", *(f" {one}" for one in _writable(dict(enumerate(PAYLOADS))).values()))
     rows, asked, _ = made(names)

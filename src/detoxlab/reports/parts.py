@@ -138,7 +138,7 @@ class HeatMap:
     """One response, its words over the prompt's `words`, by several models.
 
     After the words come the columns of `others`, which hold no text of a model. `most` is the
-    largest share of a word.
+    largest share of a word. A map of no single response has no `prompt_id`.
     """
 
     key: str
@@ -179,9 +179,8 @@ class Section:
     """A part of the report: a heading and its contents.
 
     `key` is its anchor in HTML. `records` are its rows in CSV (see `record`), `data` its keys in
-    JSON. `statements` are its sentences, and `warnings` those that come before them. `drawings`,
-    `examples` and `maps` stand by headings and appear only in HTML; the last two hold texts of
-    models.
+    JSON. `statements` are its sentences. `drawings`, `maps` (with a note) and `examples` stand by
+    headings and appear only in HTML; the last two hold texts of models.
     """
 
     key: str
@@ -190,11 +189,9 @@ class Section:
     figures: tuple[Figure, ...] = ()
     note: str = ""
     examples: tuple[tuple[str, list[Example]], ...] = ()
-    warnings: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     drawings: tuple[tuple[str, list[Drawing]], ...] = ()
-    maps: tuple[tuple[str, list[HeatMap]], ...] = ()
-    maps_note: str = ""
+    maps: tuple[tuple[str, str, list[HeatMap]], ...] = ()
     records: tuple[Mapping[str, Any], ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
@@ -202,7 +199,7 @@ class Section:
     def is_empty(self) -> bool:
         """Whether there is nothing to see under the heading."""
         headed = (*self.examples, *self.drawings, *self.maps)
-        return not (self.tables or self.figures or any(found for _, found in headed))
+        return not (self.tables or self.figures or any(found for *_, found in headed))
 
 
 def without_empty_columns(table: Table) -> Table:

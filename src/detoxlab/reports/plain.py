@@ -31,7 +31,7 @@ def as_markdown(study: Study, sections: Iterable[Section]) -> str:
 
 def section_lines(section: Section) -> list[str]:
     """The sentences of a section as a list, then its tables, in Markdown."""
-    said = [f"- {markdown(text)}" for text in (*section.warnings, *section.statements)]
+    said = [f"- {markdown(text)}" for text in section.statements]
     return [*(["\n".join(said)] if said else []), *map(_markdown_table, section.tables)]
 
 

@@ -10,7 +10,7 @@ from detoxlab.audits.card import Audit
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD
 from detoxlab.evaluations import Evaluated
 from detoxlab.records import Comparison, Difference, Generation, Measurement, Prompt, Responses
-from detoxlab.reports.explained.study import Explained
+from detoxlab.reports.explained.study import ExplainedRun
 
 Pair = tuple[str, int]
 
@@ -128,7 +128,7 @@ class Study:
     usefulness: tuple[EvaluationChange, ...] = ()
     win_rates: tuple[WinRates, ...] = ()
     cards: Mapping[str, Audit] = field(default_factory=dict)
-    explained: Explained | None = None
+    explained: ExplainedRun | None = None
     seed: int = 0
 
     @property
@@ -159,7 +159,7 @@ class Study:
     @property
     def unfinished(self) -> list[tuple[str, str]]:
         """Names and states of unfinished runs, whose numbers may be incomplete."""
-        runs: list[Measured | Trained | Explained] = [*self.measured, *self.trained]
+        runs: list[Measured | Trained | ExplainedRun] = [*self.measured, *self.trained]
         runs += [self.explained] if self.explained else []
         states = [(run.name, str(run.info.get("status"))) for run in runs]
         return [(name, state) for name, state in states if state != "finished"]

@@ -10,7 +10,7 @@ from detoxlab.explanations.measured.table import Key, Side
 from detoxlab.explanations.names import CONTENT, GENERATED
 from detoxlab.measures.statistics import FloatArray, divide
 from detoxlab.reports import words
-from detoxlab.reports.explained.study import Explained
+from detoxlab.reports.explained.study import ExplainedRun
 from detoxlab.reports.parts import HeatMap, HeatRow, HeatSide
 from detoxlab.reports.safety import clipped, one_line
 
@@ -33,25 +33,41 @@ NOTE = (
     f"the prompt with the largest scores. Responses are chosen by rule, at most {PER_RULE} each: "
     "{rule}, and a seeded random draw."
 )
+PULL_NOTE = (
+    "Each row is a word that stands in several prompts, with its mean share of the prompt's scores "
+    "where a toxic word was written, by model and in per cent, beside the share that it would have "
+    "if all words of the prompt had the same. The words with the largest pull come first."
+)
+PULLING_WORDS = 12
 SEVERAL = "those on which the models' attributions differ most"
 ONE = "those with the most and the least context reliance"
 
 
-def heat_maps(explained: Explained) -> tuple[tuple[str, list[HeatMap]], ...]:
+Headed = tuple[str, str, list[HeatMap]]
+"""Maps with their title and a note on how to read them."""
+
+
+def heat_maps(explained: ExplainedRun) -> list[Headed]:
     """The maps of chosen responses, by the run whose text they explain."""
-    return tuple(
-        (f"On the text of {text}", maps)
+    note = NOTE.format(rule=SEVERAL if len(explained.runs) > 1 else ONE)
+    return [
+        (f"Word by word, on the text of {text}", "" if number > 1 else note, maps)
         for number, text in enumerate(explained.runs, start=1)
         if (maps := _of_text(explained, text, number))
-    )
+    ]
 
 
-def maps_note(explained: Explained) -> str:
-    """How to read the maps, and how they were chosen."""
-    return NOTE.format(rule=SEVERAL if len(explained.runs) > 1 else ONE)
+def word_tables(explained: ExplainedRun) -> list[Headed]:
+    """The words of prompts that pull most on toxic words, by the run that wrote those."""
+    found = [
+        _pulling(explained, text, f"pulls-{number}")
+        for number, text in enumerate(explained.runs, start=1)
+        if any(one.text == text for one in explained.prompt_words)
+    ]
+    return [("Words of prompts behind toxic words", PULL_NOTE, found)] if found else []
 
 
-def choose(explained: Explained, sides: Sequence[Side]) -> dict[str, list[Key]]:
+def choose(explained: ExplainedRun, sides: Sequence[Side]) -> dict[str, list[Key]]:
     """Responses by rule, at most `PER_RULE` each; none occurs twice."""
     known = [
         {key for key, row in explained.table.rows[side].items() if _is_shown(row)} for side in sides
@@ -121,7 +137,7 @@ def _texts(row: Attribution, kind: str) -> list[str]:
 
 
 def _divergence(
-    explained: Explained, sides: Sequence[Side], keys: Sequence[Key]
+    explained: ExplainedRun, sides: Sequence[Side], keys: Sequence[Key]
 ) -> Mapping[Key, float]:
     """The largest mean divergence of a model's attributions from the baseline's, by response."""
     first, *others = sides
@@ -129,7 +145,7 @@ def _divergence(
     return {key: max(_known_mean(one[key]) for one in found) for key in keys}
 
 
-def _of_text(explained: Explained, text: str, number: int) -> list[HeatMap]:
+def _of_text(explained: ExplainedRun, text: str, number: int) -> list[HeatMap]:
     sides = explained.on_text(text)
     if not sides:
         return []
@@ -140,7 +156,29 @@ def _of_text(explained: Explained, text: str, number: int) -> list[HeatMap]:
     ]
 
 
-def _map(explained: Explained, sides: Sequence[Side], key: str, rule: str, at: Key) -> HeatMap:
+def _pulling(explained: ExplainedRun, text: str, key: str) -> HeatMap:
+    found = [one for one in explained.prompt_words if one.text == text][:PULLING_WORDS]
+    models = [model for model, _ in explained.on_text(text)]
+    rows = tuple(
+        HeatRow(
+            clipped(one_line(one.word), LETTERS),
+            (*(one.shares.get(model) for model in models), one.even),
+        )
+        for one in found
+    )
+    return HeatMap(
+        key=key,
+        rule=f"Responses of {text}",
+        prompt_id="",
+        sample=0,
+        words=(),
+        others=(*models, "even share"),
+        most=1.0,
+        sides=(HeatSide("", "", rows),),
+    )
+
+
+def _map(explained: ExplainedRun, sides: Sequence[Side], key: str, rule: str, at: Key) -> HeatMap:
     rows = [explained.table.rows[side][at] for side in sides]
     found = [shares(row) for row in rows]
     kept = _kept([prompt_RP for prompt_RP, _ in found])
@@ -157,7 +195,7 @@ def _map(explained: Explained, sides: Sequence[Side], key: str, rule: str, at: K
         sides=tuple(
             HeatSide(
                 side[0],
-                f"context reliance {words.number(_mean(explained, side, at), 'bits')} bits",
+                f": context reliance {words.number(_mean(explained, side, at), 'bits')} bits",
                 tuple(_rows(_texts(row, GENERATED), prompt_RP, rest_R, kept)),
             )
             for side, row, (prompt_RP, rest_R) in zip(sides, rows, found, strict=True)
@@ -165,7 +203,7 @@ def _map(explained: Explained, sides: Sequence[Side], key: str, rule: str, at: K
     )
 
 
-def _mean(explained: Explained, side: Side, key: Key) -> float:
+def _mean(explained: ExplainedRun, side: Side, key: Key) -> float:
     """The mean context reliance over the steps of a response."""
     return _known_mean(explained.table.values(side, "context_reliance")[key])
 

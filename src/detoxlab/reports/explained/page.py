@@ -5,7 +5,7 @@ from pathlib import Path
 
 from detoxlab.reports import words
 from detoxlab.reports.explained.section import explained_section
-from detoxlab.reports.explained.study import Explained, read_explained
+from detoxlab.reports.explained.study import ExplainedRun, read_explained
 from detoxlab.reports.files import FORMATS, check_formats, json_text, page_at, write_formats
 from detoxlab.reports.html import rendered
 from detoxlab.reports.parts import Section
@@ -50,7 +50,7 @@ def default_title(runs: Sequence[str]) -> str:
     return f"How much {', '.join(first)} and {last} listen to their prompts"
 
 
-def page_of(explained: Explained, part: Section, title: str) -> str:
+def page_of(explained: ExplainedRun, part: Section, title: str) -> str:
     """The self-contained page."""
     status = str(explained.info.get("status"))
     return rendered(
@@ -62,7 +62,7 @@ def page_of(explained: Explained, part: Section, title: str) -> str:
     )
 
 
-def _facts(explained: Explained) -> list[tuple[str, str]]:
+def _facts(explained: ExplainedRun) -> list[tuple[str, str]]:
     others = ", ".join(explained.runs[1:])
     facts = [
         ("Baseline", explained.baseline),

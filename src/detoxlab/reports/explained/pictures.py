@@ -10,7 +10,7 @@ from detoxlab.measures.entry import Measure
 from detoxlab.measures.statistics import FloatArray
 from detoxlab.reports import words
 from detoxlab.reports.drawings import Curve, Histogram, curves, distributions
-from detoxlab.reports.explained.study import Explained
+from detoxlab.reports.explained.study import ExplainedRun
 from detoxlab.reports.figures.base import headings
 from detoxlab.reports.parts import Cell, Column, Drawing, Table, value_cell
 
@@ -19,7 +19,7 @@ BINS = 24
 QUARTILES = (0.25, 0.5, 0.75)
 
 
-def step_curves(explained: Explained) -> list[Drawing]:
+def step_curves(explained: ExplainedRun) -> list[Drawing]:
     """The main measures by step, on the baseline's text, then of each model on its own."""
     baseline = explained.baseline
     same = explained.on_text(baseline)
@@ -35,7 +35,7 @@ def step_curves(explained: Explained) -> list[Drawing]:
     return [drawing for drawing in found if drawing]
 
 
-def spreads(explained: Explained) -> list[Drawing]:
+def spreads(explained: ExplainedRun) -> list[Drawing]:
     """How the values of single prompts are distributed, on the baseline's text."""
     found = (_spread(explained, STEP_MEASURES[name]) for name in PICTURED)
     return [drawing for drawing in found if drawing]
@@ -45,7 +45,7 @@ def spreads(explained: Explained) -> list[Drawing]:
 
 
 def _by_step(
-    explained: Explained, key: str, measure: Measure, where: str, sides: Sequence[Side]
+    explained: ExplainedRun, key: str, measure: Measure, where: str, sides: Sequence[Side]
 ) -> Drawing | None:
     known = [curve for side in sides if (curve := _curve(explained, side, measure)).points]
     if not known:
@@ -62,8 +62,8 @@ def _by_step(
     )
 
 
-def _curve(explained: Explained, side: Side, measure: Measure) -> Curve:
-    rows = explained.of(side)
+def _curve(explained: ExplainedRun, side: Side, measure: Measure) -> Curve:
+    rows = explained.rows_of(side)
     points, band = [], []
     step = 0
     while row := rows.get((measure.name, step_group(step))):
@@ -103,7 +103,7 @@ def _estimate(
     )
 
 
-def _spread(explained: Explained, measure: Measure) -> Drawing | None:
+def _spread(explained: ExplainedRun, measure: Measure) -> Drawing | None:
     values = {
         side[0]: np.array(list(per_prompt(explained.table.values(side, measure.name)).values()))
         for side in explained.on_text(explained.baseline)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from detoxlab.explanations.measured.sentences import told
 from detoxlab.records import to_json
-from detoxlab.reports.explained.heat import heat_maps, maps_note
+from detoxlab.reports.explained.heat import heat_maps, word_tables
 from detoxlab.reports.explained.pictures import spreads, step_curves
-from detoxlab.reports.explained.study import Explained
-from detoxlab.reports.explained.tables import doubtful, tables
+from detoxlab.reports.explained.study import ExplainedRun
+from detoxlab.reports.explained.tables import tables
 from detoxlab.reports.parts import Section, record
 from detoxlab.reports.study import Study
 
@@ -19,26 +20,25 @@ def listening(study: Study) -> Section:
     return explained_section(study.explained) if study.explained else Section(KEY, TITLE)
 
 
-def explained_section(explained: Explained) -> Section:
+def explained_section(explained: ExplainedRun) -> Section:
     """Everything about one explained run; its texts are covered as those of examples are."""
     return Section(
         KEY,
         TITLE,
         tuple(tables(explained)),
         note=_note(explained),
-        warnings=tuple(doubtful(explained)),
+        statements=tuple(told(explained)),
         drawings=(
             ("Step by step", step_curves(explained)),
             ("Prompt by prompt", spreads(explained)),
         ),
-        maps=heat_maps(explained),
-        maps_note=maps_note(explained),
+        maps=(*heat_maps(explained), *word_tables(explained)),
         records=tuple(_records(explained)),
         data={KEY: _data(explained)},
     )
 
 
-def _note(explained: Explained) -> str:
+def _note(explained: ExplainedRun) -> str:
     config = explained.config
     return (
         f"{explained.method} attributes the {config['target']} of each of the first "
@@ -48,7 +48,7 @@ def _note(explained: Explained) -> str:
     )
 
 
-def _records(explained: Explained) -> list[dict[str, Any]]:
+def _records(explained: ExplainedRun) -> list[dict[str, Any]]:
     measured = [record(row, explained=explained.name) for row in explained.measurements]
     compared = [
         record(
@@ -60,7 +60,7 @@ def _records(explained: Explained) -> list[dict[str, Any]]:
     return measured + compared
 
 
-def _data(explained: Explained) -> dict[str, Any]:
+def _data(explained: ExplainedRun) -> dict[str, Any]:
     return {
         "name": explained.name,
         "info": explained.info,

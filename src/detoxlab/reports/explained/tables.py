@@ -7,7 +7,7 @@ from detoxlab.explanations.measured.table import ExplainedPair
 from detoxlab.records import Difference, Measurement
 from detoxlab.reports import words
 from detoxlab.reports.explained.pictures import PICTURED
-from detoxlab.reports.explained.study import Explained
+from detoxlab.reports.explained.study import ExplainedRun
 from detoxlab.reports.parts import (
     Cell,
     Column,
@@ -19,7 +19,6 @@ from detoxlab.reports.parts import (
     value_cell,
 )
 
-CHECKED_BY = "deletion_gain_20"
 BEATS, FAILS = "✓ beats random", "✗ does not beat random on this model"
 PAIRED = (
     Column("Baseline", numeric=True),
@@ -43,7 +42,7 @@ FAITHFULNESS_NOTE = (
 )
 
 
-def tables(explained: Explained) -> list[Table]:
+def tables(explained: ExplainedRun) -> list[Table]:
     """All tables that have rows."""
     found = (
         faithfulness(explained),
@@ -55,7 +54,7 @@ def tables(explained: Explained) -> list[Table]:
     return [table for table in found if table.rows]
 
 
-def differences(explained: Explained) -> Table:
+def differences(explained: ExplainedRun) -> Table:
     """Every measure of each other model against the baseline, on each view."""
     rows = tuple(
         (Cell(pair.treated), Cell(pair.view), Cell(_label(row)), *_paired(row))
@@ -73,7 +72,7 @@ def differences(explained: Explained) -> Table:
     )
 
 
-def by_level(explained: Explained) -> Table:
+def by_level(explained: ExplainedRun) -> Table:
     """The main measures on the baseline's text, by the toxicity of the prompt itself."""
     rows = tuple(
         (Cell(pair.treated), Cell(_label(row)), Cell(str(row.group)), *_paired(row))
@@ -87,7 +86,7 @@ def by_level(explained: Explained) -> Table:
     return Table("explained-levels", title, (*columns, *PAIRED), rows, LEVELS_NOTE)
 
 
-def divergences(explained: Explained) -> Table:
+def divergences(explained: ExplainedRun) -> Table:
     """How differently two models divide their scores over one text."""
     found = [row for row in explained.measurements if row.name == DIVERGENCE.name]
     rows = tuple(
@@ -100,7 +99,7 @@ def divergences(explained: Explained) -> Table:
     return Table("explained-divergences", DIVERGENCE.label, columns, rows, note)
 
 
-def values(explained: Explained) -> Table:
+def values(explained: ExplainedRun) -> Table:
     """Every measure of each model on each text."""
     left_out = {DIVERGENCE.name, *FAITHFULNESS}
     rows = tuple(
@@ -124,7 +123,7 @@ def values(explained: Explained) -> Table:
     return Table("explained-values", "Every measure", columns, rows, note)
 
 
-def faithfulness(explained: Explained) -> Table:
+def faithfulness(explained: ExplainedRun) -> Table:
     """Whether the method found the tokens that matter, for each model."""
     rows = tuple(
         (
@@ -148,24 +147,14 @@ def faithfulness(explained: Explained) -> Table:
     return Table("explained-faithfulness", title, columns, rows, FAITHFULNESS_NOTE)
 
 
-def doubtful(explained: Explained) -> list[str]:
-    """A sentence per model on which the method does not beat random choices."""
-    return [
-        f"{explained.method} does not beat random choices of the prompt's tokens on {run}: its "
-        "attributions do not explain that model. Context reliance needs none and still holds."
-        for run, row in _checked(explained)
-        if row.name == CHECKED_BY and _mark(row)[0] == FAILS
-    ]
-
-
 # --- inside ---
 
 _ENDS = (Column("95 % interval", numeric=True), Column("Prompts", numeric=True))
 
 
-def _checked(explained: Explained) -> Iterator[tuple[str, Measurement]]:
+def _checked(explained: ExplainedRun) -> Iterator[tuple[str, Measurement]]:
     for run in explained.runs:
-        found = explained.of((run, run))
+        found = explained.rows_of((run, run))
         yield from ((run, found[name, None]) for name in FAITHFULNESS if (name, None) in found)
 
 
@@ -175,7 +164,7 @@ def _mark(row: Measurement) -> tuple[str, Kind]:
     return (BEATS, "ok") if row.ci_low > 0 else (FAILS, "worse")
 
 
-def _same_text(explained: Explained) -> Sequence[ExplainedPair]:
+def _same_text(explained: ExplainedRun) -> Sequence[ExplainedPair]:
     view = f"text of {explained.baseline}"
     return [pair for pair in explained.pairs if pair.view == view]
 
