@@ -1,5 +1,6 @@
 """`detoxlab explain`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,10 @@ def explain(
     runs: Annotated[list[str], argument(ExplainSettings, "runs")],
     out: arg.Out,
     asked: Given,
+    inseq: Annotated[
+        Path | None,
+        typer.Option(help="a folder for the scores as Inseq reads them, a file per model and text"),
+    ] = None,
     set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
@@ -40,6 +45,7 @@ def explain(
     The models' responses are attributed token by token; nothing is generated.
     """
     from detoxlab.cli.show import show_explained
+    from detoxlab.explanations.measured.inseq import write_inseq
     from detoxlab.pipeline.explaining import check_explain, explain_runs, planned
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
@@ -50,4 +56,8 @@ def explain(
         arg.say_unchecked(check_explain(settings, out, resume=resume))
         typer.echo(planned(settings))
         return
-    show_explained(explain_runs(settings, out, resume=resume))
+    run = explain_runs(settings, out, resume=resume)
+    show_explained(run)
+    if inseq:
+        for path in write_inseq(run, inseq):
+            typer.echo(f"written: {path}")

@@ -21,6 +21,7 @@ from detoxlab.comparisons import Limits
 from detoxlab.data.kinds import KINDS
 from detoxlab.data.settings import PromptSettings
 from detoxlab.evaluations import EVALUATIONS, load_evaluation
+from detoxlab.explanations.measured.inseq import write_inseq
 from detoxlab.methods import METHODS
 from detoxlab.pipeline.auditing import audit_scorers
 from detoxlab.pipeline.comparing import compare_runs
@@ -126,17 +127,26 @@ def evaluate(
 
 
 def explain(
-    runs: Sequence[Named], *, out: Path | str, resume: bool = False, **settings: Any
+    runs: Sequence[Named],
+    *,
+    out: Path | str,
+    resume: bool = False,
+    inseq: Path | str | None = None,
+    **settings: Any,
 ) -> Run:
     """The run at `out` that says how much each measured run's model listens to its prompts.
 
-    The first run is the baseline of the others. Keywords are the fields of `ExplainSettings`, of
-    its `faithfulness` and of its `toxic_words`.
+    The first run is the baseline of the others. `inseq` is a folder for the scores in the layout of
+    Inseq's loader. Keywords are the fields of `ExplainSettings`, of its `faithfulness` and of its
+    `toxic_words`.
     """
     groups: Groups = {"faithfulness": FaithfulnessSettings, "toxic_words": ToxicWordsSettings}
     given = placed(settings, ExplainSettings, groups)
     named = {"runs": tuple(_name(run) for run in runs)}
-    return explain_runs(parse(ExplainSettings, named | given, place="explain"), out, resume=resume)
+    run = explain_runs(parse(ExplainSettings, named | given, place="explain"), out, resume=resume)
+    if inseq is not None:
+        write_inseq(run, inseq)
+    return run
 
 
 def audit(

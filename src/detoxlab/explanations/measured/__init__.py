@@ -9,4 +9,5 @@ toxic_words    which words of a response pull the scorer, and which words of the
 prompt_words   the words of prompts that pull most, over a run
 explained      the results of an explained run
 sentences      what they say
+inseq          rows in the layout of Inseq's loader
 """
