@@ -1,4 +1,4 @@
-"""How fast texts are scored: ours against transformers.pipeline, and rtp-linear against rtp-neural.
+"""How fast texts are scored: ours against transformers.pipeline, and what each encoder costs.
 
     DETOXLAB_DATA=DIR python benchmarks/scoring.py [--n 200] [--rounds 3] [--threads 1]
 
@@ -9,6 +9,9 @@ distinct, so that removing duplicates saves nothing. The peer is
 size (1), and then at its best of several. All use the same weights in one process, in
 turn; each round gives one ratio. The scores of both must agree. Times are wall-clock, and
 CPU seconds beside them, which a busy neighbour disturbs less.
+
+Then all embedded scorers score the same texts in turn, and so does every encoder of
+`detoxlab.scorers.offline` with a new head: what a scorer on it would cost.
 """
 
 import argparse
@@ -18,9 +21,10 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -33,13 +37,15 @@ from transformers import (
 from transformers.utils import logging
 
 from detoxlab.models.packing import pack_for_cpu
-from detoxlab.scorers import FloatArray, load_scorer
+from detoxlab.scorers import SCORERS, FloatArray, Scorer, load_scorer
 from detoxlab.scorers.huggingface import HuggingFaceScorer
+from detoxlab.scorers.offline import OFFLINE, encoder_place
 from detoxlab.scorers.offline.minilm import base_folder
+from detoxlab.scorers.trained import load_classifier
 
 BATCH_SIZES = (4, 8, 16, 32, 64)
 LARGEST_DIFFERENCE = 1e-4
-LINEAR_TEXTS, NEURAL_TEXTS = 4000, 500
+EMBEDDED_TEXTS = 500
 
 
 class Cost(NamedTuple):
@@ -51,9 +57,9 @@ def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     logging.set_verbosity_error()
-    texts = read_texts(arguments.data, max(arguments.n, LINEAR_TEXTS))
+    texts = read_texts(arguments.data, max(arguments.n, EMBEDDED_TEXTS))
     against_pipeline(texts[: arguments.n], arguments.rounds)
-    linear_against_neural(texts[:LINEAR_TEXTS], arguments.rounds)
+    embedded(texts[:EMBEDDED_TEXTS], arguments.rounds)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -116,33 +122,33 @@ def check(ours_N: FloatArray, theirs_N: FloatArray) -> None:
         raise SystemExit("the scores do not agree: there is nothing to compare")
 
 
-def linear_against_neural(texts: list[str], rounds: int) -> None:
-    """Print texts per second of the two embedded scorers, the neural one on fewer texts."""
-    linear, neural = load_scorer("rtp-linear"), load_scorer("rtp-neural", cache=False)
-    few = texts[:NEURAL_TEXTS]
-    linear(few)
-    neural(few[:50])
-    print(
-        "\n| round | rtp-linear, texts/s | rtp-neural, texts/s | ratio | ratio in CPU seconds |"
-        "\n|---|---|---|---|---|"
-    )
-    for number in range(1, rounds + 1):
-        slow, fast = cost(lambda: neural(few)), cost(lambda: linear(texts))
-        linear_rate, neural_rate = len(texts) / fast.wall, len(few) / slow.wall
-        cpu_ratio = (slow.cpu / len(few)) / (fast.cpu / len(texts))
-        print(
-            f"| {number} | {linear_rate:,.0f} | {neural_rate:,.0f} "
-            f"| {linear_rate / neural_rate:.0f} | {cpu_ratio:.0f} |"
-        )
+def embedded(texts: list[str], rounds: int) -> None:
+    """Print the table of embedded scorers and of encoders with a new head, rtp-neural first."""
+    names = ["rtp-neural", *(name for name in SCORERS if name != "rtp-neural")]
+    scorers: dict[str, Scorer] = {name: load_scorer(name, cache=False) for name in names}
+    for name in OFFLINE:
+        folder = encoder_place(name)
+        model = pack_for_cpu(load_classifier(folder, ("toxicity",)).eval())
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        scorers[f"encoder {name}"] = as_scorer(model, tokenizer, "toxicity", "sigmoid")
+    for scorer in scorers.values():
+        scorer(texts[:50])
+    runs = {name: partial(scorer, texts) for name, scorer in scorers.items()}
+    print_table(runs, len(texts), rounds)
 
 
-def as_scorer(model: Any, tokenizer: Any) -> HuggingFaceScorer:
+def as_scorer(
+    model: Any,
+    tokenizer: Any,
+    label: str = "toxic",
+    activation: Literal["softmax", "sigmoid"] = "softmax",
+) -> HuggingFaceScorer:
     return HuggingFaceScorer(
         model,
         tokenizer,
-        name="roberta-base-shape@random",
-        labels={"toxic": "toxicity"},
-        activation="softmax",
+        name="random head",
+        labels={label: "toxicity"},
+        activation=activation,
         max_tokens=512,
     )
 
@@ -170,7 +176,7 @@ def random_roberta() -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def print_table(runs: dict[str, Callable[[], object]], n: int, rounds: int) -> None:
+def print_table(runs: Mapping[str, Callable[[], object]], n: int, rounds: int) -> None:
     """Run all in turn, `rounds` times; medians, and the ratios to the first of each round."""
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for _ in range(rounds):
@@ -178,13 +184,13 @@ def print_table(runs: dict[str, Callable[[], object]], n: int, rounds: int) -> N
             costs[name].append(cost(run))
     first = costs[next(iter(costs))]
     print(
-        "\n| run | texts/s | time against ours, per round | the same in CPU seconds |"
+        "\n| run | texts/s | time against the first, per round | the same in CPU seconds |"
         "\n|---|---|---|---|"
     )
     for name, taken in costs.items():
         rate = n / statistics.median(each.wall for each in taken)
-        wall = ", ".join(f"{a.wall / b.wall:.2f}" for a, b in zip(taken, first, strict=True))
-        cpu = ", ".join(f"{a.cpu / b.cpu:.2f}" for a, b in zip(taken, first, strict=True))
+        wall = ", ".join(f"{a.wall / b.wall:.3g}" for a, b in zip(taken, first, strict=True))
+        cpu = ", ".join(f"{a.cpu / b.cpu:.3g}" for a, b in zip(taken, first, strict=True))
         print(f"| {name} | {rate:.1f} | {wall} | {cpu} |")
 
 
