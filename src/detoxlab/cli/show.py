@@ -78,9 +78,10 @@ def show_explained(run: Run) -> None:
     for sentence in told(explained):
         console().print(f"- {escape(sentence)}", highlight=False)
     toxic, held = run.info["toxic_words"], run.info["prompt_words"]
+    least = run.config["toxic_words"]["least_prompts"]
     console().print(
-        f"toxic words of responses: {toxic}, in toxic_words.jsonl; words of prompts behind them: "
-        f"{held}, in prompt_words.json",
+        f"toxic words of responses: {toxic}, in toxic_words.jsonl; words of prompts behind them, "
+        f"in {least} prompts at least: {held}, in prompt_words.json",
         f"run: {escape(str(run.path))}",
         sep="\n",
         highlight=False,
