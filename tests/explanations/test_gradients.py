@@ -19,13 +19,14 @@ from detoxlab.explanations import (
     rather_than,
 )
 from detoxlab.explanations.gradients import IntegratedGradients
+from detoxlab.explanations.graph import goes_on
 from detoxlab.explanations.names import METHOD_NAMES, TARGET_NAMES
 from detoxlab.explanations.targets import contrast, divergence, log_prob, logit
 from detoxlab.explanations.texts import Batch
 from detoxlab.models import LanguageModel
 from detoxlab.subject import Subject
 from tests.support.explained import Favour, exchanges, linear_lm
-from tests.support.layouts import layout_lm
+from tests.support.layouts import ATTENTION, layout_lm
 from tests.support.tiny import tiny_lm
 
 SUMMARIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -43,10 +44,28 @@ def after(model: Any, ids: list[int], embeds_TD: Tensor | None = None) -> Tensor
 
 
 @pytest.mark.parametrize("method", sorted(SUMMARIES))
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "falcon"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "falcon"])
 def test_gradients_are_those_of_a_plain_loop(kind: str, method: str) -> None:
+    assert_plain(layout_lm(kind), method)
+
+
+@pytest.mark.parametrize("kind", sorted(ATTENTION))
+def test_every_layout_is_read_in_pieces(kind: str) -> None:
+    """Its gradients, through keys and values of earlier pieces, are those of a plain loop."""
     lm = layout_lm(kind)
-    asked = exchanges([(5, 13), (2, 3)])
+    assert goes_on(Subject(lm))
+    assert_plain(lm, "input-x-gradient-dot")
+
+
+@pytest.mark.parametrize("kind", ["jamba", "mamba", "zamba2"])
+def test_a_past_of_states_is_read_whole(kind: str) -> None:
+    lm = layout_lm(kind)
+    assert not goes_on(Subject(lm))
+    assert_plain(lm, "input-x-gradient-dot")
+
+
+def assert_plain(lm: LanguageModel, method: str) -> None:
+    asked = exchanges([(5, 23), (2, 3)])
     found = attribute(Subject(lm), asked, method=method, target=TARGETS["log_prob"])
     for exchange, one in zip(asked, found, strict=True):
         for step, token in enumerate(exchange.response_ids):

@@ -4,28 +4,29 @@ saliency                |∂F/∂x|₂ per token
 input × gradient        |x ⊙ ∂F/∂x|₂ per token, or its signed sum (`dot`)
 integrated gradients    Σ_k w_k (x − x') · ∂F/∂x at x' + α_k (x − x'), a signed sum
 
-F is the target at a step. One forward pass over a segment of steps keeps its graph; then one
-backward pass per step serves all rows of the batch at once.
+F is the target at a step. One graph serves many steps (`detoxlab.explanations.graph`); a backward
+pass per step serves all rows of the batch at once.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from detoxlab.explanations.graph import Line, embedded, goes_on, step_gradients
 from detoxlab.explanations.reading import plain_logits, reading_alone, step_logits
 from detoxlab.explanations.results import Attributed, unpadded
 from detoxlab.explanations.targets import Target
 from detoxlab.explanations.texts import Batch
-from detoxlab.models.language_model import LanguageModel, evaluation_mode
+from detoxlab.models.language_model import LanguageModel
 from detoxlab.subject import Subject
 
 SEGMENT = 10
-"""Steps that share a forward pass: tokens after a segment cost nothing in its backward passes."""
+"""Steps that share a graph where it is in one piece: later tokens cost their backward passes."""
 
 Summary = Callable[[Tensor, Tensor], Tensor]
 """Embeddings (B, T, D) and gradients (B, T, D) → one number per token (B, T)."""
@@ -55,8 +56,7 @@ class Gradients:
 
     def attribute(self, batch: Batch, target: Target) -> list[Attributed]:
         """The attributions of a batch, row by row; they have no completeness gap."""
-        given_N = target.given(batch, plain_logits(self.subject, batch))
-        values_BST, target_BS = _summed(self.subject, batch, target, given_N, self.summary)
+        values_BST, target_BS = _summed(self.subject, batch, target, self.summary)
         return unpadded(batch, values_BST, target_BS, torch.full_like(target_BS, torch.nan))
 
 
@@ -96,7 +96,7 @@ class IntegratedGradients:
         values_BST = torch.zeros(1, device=batch.lm.device)
         for at, weight in zip(*gauss_legendre(points), strict=True):
             summed_BST, _ = _summed(
-                self.subject, batch, target, given_N, _along(start_D), line=(start_D, at)
+                self.subject, batch, target, _along(start_D), given_N, (start_D, at)
             )
             values_BST = values_BST + weight * summed_BST
         ends = [
@@ -138,10 +138,6 @@ def _length(vectors_BTD: Tensor) -> Tensor:
     return vectors_BTD.square().sum(dim=-1).sqrt()
 
 
-Line = tuple[Tensor, float] | None
-"""A baseline (D,) and how far along from it to the embeddings; None: the embeddings themselves."""
-
-
 def _along(start_D: Tensor) -> Summary:
     def summed(embedded_BTD: Tensor, gradient_BTD: Tensor) -> Tensor:
         return ((embedded_BTD - start_D) * gradient_BTD).sum(dim=-1)
@@ -153,64 +149,41 @@ def _summed(
     subject: Subject,
     batch: Batch,
     target: Target,
-    given_N: Tensor,
     summary: Summary,
+    given_N: Tensor | None = None,
     line: Line = None,
 ) -> tuple[Tensor, Tensor]:
-    """The summary of the gradients of every step (B, S, T), and the targets (B, S)."""
-    steps = batch.is_step_BS.shape[1]
+    """The summary of the gradients of every step (B, S, T), and the targets (B, S).
+
+    What is given is taken from the logits where it is None.
+    """
     values_BST = torch.zeros(*batch.is_step_BS.shape, batch.ids_BT.shape[1])
     values_BST = values_BST.to(batch.lm.device, batch.lm.dtype)
     target_BS = torch.zeros_like(values_BST[..., 0])
-    given_BS = batch.by_row(given_N)
-    for start in range(0, steps, SEGMENT):
-        stop = min(start + SEGMENT, steps)
+    cut = goes_on(subject)
+    for start, stop in _segments(batch, cut):
         rows, part = batch.segment(start, stop)
-        given_n = given_BS[rows, start:stop][part.is_step_BS]
-        for at, embedded_BTD, gradient_BTD, target_B in _gradients(
-            subject, part, target, given_n, line
-        ):
-            summed_BT = summary(embedded_BTD, gradient_BTD)
-            values_BST[rows, start + at, : summed_BT.shape[1]] = summed_BT
-            target_BS[rows, start + at] = target_B
+        given_n = None
+        if given_N is not None:
+            given_n = batch.by_row(given_N)[rows, start:stop][part.is_step_BS]
+        found = step_gradients(subject, part, target, given_n, line, cut)
+        for step, one in enumerate(found, start):
+            summed_Bt = summary(one.embedded_BtD, one.gradient_BtD)
+            values_BST[rows, step, : summed_Bt.shape[1]] = summed_Bt
+            target_BS[rows, step] = one.value_B
     return values_BST, target_BS
+
+
+def _segments(batch: Batch, cut: bool) -> Iterator[tuple[int, int]]:
+    """Steps that share a graph: all of the same rows where it is cut, else `SEGMENT`."""
+    steps = batch.is_step_BS.shape[1]
+    starts = range(0, steps, SEGMENT)
+    rows = [sum(one.steps > start for one in batch.exchanges) for start in starts]
+    changes = [0, *(at for at, (a, b) in zip(starts[1:], pairwise(rows), strict=True) if a != b)]
+    yield from pairwise([*(changes if cut else starts), steps])
 
 
 def _values(subject: Subject, batch: Batch, target: Target, given_N: Tensor, line: Line) -> Tensor:
     """The targets (N,) at one point of the line."""
-    with reading_alone(batch.lm), _embedded(batch.lm, line):
+    with reading_alone(batch.lm), embedded(batch.lm, line):
         return target.value(step_logits(subject, batch), given_N)
-
-
-def _gradients(
-    subject: Subject, part: Batch, target: Target, given_N: Tensor, line: Line
-) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-    """Step of the batch, embeddings (B, T, D), their gradients (B, T, D), and the targets (B,)."""
-    with evaluation_mode(part.lm.model), torch.enable_grad():
-        with _embedded(part.lm, line) as inputs:
-            values_N = target.value(step_logits(subject, part), given_N)
-        values_BS = part.by_row(values_N)
-        steps = values_BS.shape[1]
-        for at in range(steps):
-            (gradient_BTD,) = torch.autograd.grad(
-                values_BS[:, at].sum(), inputs["used"], retain_graph=at + 1 < steps
-            )
-            yield at, inputs["own"], gradient_BTD, values_BS[:, at].detach()
-
-
-@contextlib.contextmanager
-def _embedded(lm: LanguageModel, line: Line) -> Iterator[dict[str, Tensor]]:
-    """The `own` embeddings of the forward pass in the block, and those `used`, with gradient."""
-    inputs: dict[str, Tensor] = {}
-
-    def replace(_module: Any, _args: Any, output: Tensor) -> Tensor:
-        own_BTD = output.detach()
-        used_BTD = own_BTD.clone() if line is None else torch.lerp(line[0], own_BTD, line[1])
-        inputs.update(own=own_BTD, used=used_BTD.requires_grad_(torch.is_grad_enabled()))
-        return inputs["used"]
-
-    handle = lm.model.get_input_embeddings().register_forward_hook(replace)
-    try:
-        yield inputs
-    finally:
-        handle.remove()

@@ -36,6 +36,14 @@ def holds_keys_alone(cache: Any) -> bool:
     )
 
 
+def activation_classes() -> tuple[type, ...]:
+    """The classes of the activation modules of transformers' models; all act elementwise."""
+    from transformers.activations import ACT2CLS
+
+    named = (one[0] if isinstance(one, tuple) else one for one in ACT2CLS.values())
+    return tuple(dict.fromkeys(named))
+
+
 class CheckpointHooks:
     """Mixed in before a trainer of transformers: hooks into its writing of checkpoints.
 
