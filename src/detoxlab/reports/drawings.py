@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from detoxlab.reports.figures.base import DASHES, SYMBOLS, run_colour
 from detoxlab.reports.parts import Drawing, Mark, Point, Table
-from detoxlab.reports.safety import one_line
+from detoxlab.reports.safety import label
 
 WIDTH, HEIGHT = 400, 250
 LEFT, MARGIN, TOP, BOTTOM = 46, 16, 12, 38
@@ -63,7 +63,7 @@ def curves(
     shown: Callable[[float], str],
 ) -> Drawing:
     """A line with its band for each run, its name at the end; `shown` writes a tick's number."""
-    labels = [_short(curve.name) for curve in drawn]
+    labels = [label(curve.name, LABEL_LETTERS) for curve in drawn]
     right = round(WIDTH - 14 - LETTER * max(map(len, labels)), 1)
     steps = [x for curve in drawn for x, _ in curve.points]
     x_scale = _scale(min(steps), max(steps), LEFT + 8, right - 8)
@@ -149,15 +149,9 @@ def _row(
         line=_path([(first, floor + 4), (third, floor + 4)]),
         dash="",
         signs=_sign(at, median, floor + 4, 1.5 * SIGN),
-        label=_short(one.name) + one_line(one.label),
+        label=label(one.name, LABEL_LETTERS) + one.label,
         label_at=(float(MARGIN), round(floor - 37.0, 1)),
     )
-
-
-def _short(name: str) -> str:
-    """The name on one line, cut to the room beside a curve."""
-    text = one_line(name)
-    return text if len(text) <= LABEL_LETTERS else text[: LABEL_LETTERS - 1] + "…"
 
 
 def _scale(low: float, high: float, start: float, stop: float) -> Scale:
@@ -181,7 +175,7 @@ def _ticks(low: float, high: float) -> list[float]:
     """
     span = (high - low) or 1.0
     power = 10.0 ** math.floor(math.log10(span / 3))
-    step = next(n * power for n in (1, 2, 5, 10) if span / (n * power) < 6)
+    step = next(n * power for n in (1, 2, 5, 10) if span / (n * power) < 5.5)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [round(n * step, 10) for n in range(first, last + 1)] or [low]

@@ -51,6 +51,16 @@ def one_line(text: str) -> str:
     return SPACE.sub(" ", visible(text)).strip()
 
 
+def label(text: str, limit: int) -> str:
+    """The text on one line of at most `limit` characters.
+
+    >>> label("abc\\ndef", 5)
+    'abc …'
+    """
+    line = one_line(text)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
 def markdown(text: str) -> str:
     """The text as literal Markdown, fit for a table's cell.
 

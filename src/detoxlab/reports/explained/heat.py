@@ -12,12 +12,12 @@ from detoxlab.measures.statistics import FloatArray, divide
 from detoxlab.reports import words
 from detoxlab.reports.explained.study import ExplainedRun
 from detoxlab.reports.parts import HeatMap, HeatRow, HeatSide
-from detoxlab.reports.safety import clipped, one_line
+from detoxlab.reports.safety import label
 
 PER_RULE = 2
 PROMPT_WORDS = 16  # more do not fit side by side
 RESPONSE_WORDS = 24
-LETTERS = 24  # of a word
+LETTERS = 18  # of a word
 RULES = {
     "differ": "Models differ most",
     "most": "Most reliance on the prompt",
@@ -133,7 +133,7 @@ def _texts(row: Attribution, kind: str) -> list[str]:
     for token, word, one in zip(row.tokens, row.words, row.classes, strict=True):
         if one == kind:
             pieces[word] = pieces.get(word, "") + token
-    return [clipped(one_line(text), LETTERS) or "␣" for text in pieces.values()]
+    return [label(text, LETTERS) or "␣" for text in pieces.values()]
 
 
 def _divergence(
@@ -161,7 +161,7 @@ def _pulling(explained: ExplainedRun, text: str, key: str) -> HeatMap:
     models = [model for model, _ in explained.on_text(text)]
     rows = tuple(
         HeatRow(
-            clipped(one_line(one.word), LETTERS),
+            label(one.word, LETTERS),
             (*(one.shares.get(model) for model in models), one.even),
         )
         for one in found
@@ -229,5 +229,5 @@ def _rows(
     if own_RP.shape != prompt_RP.shape:
         columns.insert(1, (prompt_RP.sum(axis=1) - own_RP.sum(axis=1))[:, None])
     cells_RC = np.concatenate(columns, axis=1)
-    for label, cells in zip(labels[:RESPONSE_WORDS], cells_RC.tolist(), strict=False):
-        yield HeatRow(label, tuple(None if np.isnan(cell) else cell for cell in cells))
+    for word, cells in zip(labels[:RESPONSE_WORDS], cells_RC.tolist(), strict=False):
+        yield HeatRow(word, tuple(None if np.isnan(cell) else cell for cell in cells))
