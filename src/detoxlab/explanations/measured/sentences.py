@@ -1,4 +1,4 @@
-"""What an explained run says, in plain sentences: few, short, with their intervals.
+"""The results of an explained run in plain sentences: few, short, with their intervals.
 
 A change of the model is told where its interval excludes 0 on the same text. Where it does so on
 each model's own text alone, the sentence says that the text changed.
@@ -50,7 +50,7 @@ WORDINGS = {
 
 
 def sentences(run: Run | Path | str) -> list[str]:
-    """What the explained run in a folder says; plain text without a word of any response.
+    """The sentences about the explained run in a folder, without a word of any response.
 
     Raises `MissingFileError` where there is no such run.
     """

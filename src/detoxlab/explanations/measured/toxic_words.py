@@ -1,8 +1,8 @@
 """Where the toxicity of a response sits: which of its words pull the scorer, and whence they came.
 
 A word's pull is the score of the response less the score without the word: exact, for any scorer.
-The words with the largest pull are the toxic ones. What the models' attributions say about their
-steps tells which words of the prompt they came from, by every model on the same text.
+The words with the largest pull are the toxic ones. The models' attributions at their steps tell
+which words of the prompt they came from, by every model on the same text.
 """
 
 import re
