@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from detoxlab.models import LanguageModel, Session
+    from detoxlab.models import ContinuationScore, LanguageModel, Session
     from detoxlab.steering import Steering
 
 
@@ -111,3 +111,14 @@ class Subject:
         from detoxlab.models import next_token_log_probs
 
         return next_token_log_probs(self.lm, prompts_ids, tokens, session=self.session)
+
+    def continuation_scores(
+        self,
+        contexts_ids: Sequence[Sequence[int]],
+        continuations_ids: Sequence[Sequence[int]],
+    ) -> "list[ContinuationScore]":
+        """As `detoxlab.models.continuation_scores`, under the steered distribution."""
+        from detoxlab.models import continuation_scores
+
+        session = self.session if self.steerings else None
+        return continuation_scores(self.lm, contexts_ids, continuations_ids, session=session)

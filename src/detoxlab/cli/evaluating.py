@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field
 
 from detoxlab.cli import arguments as arg
 from detoxlab.cli.fields import Given, from_fields
@@ -12,12 +13,19 @@ from detoxlab.contest import WinRate
 from detoxlab.data.settings import DataSettings
 from detoxlab.loading import Loading
 from detoxlab.recipe.measuring import Intervals, SubjectSettings
+from detoxlab.settings import Settings
 
 if TYPE_CHECKING:
     from detoxlab.evaluations import Evaluation
     from detoxlab.runs import Run
 
-ASKED = {"--source": "source", "--path": "path", "--column": "columns", "--limit": "limit"}
+ASKED = {
+    "--data": "data",
+    "--source": "evaluation.source",
+    "--path": "evaluation.path",
+    "--column": "evaluation.columns",
+    "--limit": "evaluation.limit",
+}
 JUDGED = {"--judge": "judge", "--kind": "kind", "--samples": "samples"}
 OF_A_MODEL = arg.STEERED | arg.READ_AS
 
@@ -28,23 +36,41 @@ def register(app: typer.Typer) -> None:
     app.command()(winrate)
 
 
+class Asked(Settings):
+    """Settings of evaluations that have options of their own."""
+
+    evaluation: DataSettings | None = None
+    data: str | None = Field(
+        None, description="folder with the files of --tasks; none: benchmarks come from the hub"
+    )
+
+
 @from_fields(
-    asked=(DataSettings, ASKED),
+    asked=(Asked, ASKED),
     read_as=(SubjectSettings, OF_A_MODEL),
     intervals=(Intervals, arg.INTERVALS),
 )
 def evaluate(
+    asked: Given,
+    read_as: Given,
+    intervals: Given,
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="a measured run, whose model is evaluated in place; or, with --out, a hub id, "
             "model folder, adapter folder, run of train, or 'embedded'."
         ),
-    ],
-    kind: Annotated[str, typer.Argument(help="the kind of evaluation, e.g. perplexity")],
-    asked: Given,
-    read_as: Given,
-    intervals: Given,
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="the kind of evaluation, e.g. perplexity; or give --tasks")
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="names with commas, e.g. mmlu,commonsense,wikitext2, or any task of "
+            "lm-evaluation-harness"
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="what to call it in the run; else as its kind")
     ] = None,
@@ -55,34 +81,73 @@ def evaluate(
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
 ) -> None:
-    """Say what a model can still do: perplexity of running text, classification, and others.
+    """Say what a model can still do: benchmarks, perplexity of running text, and others.
 
-    A run that is evaluated in place goes on by itself where it was cut off. --set takes the
-    evaluation's settings, such as stride=128, and those of the model.
+    Without a model, the names of all there is are listed. A run that is evaluated in place goes
+    on by itself where it was cut off. --set takes the evaluations' settings, such as stride=128,
+    and those of the model.
     """
-    from detoxlab.cli.show import show_evaluated
-    from detoxlab.evaluations import load_evaluation
+    from detoxlab.cli.show import show_evaluated, show_evaluations
     from detoxlab.settings import parse
 
-    given = _with_set(kind, asked, read_as, set_)
-    named = {name or kind: load_evaluation(given.pop("evaluation"))}
+    if model is None:
+        show_evaluations()
+        return
+    given, common = _with_set(_kinds(kind, tasks), asked, read_as, set_)
+    named = _named(kind, tasks, name, common)
     how = parse(Intervals, intervals, place="evaluate")
     if dry_run:
         _say_plan(model, out, named, given, how.seed, resume=resume)
-    else:
-        run = _evaluated(model, out, named, given, how, resume=resume)
-        show_evaluated(run, name or kind)
+        return
+    run = _evaluated(model, out, named, given, how, resume=resume)
+    for one in named:
+        show_evaluated(run, one)
 
 
-def _with_set(kind: str, asked: Given, read_as: Given, overrides: list[str]) -> Given:
-    """The settings of the model, and under "evaluation" the settings of the evaluation."""
-    from detoxlab.evaluations import EVALUATIONS
-    from detoxlab.recipe.overrides import with_overrides
+def _kinds(kind: str | None, tasks: str | None) -> "list[type[Evaluation]]":
+    """The kinds that are asked for; `ConfigError` unless either a kind or tasks are named."""
+    from detoxlab.errors import ConfigError
+    from detoxlab.evaluations import EVALUATIONS, TASKS
     from detoxlab.registry import look_up
 
-    own = look_up("kind of evaluation", kind, EVALUATIONS).model_fields
+    if (kind is None) == (tasks is None):
+        raise ConfigError(
+            "evaluate: name a kind of evaluation, or --tasks",
+            remedy="`detoxlab evaluate` alone lists both.",
+        )
+    if kind is not None:
+        return [look_up("kind of evaluation", kind, EVALUATIONS)]
+    found = [TASKS[one].settings["kind"] if one in TASKS else "benchmark" for one in _split(tasks)]
+    return [EVALUATIONS[one] for one in found]
+
+
+def _split(tasks: str | None) -> list[str]:
+    return [one for part in (tasks or "").split(",") if (one := part.strip())]
+
+
+def _named(
+    kind: str | None, tasks: str | None, name: str | None, common: Given
+) -> "dict[str, Evaluation]":
+    """The evaluations by their names in the run."""
+    from detoxlab.evaluations import load_evaluation, task_evaluations
+
+    if kind is not None:
+        return {name or kind: load_evaluation({"kind": kind, **common})}
+    arg.refuse({"name": name} if name else {}, {"--name": "name"}, "--tasks have names")
+    return task_evaluations(_split(tasks), common)
+
+
+def _with_set(
+    kinds: "list[type[Evaluation]]", asked: Given, read_as: Given, overrides: list[str]
+) -> tuple[Given, Given]:
+    """The settings of the model, and those of the evaluations."""
+    from detoxlab.recipe.overrides import with_overrides
+
+    own = {key for kind in kinds for key in kind.model_fields}
     placed = arg.within("evaluation", overrides, SubjectSettings.model_fields, own)
-    return with_overrides({**read_as, "evaluation": {"kind": kind, **asked}}, placed)
+    common = {**asked.pop("evaluation", {}), **asked}
+    given = with_overrides({**read_as, "evaluation": common}, placed)
+    return given, given.pop("evaluation")
 
 
 def _evaluated(

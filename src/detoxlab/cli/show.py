@@ -1,6 +1,7 @@
 """Prints plans, measured tables and comparisons on the terminal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from detoxlab.recipe.measuring import MeasureSettings
 
 MAIN_MEASURES = ("toxic_fraction", "expected_maximum_toxicity", "toxicity_probability")
+MOST_GROUPS = 14
 VERDICT_STYLE = {
     "improved": "bold green",
     "improved, at a cost": "bold yellow",
@@ -57,11 +59,42 @@ def show_run(run: Run) -> None:
 
 
 def show_evaluated(run: Run, name: str) -> None:
-    """Print the measurements of one evaluation of a run, and the folder of the run."""
+    """Print the measurements of one evaluation of a run, and the folder of the run.
+
+    Those of its groups, such as tasks or subjects, only where they are few.
+    """
     from detoxlab.evaluations import read_evaluated
 
-    _print_measurements(f"{run.name}: {name}", read_evaluated(run)[name].measurements)
+    found = read_evaluated(run)[name].measurements
+    groups = {row.group for row in found if row.group}
+    few = len(groups) <= MOST_GROUPS
+    rows = [_of_group(row) for row in found if few or row.group is None]
+    _print_measurements(f"{run.name}: {name}", rows)
+    if not few:
+        console().print(f"and {len(groups)} groups in evaluation/{name}.json", highlight=False)
     console().print(f"run: {escape(str(run.path))}", highlight=False)
+
+
+def _of_group(row: Measurement) -> Measurement:
+    return replace(row, name=f"{row.group}: {row.name}", group=None) if row.group else row
+
+
+def show_evaluations() -> None:
+    """Print the names of tasks and of kinds of evaluation, each with a line about it."""
+    from detoxlab.evaluations import EVALUATIONS, TASKS
+
+    summaries = {name: (kind.__doc__ or "").split("\n")[0] for name, kind in EVALUATIONS.items()}
+    for title, lines in (
+        ("--tasks", {name: task.summary for name, task in TASKS.items()}),
+        ("kinds", summaries),
+    ):
+        table = _table(title)
+        table.add_column("name")
+        table.add_column("evaluates")
+        for name, line in lines.items():
+            table.add_row(escape(name), escape(line))
+        console().print(table)
+    console().print("--tasks also takes any task of lm-evaluation-harness, from the hub")
 
 
 def show_explained(run: Run) -> None:

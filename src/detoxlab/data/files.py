@@ -41,6 +41,14 @@ def find_files(path: Path, patterns: Sequence[str], *, what: str, many: bool) ->
     raise missing(path)
 
 
+def find_below(folder: Path, pattern: str, *, what: str) -> Path:
+    """The one file of a pattern in a folder, or else in a folder of it; see `find_files`."""
+    inside = f"*/{pattern}"
+    deeper = folder.is_dir() and not any(folder.glob(pattern)) and any(folder.glob(inside))
+    (found,) = find_files(folder, (inside if deeper else pattern,), what=what, many=False)
+    return found
+
+
 def is_local(name: str) -> bool:
     """Whether the text means a place on this machine: it is there, or it looks like a file.
 

@@ -95,7 +95,9 @@ def relative(path: str) -> str:
 def portable(source: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a data source, or of several as `parts`, with their paths made relative."""
     made: dict[str, Any] = {
-        key: relative(source[key]) for key in ("source", "path") if source.get(key)
+        key: relative(source[key])
+        for key in ("source", "path", "data")
+        if isinstance(source.get(key), str) and source[key]
     }
     if "parts" in source:
         made["parts"] = {name: portable(part) for name, part in source["parts"].items()}

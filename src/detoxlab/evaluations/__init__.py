@@ -2,6 +2,9 @@
 
 perplexity        how well the model predicts running text
 classification    how well it classifies texts by the probability of each label's words
+benchmark         MMLU, commonsense, LAMBADA and other tasks of lm-evaluation-harness
+
+`TASKS` has names for evaluations with all their settings, such as mmlu and wikitext2.
 
 Beside them, `win_rate` compares two models' responses by the judgement of a third model.
 
@@ -10,20 +13,26 @@ Other packages add a kind by the entry point group `detoxlab.evaluations`: a cla
 """
 
 from detoxlab.evaluations.base import Evaluation
+from detoxlab.evaluations.benchmark import Benchmark
 from detoxlab.evaluations.classification import Classification
 from detoxlab.evaluations.perplexity import Perplexity
 from detoxlab.evaluations.registry import EVALUATIONS, AnyEvaluation, load_evaluation
 from detoxlab.evaluations.store import Evaluated, evaluate_into, is_evaluated, read_evaluated
+from detoxlab.evaluations.tasks import TASKS, NamedTask, task_evaluations
 
 __all__ = [
     "EVALUATIONS",
+    "TASKS",
     "AnyEvaluation",
+    "Benchmark",
     "Classification",
     "Evaluated",
     "Evaluation",
+    "NamedTask",
     "Perplexity",
     "evaluate_into",
     "is_evaluated",
     "load_evaluation",
     "read_evaluated",
+    "task_evaluations",
 ]

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from detoxlab.models.continuations import ContinuationScore, continuation_scores
     from detoxlab.models.language_model import LanguageModel, evaluating
     from detoxlab.models.likelihood import (
         log_probs_that_fit,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from detoxlab.models.tokens.templates import FALLBACK_TEMPLATE, ChatTemplate, Rendering
 
 _HOMES = {
+    "continuations": ("ContinuationScore", "continuation_scores"),
     "language_model": ("LanguageModel", "evaluating"),
     "likelihood": ("log_probs_that_fit", "next_token_log_probs", "token_log_probs"),
     "load": ("load_model",),
@@ -34,11 +36,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "FALLBACK_TEMPLATE",
     "ChatTemplate",
+    "ContinuationScore",
     "LanguageModel",
     "Quantisation",
     "Rendering",
     "Session",
     "Tokens",
+    "continuation_scores",
     "evaluating",
     "load_model",
     "log_probs_that_fit",

@@ -89,7 +89,7 @@ def shared_among_samples(cache: Any, index_R: Tensor, room: int) -> Any:
             remedy="Serve it by another program and generate over HTTP.",
         )
     for i, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer and layer.is_initialized:
+        if type(layer) in (DynamicLayer, RoomyLayer) and layer.is_initialized:
             cache.layers[i] = RoomyLayer(layer, index_R, room)
         else:
             layer.reorder_cache(index_R)

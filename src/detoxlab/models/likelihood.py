@@ -62,9 +62,39 @@ def token_log_probs(
     Raises `DataError` when the lists differ in length, a prompt has no token, or a response
     alone fills the context; `ModelError` where logits are NaN or infinite (`check_logits`).
     """
+    found = scored_tokens(
+        lm,
+        prompts_ids,
+        responses_ids,
+        batch_tokens=batch_tokens,
+        session=session,
+        continued=continued,
+        likeliest=False,
+    )
+    return [log_probs for log_probs, _ in found]
+
+
+Scored = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+
+def scored_tokens(
+    lm: LanguageModel,
+    prompts_ids: Sequence[Ids],
+    responses_ids: Sequence[Ids],
+    *,
+    batch_tokens: int = 4096,
+    session: OpenSession = unsteered,
+    continued: Sequence[int] | None = None,
+    likeliest: bool = True,
+) -> list[Scored]:
+    """As `token_log_probs`, and with each array whether each token is the likeliest one (T,).
+
+    Without `likeliest` the second array is empty.
+    """
     if len(prompts_ids) != len(responses_ids):
         raise DataError(f"{len(prompts_ids)} prompts but {len(responses_ids)} responses")
-    results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(prompts_ids)
+    nothing = np.empty(0, np.float32), np.empty(0, np.bool_)
+    results: list[Scored] = [nothing] * len(prompts_ids)
     counts = continued or [0] * len(prompts_ids)
     rows = [
         _fitted(lm, index, prompt, response, count)
@@ -73,13 +103,18 @@ def token_log_probs(
         )
         if len(response)
     ]
-    large = sum(row.length for row in rows) >= WORTH_PACKING
-    packed = packed_language_model(lm.model) if large else contextlib.nullcontext()
-    with evaluating(lm), packed:
+    with evaluating(lm), packed_if_worth(lm, sum(row.length for row in rows)):
         for batch in length_batches(rows, batch_tokens):
-            for row, values in zip(batch, _batch_log_probs(lm, batch, session), strict=True):
-                results[row.index] = values
+            for row, scored in zip(
+                batch, _batch_scored(lm, batch, session, likeliest), strict=True
+            ):
+                results[row.index] = scored
     return results
+
+
+def packed_if_worth(lm: LanguageModel, tokens: int) -> contextlib.AbstractContextManager[None]:
+    """The model with packed weights while the block lasts, where so many tokens are worth it."""
+    return packed_language_model(lm.model) if tokens >= WORTH_PACKING else contextlib.nullcontext()
 
 
 def next_token_log_probs(
@@ -162,10 +197,10 @@ def length_batches(
         yield batch
 
 
-def _batch_log_probs(
-    lm: LanguageModel, batch: Sequence[ContinuationRow], session: OpenSession
-) -> list[NDArray[np.float32]]:
-    """The log-probabilities of a batch, padded on the left so that early logits are left out."""
+def _batch_scored(
+    lm: LanguageModel, batch: Sequence[ContinuationRow], session: OpenSession, likeliest: bool
+) -> list[Scored]:
+    """The scores of a batch, padded on the left so that early logits are left out."""
     inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
     read = Tokens.of_texts(inputs, [row.continued + len(row.response) for row in batch])
     if lm.takes_logits_to_keep:
@@ -185,7 +220,11 @@ def _batch_log_probs(
     check_finite(extreme_B, lm, place_of("in response", batch))
     chosen_BT = logits_BTV.gather(-1, targets_BT[:, :, None])[:, :, 0]
     values_BT = (chosen_BT - log_norm_BT).cpu().numpy()
-    return [values_BT[i, -len(row.response) :] for i, row in enumerate(batch)]
+    best_BT = np.empty((len(batch), 0), np.bool_)
+    if likeliest:
+        best_BT = (logits_BTV.argmax(dim=-1) == targets_BT).cpu().numpy()
+    spans = [-len(row.response) for row in batch]
+    return [(values_BT[i, span:], best_BT[i, span:]) for i, span in enumerate(spans)]
 
 
 def _log_norm(logits_TV: Tensor) -> Tensor:

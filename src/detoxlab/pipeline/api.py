@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from detoxlab.comparisons import Limits
 from detoxlab.data.kinds import KINDS
 from detoxlab.data.settings import PromptSettings
-from detoxlab.evaluations import EVALUATIONS, load_evaluation
+from detoxlab.evaluations import EVALUATIONS, TASKS, load_evaluation
 from detoxlab.explanations.measured.inseq import write_inseq
 from detoxlab.methods import METHODS
 from detoxlab.pipeline.auditing import audit_scorers
@@ -109,16 +109,18 @@ def evaluate(
 ) -> Run:
     """The run with an evaluation of a model: the one at `out`, or the measured run itself.
 
-    Keywords are the settings of the kind of evaluation, `resamples` and `seed`, and, with `out`,
-    the settings of the model (`SubjectSettings`); without it, only `base`. `name` is the name of
-    the evaluation in the run, by default its kind.
+    `kind` is a kind of evaluation, or the name of one with its settings, such as "mmlu"
+    (`detoxlab.evaluations.TASKS`). Keywords are the settings of the kind of evaluation, `resamples`
+    and `seed`, and, with `out`, the settings of the model (`SubjectSettings`); without it, only
+    `base`. `name` is the name of the evaluation in the run, by default `kind`.
     """
+    own = TASKS[kind].settings if kind in TASKS else {"kind": kind}
     groups: Groups = {
-        "evaluation": look_up("kind of evaluation", kind, EVALUATIONS),
+        "evaluation": look_up("kind of evaluation", own["kind"], EVALUATIONS),
         "intervals": Intervals,
     }
     given = placed(settings, SubjectSettings, groups)
-    named = {name or kind: load_evaluation({"kind": kind, **given.pop("evaluation", {})})}
+    named = {name or kind: load_evaluation({**own, **given.pop("evaluation", {})})}
     how = parse(Intervals, given.pop("intervals", {}), place="evaluate").model_dump()
     if out is None:
         return evaluate_run(_run(model), named, **given, **how)

@@ -34,6 +34,7 @@ CHANGES = (
     Column("95 % interval", numeric=True),
     Column("Ratio", numeric=True),
     Column("95 % interval", numeric=True),
+    Column("p", numeric=True),
 )
 AGAINST = (
     Column("Evaluation", merge=True),
@@ -48,8 +49,9 @@ AGAINST = (
 NOTE = (
     "Intervals are bootstrapped over items. Differences and ratios are to the baseline, on the "
     "items that both models have a result for; they are unknown where the models were not asked "
-    "alike."
+    "alike. p is McNemar's exact test of the questions that changed, for shares of questions."
 )
+GROUP_NOTE = "As above; p is corrected over the tasks of one evaluation (Holm)."
 AGAINST_NOTE = "As above, held against another variant than the baseline."
 
 
@@ -84,19 +86,30 @@ def usefulness_tables(runs: Sequence[Measured], found: Sequence[EvaluationChange
     """All evaluations of all models against the baseline's; then those against other variants."""
     base = runs[0].name
     others = [one for one in found if one.against != base]
-    rows = _in_order(
-        (name, row.name, (*_value_cells(name, run.name, row), *_held(found, name, run, row, base)))
+    valued = [
+        (row.group is not None, name, _label(row), run, row)
         for run in runs
         for name, evaluated in run.evaluations.items()
         for row in evaluated.measurements
+    ]
+    rows, grouped = (
+        _in_order(
+            (name, label, (*_value_cells(name, run.name, row), *_held(found, name, run, row, base)))
+            for in_group, name, label, run, row in valued
+            if in_group == wanted
+        )
+        for wanted in (False, True)
     )
     against = _in_order(
-        (one.evaluation, row.name, _against_row(one, row))
+        (one.evaluation, _label(row), _against_row(one, row))
         for one in others
         for row in one.differences
+        if row.group is None
     )
+    columns = (*VALUES, *CHANGES)
     tables = (
-        Table("usefulness-all", "Usefulness", (*VALUES, *CHANGES), rows, NOTE),
+        Table("usefulness-all", "Usefulness", columns, rows, NOTE),
+        Table("usefulness-groups", "Usefulness by task or group", columns, grouped, GROUP_NOTE),
         Table(
             "usefulness-against",
             "Usefulness against other variants",
@@ -121,7 +134,19 @@ def _held(
         if (one.evaluation, one.against, one.treated) == key
         for difference in one.differences
     )
-    return _change_cells(next((one for one in differences if one.name == row.name), None))
+    same = (one for one in differences if _which(one) == _which(row))
+    return _change_cells(next(same, None))
+
+
+def _which(row: Measurement | Difference) -> tuple[str | None, ...]:
+    """What tells the measures of one evaluation apart."""
+    return row.name, row.attribute, row.group
+
+
+def _label(row: Measurement | Difference) -> str:
+    """The measure's label, with the group, and the name of another program's metric."""
+    shown = f"{words.label(row.name)} ({row.attribute})" if row.attribute else words.label(row.name)
+    return f"{row.group}: {shown}" if row.group else shown
 
 
 def _in_order(
@@ -139,7 +164,7 @@ def _in_order(
 def _value_cells(name: str, model: str, row: Measurement) -> tuple[Cell, ...]:
     return (
         Cell(name),
-        Cell(words.label(row.name)),
+        Cell(_label(row)),
         Cell(model),
         *estimate_cells(row),
         Cell(words.count(row.n), float(row.n), "number"),
@@ -150,11 +175,12 @@ def _value_cells(name: str, model: str, row: Measurement) -> tuple[Cell, ...]:
 def _against_row(one: EvaluationChange, row: Difference) -> tuple[Cell, ...]:
     return (
         Cell(one.evaluation),
-        Cell(words.label(row.name)),
+        Cell(_label(row)),
         Cell(one.against),
         Cell(one.treated),
         *paired_cells(row, row.unit),
         *ratio_cells(row),
+        _p_cell(row),
         Cell(words.count(row.n_pairs), float(row.n_pairs), "number"),
     )
 
@@ -162,4 +188,9 @@ def _against_row(one: EvaluationChange, row: Difference) -> tuple[Cell, ...]:
 def _change_cells(row: Difference | None) -> tuple[Cell, ...]:
     if row is None:
         return (value_cell(None, words.UNKNOWN),) * len(CHANGES)
-    return (*moved_cells(row, row.unit), *ratio_cells(row))
+    return (*moved_cells(row, row.unit), *ratio_cells(row), _p_cell(row))
+
+
+def _p_cell(row: Difference) -> Cell:
+    p_value = row.p_value if row.p_holm is None else row.p_holm
+    return text_cell(None) if p_value is None else value_cell(p_value, words.number(p_value))
