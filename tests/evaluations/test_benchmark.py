@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from detoxlab.cli import app
 from detoxlab.errors import ConfigError, DataError, MissingFileError
-from detoxlab.evaluations import Benchmark, load_evaluation
+from detoxlab.evaluations import Benchmark, evaluate_into, load_evaluation, read_evaluated
 from detoxlab.evaluations.benchmark.asking import load_tasks
 from detoxlab.evaluations.benchmark.lm import SubjectLM
 from detoxlab.records import ItemResult
+from detoxlab.runs import Run
 from detoxlab.subject import Subject
 from tests.support.benchmarks import QUESTIONS, SUBJECTS, benchmark_files, write_mmlu
+from tests.support.plugins.steer_bias import Bias
 from tests.support.tiny import tiny_lm
 
 LM = tiny_lm()
@@ -134,3 +138,53 @@ def test_settings_are_refused_before_anything_is_asked(folder: Path, tmp_path: P
     write_mmlu(tmp_path / "mmlu.tar.gz", subjects=SUBJECTS[:3])
     with pytest.raises(DataError, match="has no dev/business_ethics_dev"):
         asked("mmlu", tmp_path).items(0)
+
+
+def test_a_steered_subject_is_asked_as_it_decodes(folder: Path) -> None:
+    """A bias on one token's logit moves every log-probability as it is added by hand."""
+    token = LM.prompt_ids("h", chat=False)[-1]  # " home" is five tokens of one byte
+    steered = Subject(LM, (Bias(str(token), -3.0),))
+    evaluation = asked("lambada", folder)
+    found = evaluation.results(steered, evaluation.items(0))
+    for at, result in enumerate(found):
+        before = LM.prompt_ids(f"We walked {at} days and came", chat=False)
+        after = LM.prompt_ids(" home", chat=False)
+        with torch.no_grad():
+            logits_TV = LM.model(input_ids=torch.tensor([before + after])).logits[0].double()
+        logits_TV[:, token] += 3.0
+        own_TV = torch.log_softmax(logits_TV[len(before) - 1 : -1], dim=-1)
+        nats = -float(own_TV.gather(1, torch.tensor(after)[:, None]).sum())
+        assert result.values["nats"] == pytest.approx(nats, abs=1e-3)
+
+
+def test_two_evaluated_models_are_compared_alone(folder: Path, tmp_path: Path) -> None:
+    runs = []
+    for name, seed in (("a", 0), ("b", 3)):
+        run = Run.start(tmp_path / name, kind="evaluate", config={}, seed=0, resume=False)
+        evaluation = asked("commonsense", folder, limit=2)
+        evaluate_into(run, "commonsense", evaluation, Subject(tiny_lm(seed)), resamples=100)
+        runs.append(run)
+    written = tmp_path / "out.json"
+    command = [
+        "compare",
+        *(str(run.path) for run in runs),
+        "--resamples",
+        "100",
+        "-o",
+        str(written),
+    ]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.exception
+    assert "b − a: commonsense" in shown.output
+    assert "piqa: normalised_accuracy" in shown.output
+    (content,) = json.loads(written.read_text())
+    before, after = (
+        evaluation.measurements(read_evaluated(run)["commonsense"].results, resamples=100)[0]
+        for run in runs
+    )
+    row = content["evaluations"]["commonsense"][0]
+    assert (row["name"], row["baseline"], row["treated"]) == (
+        "macro_accuracy",
+        before.value,
+        after.value,
+    )

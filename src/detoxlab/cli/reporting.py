@@ -36,23 +36,39 @@ def compare(
     ] = None,
     set_: LimitOptions = [],
 ) -> None:
-    """Hold runs against a baseline: paired differences, guards, and a verdict."""
+    """Hold runs against a baseline: paired differences, guards, a verdict, and evaluations.
+
+    Runs of evaluate alone have no verdict.
+    """
     import json
 
-    from detoxlab.cli.show import show_comparison
+    from detoxlab.cli.show import show_changes, show_comparison
     from detoxlab.errors import ConfigError
-    from detoxlab.pipeline import compare_variants
+    from detoxlab.pipeline.comparing import compare_evaluations, compare_variants, only_evaluated
     from detoxlab.records import to_json
     from detoxlab.settings import parse
 
     if len(runs) < 2:
         raise ConfigError("compare needs two runs or more", remedy="Name the baseline first.")
     how = parse(Reading, asked, place="compare").model_dump()
-    comparisons = compare_variants(runs[0], runs[1:], limits=_limits(set_), **how)
-    for comparison in comparisons:
-        show_comparison(comparison)
+    without = only_evaluated(runs)
+    comparisons = (
+        [] if without else compare_variants(runs[0], runs[1:], limits=_limits(set_), **how)
+    )
+    useful = [
+        compare_evaluations(runs[0], run, seed=how["seed"], resamples=how["resamples"])
+        for run in runs[1:]
+    ]
+    content = [to_json(comparison) for comparison in comparisons] or [{} for _ in useful]
+    for at, (path, changes) in enumerate(zip(runs[1:], useful, strict=True)):
+        if comparisons:
+            show_comparison(comparisons[at])
+        for name, rows in changes.items():
+            show_changes(f"{path.name} − {runs[0].name}: {name}", rows)
+        if changes:
+            listed = {name: list(map(to_json, rows)) for name, rows in changes.items()}
+            content[at] |= {"evaluations": listed}
     if output:
-        content = [to_json(comparison) for comparison in comparisons]
         output.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         typer.echo(f"written: {output}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAIN_MEASURES = ("toxic_fraction", "expected_maximum_toxicity", "toxicity_probability")
 MOST_GROUPS = 14
+Row = TypeVar("Row", Measurement, Difference)
 VERDICT_STYLE = {
     "improved": "bold green",
     "improved, at a cost": "bold yellow",
@@ -75,7 +76,7 @@ def show_evaluated(run: Run, name: str) -> None:
     console().print(f"run: {escape(str(run.path))}", highlight=False)
 
 
-def _of_group(row: Measurement) -> Measurement:
+def _of_group(row: Row) -> Row:
     return replace(row, name=f"{row.group}: {row.name}", group=None) if row.group else row
 
 
@@ -122,13 +123,28 @@ def show_explained(run: Run) -> None:
 
 
 def _print_explained(pair: "ExplainedPair") -> None:
-    table = _table(escape(f"{pair.treated} − {pair.baseline}, {pair.view}"))
-    for title in ("measure", "before", "after", "difference", "95 % interval", "p"):
-        table.add_column(title, justify="left" if title == "measure" else "right")
-    for row in pair.differences:
-        if row.group is None:
-            values = (row.baseline, row.treated, row.difference)
-            table.add_row(row.name, *map(number, values), _interval(row), number(row.p_value))
+    title = f"{pair.treated} − {pair.baseline}, {pair.view}"
+    _print_differences(title, [row for row in pair.differences if row.group is None])
+
+
+def show_changes(title: str, rows: Sequence[Difference]) -> None:
+    """Print paired differences of one evaluation; "not asked alike" without any."""
+    if not rows:
+        console().print(f"{escape(title)}: the two models were not asked alike", highlight=False)
+        return
+    few = len({row.group for row in rows if row.group}) <= MOST_GROUPS
+    _print_differences(title, [_of_group(row) for row in rows if few or row.group is None])
+
+
+def _print_differences(title: str, rows: Sequence[Difference]) -> None:
+    table = _table(escape(title))
+    for heading in ("measure", "before", "after", "difference", "95 % interval", "p"):
+        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    for row in rows:
+        values = (row.baseline, row.treated, row.difference)
+        p_value = row.p_value if row.p_holm is None else row.p_holm
+        shown = "" if p_value is None else number(p_value)
+        table.add_row(row.name, *map(number, values), _interval(row), shown)
     console().print(table)
 
 

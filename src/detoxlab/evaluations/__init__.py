@@ -17,7 +17,13 @@ from detoxlab.evaluations.benchmark import Benchmark
 from detoxlab.evaluations.classification import Classification
 from detoxlab.evaluations.perplexity import Perplexity
 from detoxlab.evaluations.registry import EVALUATIONS, AnyEvaluation, load_evaluation
-from detoxlab.evaluations.store import Evaluated, evaluate_into, is_evaluated, read_evaluated
+from detoxlab.evaluations.store import (
+    Evaluated,
+    evaluate_into,
+    evaluated_differences,
+    is_evaluated,
+    read_evaluated,
+)
 from detoxlab.evaluations.tasks import TASKS, NamedTask, task_evaluations
 
 __all__ = [
@@ -31,6 +37,7 @@ __all__ = [
     "NamedTask",
     "Perplexity",
     "evaluate_into",
+    "evaluated_differences",
     "is_evaluated",
     "load_evaluation",
     "read_evaluated",

@@ -13,7 +13,7 @@ from detoxlab.data.settings import portable
 from detoxlab.errors import ConfigError, RunMismatchError
 from detoxlab.evaluations.base import Evaluation
 from detoxlab.progress import progress
-from detoxlab.records import RESAMPLES, ItemResult, Measurement, from_json, to_json
+from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement, from_json, to_json
 from detoxlab.runs import Run, read_json
 from detoxlab.runs.changes import changes, listed
 from detoxlab.subject import Subject
@@ -105,6 +105,22 @@ def read_evaluated(run: Run) -> dict[str, Evaluated]:
             results=tuple(run.read(f"{FOLDER}/{file.stem}.jsonl", ItemResult)),
         )
     return found
+
+
+def evaluated_differences(
+    baseline: Evaluated, treated: Evaluated, *, seed: int = 0, resamples: int = RESAMPLES
+) -> list[Difference]:
+    """The paired differences of one evaluation of two models; no model is needed.
+
+    Empty where settings or data differ, or where its kind is not installed here.
+    """
+    from detoxlab.evaluations.registry import EVALUATIONS, load_evaluation
+
+    asked = [(one.settings, one.data) for one in (baseline, treated)]
+    if asked[0] != asked[1] or treated.settings["kind"] not in EVALUATIONS:
+        return []
+    evaluation = load_evaluation(treated.settings)
+    return evaluation.differences(baseline.results, treated.results, seed=seed, resamples=resamples)
 
 
 # --- inside ---

@@ -14,6 +14,7 @@ comparisons hold it to its limit, and reports show both.
 
 from detoxlab.measures import features, toxicity
 from detoxlab.measures import guards as rules
+from detoxlab.measures.benchmarks import BENCHMARKS
 from detoxlab.measures.entry import Limit, Measure, ResponseMeasure, ToxicityMeasure
 
 _TOXICITY = (
@@ -380,42 +381,7 @@ _USEFULNESS = (
         "usefulness",
         unknown_when="all items have one label",
     ),
-    Measure(
-        "accuracy",
-        "Accuracy",
-        "questions whose right answer has the highest log-probability ÷ questions",
-        direction="higher",
-        part="usefulness",
-    ),
-    Measure(
-        "normalised_accuracy",
-        "Accuracy, by length",
-        "questions whose right answer has the highest log-probability per character ÷ questions",
-        direction="higher",
-        part="usefulness",
-    ),
-    Measure(
-        "macro_accuracy",
-        "Accuracy, mean over tasks",
-        "mean over tasks of the accuracy, by length where the task has it",
-        direction="higher",
-        part="usefulness",
-    ),
-    Measure(
-        "benchmark_score",
-        "Benchmark's own score",
-        "mean over items of another metric of the benchmark, which `attribute` names",
-        "score",
-        "higher",
-        "usefulness",
-    ),
-    Measure(
-        "target_perplexity",
-        "Perplexity of the answer",
-        "exp of the mean nats of the answer (LAMBADA: of the last word)",
-        "perplexity",
-        part="usefulness",
-    ),
+    *BENCHMARKS,
 )
 
 _EARLIER = (

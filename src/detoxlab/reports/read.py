@@ -9,8 +9,8 @@ from typing import Any
 from detoxlab.audits.card import Audit, load_card
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD, Limits, compare_each
 from detoxlab.errors import DataError, UnknownNameError
-from detoxlab.evaluations import EVALUATIONS, Evaluated, load_evaluation, read_evaluated
-from detoxlab.records import RESAMPLES, Difference, Responses
+from detoxlab.evaluations import evaluated_differences, read_evaluated
+from detoxlab.records import RESAMPLES, Responses
 from detoxlab.reports.explained.study import read_explained
 from detoxlab.reports.study import EvaluationChange, Measured, Study, Trained, WinRates
 from detoxlab.runs import Run, complete_lines, read_json
@@ -173,21 +173,13 @@ def useful_changes(
             name,
             there.name,
             here.name,
-            _differences(there.evaluations[name], evaluated, seed, resamples),
+            tuple(
+                evaluated_differences(
+                    there.evaluations[name], evaluated, seed=seed, resamples=resamples
+                )
+            ),
         )
         for there, here in pairs
         for name, evaluated in here.evaluations.items()
         if name in there.evaluations
     )
-
-
-def _differences(
-    there: Evaluated, here: Evaluated, seed: int, resamples: int
-) -> tuple[Difference, ...]:
-    """The differences; empty if settings or data differ, or the kind is not installed here."""
-    asked = [(one.settings, one.data) for one in (there, here)]
-    if asked[0] != asked[1] or here.settings["kind"] not in EVALUATIONS:
-        return ()
-    evaluation = load_evaluation(here.settings)
-    found = evaluation.differences(there.results, here.results, seed=seed, resamples=resamples)
-    return tuple(found)
