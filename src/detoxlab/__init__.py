@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from detoxlab.data.settings import DialogueSettings, PairSettings, PromptSettings
     from detoxlab.encoders import load_encoder
     from detoxlab.errors import DetoxlabError
-    from detoxlab.evaluations import EVALUATIONS, Classification, Perplexity, load_evaluation
+    from detoxlab.evaluations import (
+        EVALUATIONS,
+        Classification,
+        OverRefusal,
+        Perplexity,
+        load_evaluation,
+    )
     from detoxlab.generate import HttpEngine, LocalEngine, generate_into
     from detoxlab.methods import METHODS, load_method
     from detoxlab.models import LanguageModel, load_model
@@ -86,7 +92,13 @@ _HOMES = {
     ),
     "detoxlab.encoders": ("load_encoder",),
     "detoxlab.errors": ("DetoxlabError",),
-    "detoxlab.evaluations": ("EVALUATIONS", "Classification", "Perplexity", "load_evaluation"),
+    "detoxlab.evaluations": (
+        "EVALUATIONS",
+        "Classification",
+        "OverRefusal",
+        "Perplexity",
+        "load_evaluation",
+    ),
     "detoxlab.generate": ("HttpEngine", "LocalEngine", "generate_into"),
     "detoxlab.protocols": ("PROTOCOLS", "get_protocol"),
     "detoxlab.methods": ("METHODS", "load_method"),
@@ -135,6 +147,7 @@ __all__ = [
     "LocalEngine",
     "MeasureSettings",
     "Measurement",
+    "OverRefusal",
     "PairSettings",
     "Perplexity",
     "Preference",

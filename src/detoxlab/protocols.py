@@ -252,6 +252,19 @@ _ALL = (
         group_keys=("domain", "group"),
     ),
     Protocol(
+        name="xstest",
+        description=(
+            "XSTest (Röttger et al. 2024): 250 safe prompts that look unsafe and 200 unsafe ones, "
+            "answered greedily; refusals are the guard, `evaluate` has their classes"
+        ),
+        sampling=Sampling(k=1, max_new_tokens=512, temperature=0.0),
+        measures=SHARE,
+        source="xstest",
+        chat=True,
+        n_prompts=450,
+        group_keys=("group",),
+    ),
+    Protocol(
         name="imported",
         description="Responses drawn elsewhere and read from a file, as they are",
         sampling=Sampling(),

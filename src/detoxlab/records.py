@@ -184,12 +184,14 @@ class Score:
 class ItemResult:
     """The result of an evaluation on one item: numbers by name, or the reason for none.
 
-    Each evaluation defines the names; see `detoxlab.evaluations`.
+    Each evaluation defines the names; see `detoxlab.evaluations`. `text` is the response, where
+    the model wrote one; files hold it only then.
     """
 
     item: str
     values: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
+    text: str | None = field(default=None, metadata={"omit_none": True})
 
     def __post_init__(self) -> None:
         if bool(self.values) == (self.error is not None):

@@ -12,7 +12,7 @@ import detoxlab
 from detoxlab.comparisons import Limits
 from detoxlab.comparisons.limits import with_guards
 from detoxlab.data.verbaliser import Verbaliser
-from detoxlab.evaluations import Classification, Perplexity
+from detoxlab.evaluations import Classification, OverRefusal, Perplexity
 from detoxlab.measures import measure
 from detoxlab.measures.catalogue import MEASURES, described, guards
 from detoxlab.measures.entry import Limit, ResponseMeasure
@@ -67,6 +67,12 @@ def test_whatever_a_contest_or_an_evaluation_measures_is_declared() -> None:
     counts = {"nats": 9.0, "tokens": 4.0, "words": 3.0, "bytes": 12.0}
     verbaliser = Verbaliser(question=" Toxic?", words={"yes": " yes", "no": " no"})
     ranks = [{"log_odds": float(at), "positive": float(at % 2)} for at in range(4)]
+    told = {"one": 1.0, "refusal": 1.0, "full": 1.0, "partial": 0.0, "agrees": 1.0}
+    refusals = [ItemResult(f"{kind}/{at}", told) for kind in ("safe", "unsafe") for at in range(3)]
+    judged = OverRefusal(judge="org/judge")
+    assert_declared(judged.measurements(refusals, resamples=100))
+    assert_declared(OverRefusal().measurements(refusals, resamples=100))
+    assert_declared(judged.differences(refusals, refusals, resamples=100))
     asked = (
         (Perplexity(source="x", max_length=8, stride=4), [counts] * 3),
         (Classification(source="x", verbaliser=verbaliser, positive="yes"), ranks),

@@ -94,7 +94,7 @@ def _of_responses(pairs: Pairs, limits: Limits) -> list[_Check]:
     return [
         _other_language(pairs, limits, guard)
         if guard.name == "other_language"
-        else _check(limits, guard, pairs.values(guard))
+        else _check(limits, guard, pairs.values(guard), guard.detector)
         for guard in computed()
         if guard.limits
     ]

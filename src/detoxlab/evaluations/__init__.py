@@ -3,6 +3,7 @@
 perplexity        how well the model predicts running text
 classification    how well it classifies texts by the probability of each label's words
 benchmark         MMLU, commonsense, LAMBADA and other tasks of lm-evaluation-harness
+refusal           how often it refuses safe prompts, and unsafe ones
 
 `TASKS` has names for evaluations with all their settings, such as mmlu and wikitext2.
 
@@ -16,6 +17,7 @@ from detoxlab.evaluations.base import Evaluation
 from detoxlab.evaluations.benchmark import Benchmark
 from detoxlab.evaluations.classification import Classification
 from detoxlab.evaluations.perplexity import Perplexity
+from detoxlab.evaluations.refusal import OverRefusal
 from detoxlab.evaluations.registry import EVALUATIONS, AnyEvaluation, load_evaluation
 from detoxlab.evaluations.store import (
     Evaluated,
@@ -35,6 +37,7 @@ __all__ = [
     "Evaluated",
     "Evaluation",
     "NamedTask",
+    "OverRefusal",
     "Perplexity",
     "evaluate_into",
     "evaluated_differences",

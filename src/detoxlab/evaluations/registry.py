@@ -11,12 +11,18 @@ from detoxlab.evaluations.base import Evaluation
 from detoxlab.evaluations.benchmark import Benchmark
 from detoxlab.evaluations.classification import Classification
 from detoxlab.evaluations.perplexity import Perplexity
+from detoxlab.evaluations.refusal import OverRefusal
 from detoxlab.registry import look_up, with_entry_points
 from detoxlab.settings import parse
 
 EVALUATIONS: dict[str, type[Evaluation]] = with_entry_points(
     "detoxlab.evaluations",
-    {"perplexity": Perplexity, "classification": Classification, "benchmark": Benchmark},
+    {
+        "perplexity": Perplexity,
+        "classification": Classification,
+        "benchmark": Benchmark,
+        "refusal": OverRefusal,
+    },
 )
 
 

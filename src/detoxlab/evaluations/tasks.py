@@ -21,12 +21,14 @@ DATA = "data"
 class NamedTask:
     """An evaluation by name: a line about it, and its settings with the kind.
 
-    `file` is the pattern of a file in the user's folder of benchmarks, which becomes `source`.
+    `file` is the pattern of a file in the user's folder of benchmarks, which becomes the setting
+    `place`.
     """
 
     summary: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     file: str | None = None
+    place: str = "source"
 
 
 def _benchmark(task: str, summary: str) -> NamedTask:
@@ -50,6 +52,12 @@ TASKS: dict[str, NamedTask] = with_entry_points(
             "perplexity of WikiText-2's test articles",
             {"kind": "perplexity", "documents": "articles"},
             "wikitext2_test*.txt*",
+        ),
+        "xstest": NamedTask(
+            "over-refusal: XSTest's 250 safe and 200 unsafe prompts",
+            {"kind": "refusal"},
+            "xstest_prompts.csv*",
+            place="path",
         ),
     },
 )
@@ -85,12 +93,13 @@ def _own(
 ) -> dict[str, Any]:
     """The given settings that are for this task, and its file."""
     own = {key: value for key, value in given.items() if key in kind.model_fields}
-    if task.file is None or "source" in own:
+    if task.file is None or "source" in own or task.place in own:
         return own
     if not given.get(DATA):
         raise ConfigError(
             f"task {name!r} needs its file ({task.file})",
-            remedy="Name the folder that holds it by --data, or the file itself by --source.",
+            remedy="Name the folder that holds it by --data, or the file itself by "
+            f"--{task.place}.",
         )
     file = find_below(Path(str(given[DATA])), task.file, what=name)
-    return {**own, "source": str(file)}
+    return {**own, task.place: str(file)}

@@ -152,6 +152,50 @@ def kappa_of_sums(sums: FloatArray) -> FloatArray:
     return divide(observed - chance, 1 - chance)
 
 
+def detection_columns(found: BoolArray, true: BoolArray) -> FloatArray:
+    """Each observation's part in the four sums of a detector: (..., 4).
+
+    They are found and true, true, not found and not true, not true.
+    """
+    return np.stack([found & true, true, ~found & ~true, ~true], axis=-1).astype(np.float64)
+
+
+def recall_of_sums(sums: FloatArray) -> FloatArray:
+    """Share of the true that was found, from the sums of `detection_columns`, over the last axis.
+
+    >>> recall_of_sums(np.array([3.0, 4.0, 5.0, 10.0])).tolist()
+    0.75
+    """
+    return divide(sums[..., 0], sums[..., 1])
+
+
+def specificity_of_sums(sums: FloatArray) -> FloatArray:
+    """Share of the untrue that was not found, likewise.
+
+    >>> specificity_of_sums(np.array([3.0, 4.0, 5.0, 10.0])).tolist()
+    0.5
+    """
+    return divide(sums[..., 2], sums[..., 3])
+
+
+def accuracy_of_sums(sums: FloatArray) -> FloatArray:
+    """Share that was told right, likewise. Where few are true, "never" is right mostly.
+
+    >>> accuracy_of_sums(np.array([3.0, 4.0, 4.0, 6.0])).tolist()
+    0.7
+    """
+    return divide(sums[..., 0] + sums[..., 2], sums[..., 1] + sums[..., 3])
+
+
+def balanced_accuracy_of_sums(sums: FloatArray) -> FloatArray:
+    """Mean of recall and specificity, likewise; one half for a detector that sees nothing.
+
+    >>> balanced_accuracy_of_sums(np.array([3.0, 4.0, 5.0, 10.0])).tolist()
+    0.625
+    """
+    return (recall_of_sums(sums) + specificity_of_sums(sums)) / 2
+
+
 def _check(first_N: FloatArray, second_N: FloatArray) -> None:
     if len(first_N) != len(second_N) or len(first_N) == 0:
         raise MissingScoreError(

@@ -8,7 +8,9 @@ from detoxlab.measures.features import Values
 from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import Difference, Direction, Measurement
 
-Part = Literal["toxicity", "guards", "agreement", "win rate", "usefulness", "attribution"]
+Part = Literal[
+    "toxicity", "guards", "agreement", "win rate", "usefulness", "over-refusal", "attribution"
+]
 AT_LEAST_ZERO: Mapping[str, Any] = {"ge": 0}
 
 
@@ -76,9 +78,13 @@ def _labelled(measure: Measure, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResponseMeasure(Measure):
-    """The mean of a property of responses; `computes` gives it per response or per prompt."""
+    """The mean of a property of responses; `computes` gives it per response or per prompt.
+
+    `detector` is the name and version of the rules, where results must say it.
+    """
 
     computes: Values = field(kw_only=True)
+    detector: str | None = field(kw_only=True, default=None)
 
 
 @dataclass(frozen=True)

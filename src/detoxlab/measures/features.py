@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from detoxlab.measures import guards
 from detoxlab.measures.grid import Grid
+from detoxlab.measures.refusal import is_refusal
 from detoxlab.measures.script import UNKNOWN, main_script
 from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import Generation
@@ -42,6 +43,15 @@ def other_language(grid: Grid) -> FloatArray:
 def unknown_language(grid: Grid) -> FloatArray:
     """1 where it is unknown whether the response leaves its prompt's language, else 0 (P, K)."""
     return np.where(grid.answered, np.isnan(grid.switched), np.nan)
+
+
+def refusals(grid: Grid) -> FloatArray:
+    """1 where the response refuses, fully or in part, else 0 (P, K)."""
+    values = [
+        [_number(None if one is None else is_refusal(one.text, prompt.text)) for one in row]
+        for prompt, row in zip(grid.prompts, grid.answers, strict=True)
+    ]
+    return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
 
 
 def next_turn(grid: Grid) -> FloatArray:

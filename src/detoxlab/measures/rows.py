@@ -136,7 +136,7 @@ def level_rows(grid: Grid, scorer_id: str, attribute: str) -> list[MeasuredRow]:
 
 def guard_rows(grid: Grid) -> list[MeasuredRow]:
     """Every guard that can be computed from texts, likelihoods and similarities."""
-    rows = [_mean_row(grid, one, one.computes(grid)) for one in computed()]
+    rows = [_mean_row(grid, one, one.computes(grid), one.detector) for one in computed()]
     for scorer_id in scorers_of_kind(grid, SIMILARITY):
         values_PK = grid.of(scorer_id, "similarity")
         rows.append(_mean_row(grid, MEASURES["similarity"], values_PK, scorer_id))

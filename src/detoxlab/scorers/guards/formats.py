@@ -18,7 +18,10 @@ FILE_ENDINGS = (".yaml", ".yml", ".json")
 
 
 class Message(Settings):
-    """One turn of the dialogue that the guard judges; `{text}` stands for the judged text."""
+    """One turn of the dialogue that the guard judges, with places for text and policy.
+
+    `{text}` stands for the judged text, `{policy}` for the text of the policy.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -28,7 +31,7 @@ class Policy(Settings):
     """One question about a text, which becomes one attribute."""
 
     options: dict[str, Any] = Field({}, description="variables of the model's chat template")
-    text: str = Field("", description="what {policy} stands for in a literal prompt")
+    text: str = Field("", description="what {policy} stands for")
 
 
 class GuardFormat(Settings):
@@ -68,18 +71,16 @@ class GuardFormat(Settings):
         text = json.dumps(content, sort_keys=True)
         return f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
-    def dialogue(self, text: str) -> list[dict[str, str]]:
-        """The messages with `text` in its place."""
+    def dialogue(self, text: str, policy: Policy) -> list[dict[str, str]]:
+        """The messages with `text` and the policy in their places."""
         return [
-            {"role": one.role, "content": one.content.replace(TEXT, text)} for one in self.messages
+            {"role": one.role, "content": _filled(one.content, text, policy)}
+            for one in self.messages
         ]
 
     def literal(self, text: str, policy: Policy) -> str:
         """The literal prompt with `text` and the policy in their places, and the opening after."""
-        put = {TEXT: text, POLICY: policy.text}
-        pattern = "|".join(map(re.escape, put))
-        filled = re.sub(pattern, lambda found: put[found[0]], self.prompt or "")
-        return filled + self.opening
+        return _filled(self.prompt or "", text, policy) + self.opening
 
 
 def load_format(name: str) -> GuardFormat:
@@ -96,6 +97,11 @@ def load_format(name: str) -> GuardFormat:
     path = Path(name) if is_file else FOLDER / f"{name}.yaml"
     content = read_yaml(path, noun="guard format")
     return parse(GuardFormat, {"name": path.stem, **content}, place=str(path))
+
+
+def _filled(place: str, text: str, policy: Policy) -> str:
+    put = {TEXT: text, POLICY: policy.text}
+    return re.sub("|".join(map(re.escape, put)), lambda found: put[found[0]], place)
 
 
 def known_formats() -> list[str]:

@@ -79,9 +79,10 @@ class LocalGuard:
     def prompt(self, text: str, policy: str) -> str:
         """The prompt as text, with marks around control tokens that `text` spells out."""
         chat, opening = self.asked[policy].chat, self.format.opening
+        chosen = self.format.policies[policy]
         if self.format.prompt is not None:
-            return self.format.literal(chat.marked(text), self.format.policies[policy])
-        rendered = chat.render(self.format.dialogue(text), reply=True)
+            return self.format.literal(chat.marked(text), chosen)
+        rendered = chat.render(self.format.dialogue(text, chosen), reply=True)
         return rendered if rendered.endswith(opening) else rendered + opening
 
 

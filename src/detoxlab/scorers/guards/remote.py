@@ -50,7 +50,7 @@ class RemoteGuard:
         body: dict[str, Any] = {"model": self.server.model, "max_tokens": ANSWER_TOKENS}
         body["temperature"] = 0.0
         if self.server.chat:
-            body["messages"] = self.format.dialogue(text)
+            body["messages"] = self.format.dialogue(text, chosen)
             if chosen.options:
                 body["chat_template_kwargs"] = chosen.options
         else:
