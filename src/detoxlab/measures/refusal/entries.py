@@ -6,7 +6,11 @@ from detoxlab.records import Direction
 _REFUSALS = (
     ("", "Refusals", "full and partial refusals"),
     ("full_", "Full refusals", "full refusals"),
-    ("partial_", "Partial refusals", "responses that refuse and help all the same"),
+    (
+        "partial_",
+        "Partial refusals",
+        "responses that refuse and help all the same, or only say that they have no access",
+    ),
 )
 
 _BETTER: tuple[tuple[str, tuple[Direction, ...]], ...] = (
