@@ -1,29 +1,46 @@
 """How fast attributions are, against one step and one sequence at a time, as ratios.
 
-    python benchmarks/attribution.py [--shape gpt2] [--layers 12] [--batch 16] [--sample 4]
+    python benchmarks/attribution.py [--shape gpt2] [--layers 12] [--batch 16] [--sample 6]
+    python benchmarks/attribution.py --methods input-x-gradient --inseq DIR/bin/python
 
 Random weights in the shape of GPT-2 small or SmolLM2-135M, prompts of 50 tokens, responses of 50.
-The loop explains single steps of single sequences, each from its own forward pass: `--sample` of
-them are timed, spread over the response, and the mean stands for all. Gradients are timed on the
-last ten steps alone. Printed are ratios of processor time, forward passes, and memory.
+The plain loop is a forward and a backward pass of the model as it is, for one step of one sequence;
+`--sample` steps are timed, spread over the response, and their mean stands for all. It is timed
+before and after ours in every round. The lean loop asks only for the logits after the last token.
+ALTI-Logit is also timed on single steps. Printed are ratios of processor time, forward passes,
+the largest difference relative to a step's largest score, and the growth of the peak memory.
 
-Limits by counts of multiplications: a step of the loop costs a pass over the tokens before it, so
-ALTI-Logit cannot gain more than steps × 3/4, and gradients not more than the forward passes that
-one graph saves, about 2. What is beyond comes from products of a better shape.
+Limits by counts of multiplications: with ALTI-Logit a step of the loop costs a pass over the tokens
+before it, so that steps x 3/4 is the most that it gains over itself. A step's backward pass costs
+as much with ours as in the loop but for the last layer's MLP: what the loop can lose is its forward
+pass and the logits of earlier tokens, which is printed. What is beyond comes from products of a
+better shape and from derivatives of activations that are computed once.
 """
 
 import argparse
+import json
 import resource
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from detoxlab.explanations import TARGETS, Attributed, Exchange
+from detoxlab.explanations.gradients import IntegratedGradients
 from detoxlab.explanations.methods import Attribution, load_attribution
 from detoxlab.explanations.reading import plain_logits
 from detoxlab.explanations.texts import Batch
@@ -31,7 +48,8 @@ from detoxlab.models import LanguageModel
 from detoxlab.subject import Subject
 
 PROMPT = RESPONSE = 50
-SEGMENT = 10
+POINTS = 16
+INSEQ = Path(__file__).with_name("attribution_inseq.py")
 TARGET = TARGETS["logit"]
 
 
@@ -112,13 +130,12 @@ def _extend(found: list[Attributed], attribution: Attribution, part: Batch) -> N
 
 
 def largest_error(
-    batch: Batch, whole: Sequence[Attributed], steps: Sequence[int], singles: Sequence[Attributed]
+    batch: Batch, whole: Sequence[Attributed], steps: Sequence[int], singles: Sequence[Any]
 ) -> float:
     """The largest difference between both, relative to the largest score of the step."""
     errors = []
-    for row, (step, single) in enumerate(zip(steps, singles, strict=True)):
+    for row, (step, values_T) in enumerate(zip(steps, singles, strict=True)):
         at = row % len(whole)
-        values_T = single.values_ST[0]
         whole_T = whole[at].values_ST[step - batch.exchanges[at].start, : len(values_T)]
         errors.append(float(np.abs(values_T - whole_T).max() / np.abs(values_T).max()))
     return max(errors)
@@ -129,40 +146,154 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def plain_step(model: Any, one: Exchange, step: int, lean: bool) -> Any:
+    """|x * gradient| of one step of one exchange (T,), by a forward and a backward pass."""
+    ids = torch.tensor([one.prompt_ids + one.response_ids[:step]])
+    x_1TD = model.get_input_embeddings()(ids).detach().requires_grad_()
+    options = {"logits_to_keep": 1} if lean else {}
+    logits_V = model(inputs_embeds=x_1TD, use_cache=False, **options).logits[0, -1]
+    (gradient_1TD,) = torch.autograd.grad(logits_V[one.response_ids[step]], x_1TD)
+    return (x_1TD.detach() * gradient_1TD).square().sum(-1).sqrt()[0].numpy()
+
+
+def loop(
+    model: Any, batch: Batch, steps: Sequence[int], lean: bool = False
+) -> tuple[float, list[Any]]:
+    """Mean seconds of one step of the plain loop, from these steps of rows in turn; the scores."""
+    times, found = [], list[Any]()
+    for row, step in enumerate(steps):
+        one = batch.exchanges[row % len(batch.exchanges)]
+        times.append(seconds(lambda: found.append(plain_step(model, one, step, lean))))  # noqa: B023
+    return float(np.mean(times)), found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=["gpt2", "smollm2"], default="gpt2")
     parser.add_argument("--layers", type=int)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--sample", type=int, default=4)
+    parser.add_argument("--sample", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--methods", nargs="+", default=["alti-logit", "input-x-gradient"])
+    parser.add_argument("--inseq", help="a Python that has Inseq")
+    parser.add_argument("--inseq-sequences", type=int, default=2)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     subject = Subject(model_of(asked.shape, asked.layers))
-    whole = exchanges(asked.batch)
-    batch = Batch.of(subject.lm, whole)
+    batch = Batch.of(subject.lm, exchanges(asked.batch))
     plain_logits(subject, batch)
     forward, before = seconds(lambda: plain_logits(subject, batch)), memory()
     print(
         f"{asked.shape}, batch {asked.batch}: a forward pass takes {forward:.2f} s, {before:.0f} MB"
     )
+    print_limits(subject.lm.model)
+    steps = np.linspace(0, RESPONSE - 1, asked.sample).round().astype(int).tolist()
     for method in asked.methods:
-        is_alti = method.startswith("alti")
-        first = 0 if is_alti else RESPONSE - SEGMENT
-        part = Batch.of(subject.lm, [Exchange(e.prompt_ids, e.response_ids, first) for e in whole])
-        steps = np.linspace(first, RESPONSE - 1, asked.sample).round().astype(int).tolist()
-        counted = asked.batch * (RESPONSE - first)
-        time_of_all, found = together(subject, method, part)
-        time_of_one, singles = alone(subject, method, part, steps)
+        for _ in range(asked.rounds):
+            print_round(subject, method, batch, steps, forward, before)
+    if asked.inseq:
+        compare_with_inseq(subject, batch, asked.inseq, asked.inseq_sequences)
+
+
+def print_limits(model: Any) -> None:
+    """By how much the loops multiply more than ours, attention's own products left out."""
+    layers = [p.numel() for n, p in model.named_parameters() if ".h." in n or ".layers." in n]
+    head = model.get_output_embeddings().weight.numel()
+    below, layer = sum(layers), sum(layers) / model.config.num_hidden_layers
+    read = 3 * model.config.hidden_size**2
+    ours = below - (layer - read)
+    print(
+        f"multiplications of a step: plain loop {2 * (below + head) / ours:.2f} x ours, "
+        f"lean loop {2 * below / ours:.2f} x"
+    )
+
+
+def print_round(
+    subject: Subject,
+    method: str,
+    batch: Batch,
+    steps: Sequence[int],
+    forward: float,
+    before: float,
+) -> None:
+    counted = len(batch.exchanges) * RESPONSE
+    model = subject.lm.model
+    ahead, plain = loop(model, batch, steps)
+    time_of_all, found = together(subject, method, batch)
+    behind, _ = loop(model, batch, steps)
+    lean, _ = loop(model, batch, steps, lean=True)
+    print(
+        f"{method}: {counted * (ahead + behind) / 2 / time_of_all:.2f} x the plain loop "
+        f"({counted * min(ahead, behind) / time_of_all:.2f} by its faster half), "
+        f"{counted * lean / time_of_all:.2f} x the lean one; "
+        f"{time_of_all / forward:.2f} forward passes, memory +{memory() - before:.0f} MB"
+    )
+    if method == "input-x-gradient":
+        print(f"  largest difference {largest_error(batch, found, steps, plain):.1e}")
+    elif method.startswith("alti"):
+        alone_time, singles = alone(subject, method, batch, steps)
+        values = [one.values_ST[0] for one in singles]
         print(
-            f"{method}: {counted * time_of_one / time_of_all:.1f} x the loop ({counted} steps), "
-            f"{time_of_all / forward:.2f} forward passes, "
-            f"largest difference {largest_error(part, found, steps, singles):.1e}, "
-            f"memory +{memory() - before:.0f} MB"
+            f"  {counted * alone_time / time_of_all:.1f} x itself on single steps, "
+            f"largest difference {largest_error(batch, found, steps, values):.1e}"
         )
-        if is_alti:
-            backward, _ = alone(subject, "input-x-gradient", part, steps)
-            print(f"  {counted * backward / time_of_all:.1f} x one backward pass per step")
+
+
+def compare_with_inseq(subject: Subject, batch: Batch, python: str, sequences: int) -> None:
+    """The same ids through Inseq: agreement of both methods, and time of input x gradient."""
+    few = batch.exchanges[:sequences]
+    short = [Exchange(e.prompt_ids[:10], e.response_ids[:5]) for e in few]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subject.lm.model.save_pretrained(folder)
+        ids_tokenizer(subject.lm.embedding_rows).save_pretrained(folder)
+        per_step = len(batch.exchanges) * RESPONSE
+        ahead, ours = together(subject, "input-x-gradient", batch)
+        theirs, scores = inseq_scores(python, folder, "input-x-gradient", few)
+        behind, _ = together(subject, "input-x-gradient", batch)
+        print(
+            f"Inseq, input-x-gradient: {theirs * per_step * 2 / (ahead + behind):.2f} x our time, "
+            f"largest difference {difference(ours, scores):.1e}"
+        )
+        method = IntegratedGradients(subject, "pad", points=POINTS, most=POINTS)
+        gradients = method.attribute(Batch.of(subject.lm, short), TARGET)
+        _, scores = inseq_scores(python, folder, "integrated-gradients", short)
+        print(
+            f"Inseq, integrated-gradients: largest difference {difference(gradients, scores):.1e}"
+        )
+
+
+def ids_tokenizer(size: int) -> PreTrainedTokenizerFast:
+    """A tokenizer whose texts are ids; the baseline of Inseq is its unknown token, 0."""
+    special = {"unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>"}
+    words = [*special.values(), *(f"t{token}" for token in range(len(special), size))]
+    vocabulary = {word: token for token, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+def inseq_scores(
+    python: str, folder: Path, method: str, exchanges: Sequence[Exchange]
+) -> tuple[float, list[Any]]:
+    """Inseq's seconds per step, and its scores (S, T) of each exchange."""
+    asked = [[one.prompt_ids, one.response_ids] for one in exchanges]
+    (folder / "exchanges.json").write_text(json.dumps(asked))
+    points = ["--points", str(POINTS)] if method == "integrated-gradients" else []
+    command = [python, str(INSEQ), str(folder), method, *points]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    scores = np.load(folder / f"{method}.npz")
+    return float(printed.splitlines()[-1]), [scores[str(at)] for at in range(len(exchanges))]
+
+
+def difference(ours: Sequence[Attributed], theirs: Sequence[Any]) -> float:
+    """The largest difference relative to the largest score of the step."""
+    errors = []
+    for one, values_ST in zip(ours, theirs, strict=False):
+        size_S = np.abs(one.values_ST).max(axis=1)
+        width = one.values_ST.shape[1]
+        errors.append((np.abs(one.values_ST - values_ST[:, :width]).max(axis=1) / size_S).max())
+    return float(max(errors))
 
 
 if __name__ == "__main__":

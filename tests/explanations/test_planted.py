@@ -1,8 +1,12 @@
 """A word that is planted to move the model stands on top."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from detoxlab.explanations import TARGETS, Exchange, attribute
 from detoxlab.models import LanguageModel
@@ -41,6 +45,22 @@ def adding_lm() -> LanguageModel:
     return lm
 
 
+class SquaringToy(LinearToy):
+    """Logits after token t: the output rows times the sum of the squared embeddings up to t."""
+
+    def forward(self, input_ids: Tensor, use_cache: bool = False) -> Any:
+        del use_cache
+        squares_BTD = self.embeddings(input_ids).square()
+        return SimpleNamespace(logits=squares_BTD.cumsum(dim=1) @ self.output_VD.T)
+
+
+def squaring_lm() -> LanguageModel:
+    """The linear model, but for squares: a longer embedding also has a larger gradient."""
+    lm = adding_lm()
+    lm.model = SquaringToy(lm.model.embeddings.weight, lm.model.output_VD)
+    return lm
+
+
 def asked(lm: LanguageModel) -> tuple[list[Exchange], list[int]]:
     """Prompts of nine tokens with the trigger inside, and the likeliest token after each."""
     rng = np.random.default_rng(0)
@@ -73,6 +93,16 @@ def test_a_word_that_attention_passes_on(method: str) -> None:
 )
 def test_a_word_that_is_added(method: str) -> None:
     assert share_on_top(adding_lm(), method) >= 0.95
+
+
+@pytest.mark.parametrize("method", ["saliency", "input-x-gradient", "integrated-gradients"])
+def test_a_word_to_which_the_model_is_most_sensitive(method: str) -> None:
+    assert share_on_top(squaring_lm(), method) >= 0.95
+
+
+def test_saliency_cannot_see_what_is_added() -> None:
+    """The gradient of a sum is the same for every token."""
+    assert share_on_top(adding_lm(), "saliency") < 0.3
 
 
 def test_input_x_gradient_cannot_see_what_a_norm_makes_constant() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from detoxlab.errors import DataError
 from detoxlab.explanations.names import CONTENT, SINK, TEMPLATE
-from detoxlab.generate.text import added_texts
+from detoxlab.generate.text import CONTEXT, added_texts
 from detoxlab.models.language_model import LanguageModel
 
 PROBES = ("Apples", "42?")  # they begin and end with different tokens
@@ -58,7 +58,7 @@ def template_ids(lm: LanguageModel, prompt_ids: Sequence[int], classes: str) -> 
 def pieces(lm: LanguageModel, ids: Sequence[int]) -> list[str]:
     """The text of each token, after those before it; special tokens by their names."""
     special = set(lm.tokenizer.all_special_ids)
-    contexts = [ids[:at] for at in range(len(ids))]
+    contexts = [ids[max(0, at - CONTEXT) : at] for at in range(len(ids))]
     texts = added_texts(lm.tokenizer, contexts, [[token] for token in ids])
     return [
         str(lm.tokenizer.convert_ids_to_tokens(token)) if token in special else text

@@ -6,6 +6,7 @@ from typing import Any
 from detoxlab.generate.decode import Draft
 
 CONTEXT = 4
+"""Tokens of the text before that decide how a text goes on."""
 SLACK = 4
 
 Ids = Sequence[int]

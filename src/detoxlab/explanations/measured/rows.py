@@ -1,6 +1,7 @@
 """The row of `attributions.jsonl`: one model's attributions of one response."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from detoxlab.measures.statistics import FloatArray
 Numbers = tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attribution:
     """How the model of run `model` explains a response of run `text`, or why it does not.
 
@@ -53,7 +54,7 @@ class Attribution:
             full_ST[step, : len(values)] = values
         return full_ST
 
-    @property
+    @cached_property
     def mass(self) -> FloatArray:
         """The absolute scores (S, T)."""
         return np.abs(self.scores)

@@ -381,7 +381,7 @@ def _difference(
     asked: int,
 ) -> Difference:
     before, after = cells[group]
-    shared = before.keys() & after.keys()
+    shared = sorted(before.keys() & after.keys())  # one order of sums in every process
     if not shared:
         return measure.difference(group=group)
     count = len(shared)
