@@ -9,11 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import lm_eval
+import numpy as np
 import pytest
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
 
 from detoxlab.evaluations import Benchmark, evaluate_into, read_evaluated
 from detoxlab.evaluations.benchmark.asking import load_tasks, quiet
 from detoxlab.evaluations.benchmark.kind import Question
+from detoxlab.evaluations.benchmark.lm import SubjectLM
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.records import ItemResult
 from detoxlab.runs import Run
@@ -38,9 +43,6 @@ def own_numbers(
     lm: LanguageModel, tasks: dict[str, Any], places: dict[str, list[int]]
 ) -> dict[str, dict[str, float]]:
     """The harness's numbers by its own model class, one call for all tasks: it takes 10 seconds."""
-    import lm_eval
-    from lm_eval.models.huggingface import HFLM
-
     with quiet():
         model = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=8, device="cpu")
         found = lm_eval.simple_evaluate(
@@ -98,6 +100,31 @@ def test_the_harness_asks_the_ready_requests(data_dir: Path, task: str, file: st
             doc=doc, ctx=loaded.fewshot_context(doc, num_fewshot=0), metadata=(task, at, 1)
         )
         assert {one.args for one in (made if isinstance(made, list) else [made])} == pairs
+
+
+def asked(kind: str, *arguments: Any) -> list[Instance]:
+    return [Instance(kind, {}, one, at) for at, one in enumerate(arguments)]
+
+
+def test_running_text_and_responses_are_the_harness_s(lm: LanguageModel) -> None:
+    """A text longer than the context, in windows; and greedy responses with stop strings."""
+    theirs = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=2, device="cpu")
+    ours = SubjectLM(Subject(lm))
+    story = "Once upon a time there was a little girl who liked to play in the park. "
+    texts = asked("loglikelihood_rolling", (story * 60,), (story,), ("Tom and his dog ran.",))
+    assert len(lm.tokenizer(story * 60).input_ids) > lm.context_length
+    np.testing.assert_allclose(
+        ours.loglikelihood_rolling(texts),
+        theirs.loglikelihood_rolling(texts, disable_tqdm=True),
+        rtol=1e-5,
+    )
+    said = {"until": ["."], "max_gen_toks": 12}
+    prompts = asked(
+        "generate_until", (story, said), ("Tom and", said), ("One day", {**said, "until": []})
+    )
+    expected = theirs.generate_until(prompts, disable_tqdm=True)
+    # The harness decodes a response alone, where this tokenizer drops the space before it.
+    assert [text.lstrip() for text in ours.generate_until(prompts)] == expected
 
 
 class Watched(Benchmark):

@@ -45,8 +45,9 @@ class SubjectLM(LM):  # type: ignore[misc]
     def scores(self, pairs: Iterable[tuple[str, str]]) -> list[ContinuationScore]:
         """The score of each pair of a context and its continuation."""
         contexts_ids, continuations_ids = [], []
+        known: dict[str, list[int]] = {}  # answers to one question follow each other
         for context, continuation in pairs:
-            before, after = self._pair_ids(context, continuation)
+            before, after = self._pair_ids(context, continuation, known)
             contexts_ids.append(before)
             continuations_ids.append(after)
         return self.subject.continuation_scores(contexts_ids, continuations_ids)
@@ -96,14 +97,19 @@ class SubjectLM(LM):  # type: ignore[misc]
     def _opening(self) -> int:
         return self.subject.lm.prompt_ids("", chat=False)[-1]
 
-    def _pair_ids(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+    def _pair_ids(
+        self, context: str, continuation: str, known: dict[str, list[int]]
+    ) -> tuple[list[int], list[int]]:
         lm = self.subject.lm
         if not context:
             ids = lm.piece_ids(continuation)
             return ([self._opening], ids) if ids[0] != self._opening else (ids[:1], ids[1:])
         kept = context.rstrip()
         continuation = context[len(kept) :] + continuation
-        before = lm.prompt_ids(kept, chat=False)
+        if kept not in known:
+            known.clear()
+            known[kept] = lm.prompt_ids(kept, chat=False)
+        before = known[kept]
         whole = lm.prompt_ids(kept + continuation, chat=False)
         cut = len(before) if len(before) < len(whole) else _alike(before, whole)
         return whole[:cut] if cut < len(before) else before, whole[cut:]
