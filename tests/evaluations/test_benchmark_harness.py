@@ -15,6 +15,7 @@ import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from detoxlab.errors import ConfigError, DataError
 from detoxlab.evaluations import Benchmark, evaluate_into, read_evaluated
 from detoxlab.evaluations.benchmark.asking import load_tasks, quiet
 from detoxlab.evaluations.benchmark.kind import Question
@@ -125,6 +126,14 @@ def test_running_text_and_responses_are_the_harness_s(lm: LanguageModel) -> None
     expected = theirs.generate_until(prompts, disable_tqdm=True)
     # The harness decodes a response alone, where this tokenizer drops the space before it.
     assert [text.lstrip() for text in ours.generate_until(prompts)] == expected
+
+
+@pytest.mark.slow  # the harness reads all of its tasks
+def test_what_the_hub_cannot_give_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"no task 'pikwa'\. Did you mean .*'piqa'"):
+        load_tasks(("pikwa",), None, None)
+    with pytest.raises(DataError, match="the data of piqa cannot be had from the hub"):
+        load_tasks(("piqa",), None, None)
 
 
 class Watched(Benchmark):

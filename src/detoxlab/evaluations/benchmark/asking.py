@@ -4,6 +4,7 @@ lm_eval is imported when it is used.
 """
 
 import contextlib
+import difflib
 import importlib.metadata
 import logging
 from collections import defaultdict
@@ -12,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detoxlab.data.source import nearest_remedy
 from detoxlab.errors import ConfigError, DataError, DependencyError
 from detoxlab.evaluations.benchmark import local
 from detoxlab.records import ItemResult
@@ -123,14 +123,15 @@ def _given(splits: Mapping[str, Any]) -> Any:
 
 
 def _from_hub(names: tuple[str, ...]) -> Tasks:
-    import lm_eval.tasks
-
-    manager = lm_eval.tasks.TaskManager()
+    manager = _all_tasks()
     for name in names:
         if name not in manager.task_index:
-            near = [one for one in manager.all_tasks if name in one or one in name]
-            remedy = nearest_remedy(name, near[:8]) if near else "`lm-eval ls tasks` lists all."
-            raise ConfigError(f"lm-evaluation-harness has no task {name!r}", remedy=remedy)
+            near = difflib.get_close_matches(name, manager.all_tasks, n=3)
+            guess = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+            raise ConfigError(
+                f"lm-evaluation-harness has no task {name!r}",
+                remedy=f"{guess}`lm-eval ls tasks` lists all.",
+            )
     try:
         return dict(manager.load(list(names))["tasks"])
     except (OSError, ValueError) as error:
@@ -139,6 +140,14 @@ def _from_hub(names: tuple[str, ...]) -> Tasks:
             f"({type(error).__name__})",
             remedy="Name the folder that holds them by `data`, or go online.",
         ) from None
+
+
+@lru_cache(maxsize=1)
+def _all_tasks() -> Any:
+    """The index of all tasks of the harness, which takes seconds to read."""
+    import lm_eval.tasks
+
+    return lm_eval.tasks.TaskManager()
 
 
 def _has_examples(task: Any) -> bool:
