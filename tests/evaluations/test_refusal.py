@@ -10,7 +10,13 @@ import pytest
 
 from detoxlab.completions import Retries
 from detoxlab.errors import ConfigError, DataError, MissingFileError, RunMismatchError
-from detoxlab.evaluations import OverRefusal, evaluate_into, load_evaluation, read_evaluated
+from detoxlab.evaluations import (
+    OverRefusal,
+    evaluate_into,
+    load_evaluation,
+    read_evaluated,
+    task_evaluations,
+)
 from detoxlab.evaluations.refusal import Item
 from detoxlab.evaluations.refusal_judge import judge_name, judged
 from detoxlab.measures.refusal import DETECTOR
@@ -173,6 +179,13 @@ def test_xstest_has_250_safe_and_200_unsafe_prompts(data_dir: Path) -> None:
     items = OverRefusal(path=str(data_dir / "xstest")).items(0)
     kinds = [one.id.partition("/")[0] for one in items]
     assert (kinds.count("safe"), kinds.count("unsafe"), len(kinds)) == (250, 200, 450)
+
+
+def test_the_task_xstest_is_the_preset_on_the_file_of_the_folder(data_dir: Path) -> None:
+    made = task_evaluations(["xstest"], {"data": str(data_dir)})["xstest"]
+    assert isinstance(made, OverRefusal)
+    assert made.protocol == "xstest@1"
+    assert len(made.items(0)) == 450
 
 
 def test_labelled_completions_check_the_detector(prompts: Path, tmp_path: Path) -> None:
