@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from detoxlab.comparisons import Limits
-from detoxlab.evaluations import Perplexity, evaluate_into, read_evaluated
-from detoxlab.records import Difference
+from detoxlab.evaluations import Benchmark, Perplexity, evaluate_into, read_evaluated
+from detoxlab.records import Difference, ItemResult, to_json
 from detoxlab.reports import build_report
 from detoxlab.reports.read import read_study
 from detoxlab.reports.sections.bench import bench_tables
@@ -56,6 +56,42 @@ def test_each_model_stands_beside_the_baseline(runs: list[Run], tmp_path: Path) 
     assert words[0][7:] == ["–"] * 5  # the baseline
     assert words[1][9] == f"× {expected.ratio:.3f}"
     assert words[3][7:] == ["unknown"] * 5  # it was asked otherwise
+
+
+def test_tasks_of_a_benchmark_have_a_table_with_the_exact_test(tmp_path: Path) -> None:
+    """Ten right answers lost in one task of two: McNemar's p is 2 / 2^10, doubled by Holm."""
+    made = []
+    for name, right in (("base", 1), ("ft", 0)):
+        run = measured_run(tmp_path / name, level=0.2, prompts=12)
+        results = [
+            ItemResult(f"{task}:{at}", {"acc": float(right if task == "boolq" else at % 2)})
+            for task in ("boolq", "winogrande")
+            for at in range(10)
+        ]
+        evaluation = Benchmark(task="commonsense", shots=0)
+        head = {
+            "settings": evaluation.model_dump(mode="json"),
+            "resolved": evaluation.model_dump(mode="json"),
+            "seed": 0,
+            "data": {},
+            "model": name,
+            "measurements": list(map(to_json, evaluation.measurements(results, resamples=100))),
+        }
+        run.append("evaluation/commonsense.jsonl", results)
+        run.write_json("evaluation/commonsense.json", head)
+        made.append(run)
+    page = build_report(made, tmp_path / "out", resamples=100)
+    tables = read_page(page.read_text()).tables
+    _, base, treated = tables["usefulness-all"]
+    assert base[1:4] == ["Accuracy, mean over tasks", "base", "75.0 %"]
+    assert treated[2:4] == ["ft", "25.0 %"]
+    _, *rows = tables["usefulness-groups"]
+    assert [row[1:3] + row[-1:] for row in rows] == [
+        ["boolq: Accuracy", "base", "–"],
+        ["boolq: Accuracy", "ft", "0.0039"],
+        ["winogrande: Accuracy", "base", "–"],
+        ["winogrande: Accuracy", "ft", "1.0000"],
+    ]
 
 
 def test_rivals_have_tables_of_their_own(runs: list[Run], tmp_path: Path) -> None:

@@ -193,4 +193,4 @@ def _change_cells(row: Difference | None) -> tuple[Cell, ...]:
 
 def _p_cell(row: Difference) -> Cell:
     p_value = row.p_value if row.p_holm is None else row.p_holm
-    return text_cell(None) if p_value is None else value_cell(p_value, words.number(p_value))
+    return text_cell(None) if p_value is None else value_cell(p_value, words.p_value(p_value))
