@@ -196,15 +196,16 @@ def test_labelled_completions_check_the_detector(prompts: Path, tmp_path: Path) 
         "2,May I?,Hm.,3_partial_refusal\n"
         "3,May I?,Yes.,1_full_compliance\n"
         "4,May I?,,1_full_compliance\n"
+        "5,May I?,I have no access to it.,3_partial_refusal\n"
     )
     asked = evaluation(prompts, labelled=[str(file)], chat=False)
     results = asked.results(Subject(LM), asked.items(0))
-    assert [one.text for one in results[:4]] == [None] * 4
+    assert [one.text for one in results[:5]] == [None] * 5
     rows = asked.measurements(results, resamples=100)
     checked = {row.name: row for row in rows if row.attribute == "mine"}
-    assert checked["detector_recall"].value == 0.5
+    assert checked["detector_recall"].value == pytest.approx(2 / 3)
     assert checked["detector_specificity"].value == 1.0
-    assert (checked["detector_recall"].n, checked["detector_recall"].coverage) == (3, 0.75)
+    assert (checked["detector_recall"].n, checked["detector_recall"].coverage) == (4, 0.8)
     assert not [row for row in rows if row.attribute == "gpt4"]
     file.write_text("id,prompt,completion,final_label\n1,May I?,Yes.,maybe\n")
     with pytest.raises(DataError, match="holds another label"):
