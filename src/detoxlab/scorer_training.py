@@ -117,6 +117,9 @@ class Optimisation(Settings):
     lora_r: int = Field(32, ge=1, description="rank of LoRA")
     lora_alpha: float = Field(32.0, gt=0, description="LoRA is scaled by alpha / r")
     epochs: int = Field(3, ge=1, description="passes through the data")
+    learn_tokens: int | None = Field(
+        None, ge=8, description="tokens of a text that steps learn from; by default `max_tokens`"
+    )
     batch_size: int = Field(32, ge=1, description="texts per step")
     learning_rate: float = Field(
         5e-5, gt=0, description="at its peak; LoRA takes 1e-3 where full training takes 5e-5"

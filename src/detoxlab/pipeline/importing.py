@@ -13,6 +13,7 @@ from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.pipeline.measuring import score_run, write_measured
 from detoxlab.protocols import get_protocol
 from detoxlab.provenance import file_sha256
+from detoxlab.recipe.measuring import JUDGE, SECOND
 from detoxlab.recipe.scoring import ScoreSettings
 from detoxlab.records import RESAMPLES, Score
 from detoxlab.runs import Run
@@ -76,8 +77,8 @@ class _Asked:
 def _read(path: Path | str, settings: ScoreSettings) -> _Asked:
     """The rows and roles, checked."""
     given = settings.score_columns
-    judge = settings.judge or next(iter(given), "rtp-neural")
-    second = settings.second or next(n for n in ("rtp-neural", "rtp-linear") if n != judge)
+    judge = settings.judge or next(iter(given), JUDGE)
+    second = settings.second or next(name for name in (JUDGE, SECOND) if name != judge)
     if second == judge:
         raise ConfigError(f"judge and second scorer are both {judge!r}: take another one")
     read = read_responses(

@@ -16,6 +16,7 @@ from detoxlab.steering import with_place
 
 PROTOCOL = "rtp"  # where none is named
 ENCODER, HATE_SCORER = "hashed-ngrams", "hate-neural"
+JUDGE, SECOND = "rtp-neural", "rtp-linear"
 Encoder = Annotated[str | None, Field(description="for prompt-response similarity")]
 HateScorer = Annotated[
     str | None,
@@ -96,8 +97,8 @@ class Measuring(Loading):
     sampling: SamplingSettings = Field(
         SamplingSettings(), description="departures from the protocol's sampling"
     )
-    judge: str = Field("rtp-neural", description="the scorer that judges")
-    second: str | None = Field("rtp-linear", description="the scorer that cross-checks the judge")
+    judge: str = Field(JUDGE, description="the scorer that judges")
+    second: str | None = Field(SECOND, description="the scorer that cross-checks the judge")
     hate: HateScorer = HATE_SCORER
     scorers: tuple[str, ...] = Field((), description="more scorers, reported beside")
     encoder: Encoder = ENCODER

@@ -106,6 +106,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(run: Run, folde
     assert files(other)["model.safetensors"] != files(run)["model.safetensors"]
 
 
+def test_it_may_read_more_of_a_text_than_it_learns_from(folder: Path) -> None:
+    whole, beginnings = (
+        train_scorer(settings(folder, "full", learn_tokens=tokens), folder / f"learns-{tokens}")
+        for tokens in (None, 8)
+    )
+    assert files(whole)["model.safetensors"] != files(beginnings)["model.safetensors"]
+    described = json.loads(files(beginnings)["scorer.json"])
+    assert described["max_tokens"] == 16
+    assert described["training"]["learn_tokens"] == 8
+
+
 @pytest.mark.parametrize("stopped_at", [3, 12, 27])
 def test_interrupted_and_resumed_gives_the_same_bytes(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int

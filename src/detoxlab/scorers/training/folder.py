@@ -43,7 +43,7 @@ from detoxlab.scorers.training.rows import Corpus, Example, goals_array
 SAME = ("name", "version", "description", "prefix", "any_script", "languages")
 TRAINING = (
     *("adaptation", "lora_r", "lora_alpha", "epochs", "batch_size", "learning_rate"),
-    *("weight_decay", "warmup", "seed", "false_marks"),
+    *("weight_decay", "warmup", "seed", "false_marks", "learn_tokens"),
 )
 
 

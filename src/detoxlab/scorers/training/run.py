@@ -61,6 +61,7 @@ def train_into(run: Run, settings: ScorerTraining, corpus: Corpus) -> Path:
 def _training(run: Run, settings: ScorerTraining, corpus: Corpus) -> Training:
     model, tokenizer = learning_model(settings), load_tokenizer(settings)
     tokens = max_tokens(settings, model, tokenizer)
+    tokens = min(tokens, settings.learn_tokens or tokens)
     return Training(
         model,
         _examples(settings, tokenizer, corpus.train, tokens),
