@@ -58,7 +58,8 @@ def test_imports_follow_the_layers() -> None:
 
 def test_every_dependency_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = project["dependencies"] + project["optional-dependencies"]["quant"]
+    extras = project["optional-dependencies"]
+    declared = project["dependencies"] + extras["quant"] + extras["eval"]
     names = {line.split(">")[0].lower() for line in declared}
     names |= {"yaml"} if "pyyaml" in names else set()
     code = (

@@ -11,7 +11,7 @@ import pytest
 from detoxlab.contest import EXAMPLES, WinRate
 from detoxlab.errors import ConfigError, RunMismatchError
 from detoxlab.evaluations.win_rate import Pair, judged, question
-from detoxlab.measures.win_rate import (
+from detoxlab.measures.usefulness.win_rate import (
     chose_first,
     likelihood_outcomes,
     question_outcomes,

@@ -17,7 +17,7 @@ from detoxlab.measures import measure
 from detoxlab.measures.catalogue import MEASURES, described, guards
 from detoxlab.measures.entry import Limit, ResponseMeasure
 from detoxlab.measures.features import of_text
-from detoxlab.measures.win_rate import win_rate_measurements
+from detoxlab.measures.usefulness.win_rate import win_rate_measurements
 from detoxlab.protocols import PROTOCOLS, get_protocol
 from detoxlab.records import Difference, ItemResult, Measurement, Responses
 from detoxlab.reports import build_report

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detoxlab.measures.strata import (
+from detoxlab.measures.usefulness.strata import (
     equal_weights,
     mean_over_strata,
     pooled_weights,

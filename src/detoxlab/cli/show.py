@@ -62,7 +62,7 @@ def show_run(run: Run) -> None:
 def show_evaluated(run: Run, name: str) -> None:
     """Print the measurements of one evaluation of a run, and the folder of the run.
 
-    Those of its groups, such as tasks or subjects, only where they are few.
+    Its groups, such as tasks or subjects, are printed only where they are few.
     """
     from detoxlab.evaluations import read_evaluated
 

@@ -3,7 +3,7 @@
     likelihood   the response with the lower negative log-likelihood per token, given the prompt
     question     a question with two answers, A and B, asked in both orders after some examples
 
-The judge gives two numbers per pair, which `detoxlab.measures.win_rate` reads.
+The judge gives two numbers per pair, which `detoxlab.measures.usefulness.win_rate` reads.
 """
 
 import functools

@@ -155,7 +155,7 @@ def _summed(
 ) -> tuple[Tensor, Tensor]:
     """The summary of the gradients of every step (B, S, T), and the targets (B, S).
 
-    What is given is taken from the logits where it is None.
+    A `given_N` of None is taken from the logits.
     """
     values_BST = torch.zeros(*batch.is_step_BS.shape, batch.ids_BT.shape[1])
     values_BST = values_BST.to(batch.lm.device, batch.lm.dtype)

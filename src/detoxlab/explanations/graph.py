@@ -97,7 +97,7 @@ def step_gradients(
 ) -> Iterator[StepGradient]:
     """The gradients of the batch's steps in turn; `cut` says that it is read in pieces.
 
-    What is given is taken from the logits where it is None.
+    A `given_N` of None is taken from the logits.
 
     Raises `ModelError` where a logit is not finite.
     """
@@ -187,7 +187,7 @@ def _outputs(
 
 @contextlib.contextmanager
 def _below_output(lm: LanguageModel) -> Iterator[list[Pair]]:
-    """What the output layer is given in the block, and the leaf that it reads instead."""
+    """The input of the output layer in the block, and the leaf that it reads instead."""
     seen: list[Pair] = []
 
     def replace(_module: Any, args: tuple[Tensor]) -> tuple[Tensor]:

@@ -14,10 +14,10 @@ comparisons hold it to its limit, and reports show both.
 
 from detoxlab.measures import features, toxicity
 from detoxlab.measures import guards as rules
-from detoxlab.measures.benchmarks import BENCHMARKS
 from detoxlab.measures.entry import Limit, Measure, ResponseMeasure, ToxicityMeasure
 from detoxlab.measures.refusal import DETECTOR
 from detoxlab.measures.refusal.entries import OVER_REFUSAL
+from detoxlab.measures.usefulness.entries import BENCHMARKS
 
 _TOXICITY = (
     ToxicityMeasure(

@@ -12,7 +12,7 @@ from detoxlab.errors import ConfigError
 from detoxlab.evaluations.win_rate import NUMBERS, Pair, judged
 from detoxlab.loading import Asking
 from detoxlab.measures.statistics import FloatArray
-from detoxlab.measures.win_rate import (
+from detoxlab.measures.usefulness.win_rate import (
     chose_first,
     likelihood_outcomes,
     question_outcomes,

@@ -129,7 +129,7 @@ def rows_of(name: str, folder: Path) -> dict[str, list[Row]]:
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    """What replaces the settings of the harness's task: its splits are those of the file."""
+    """The settings that replace the harness's own: the splits are those of the file."""
     if name not in LOCAL:
         return {}
     splits = {"training_split": None, "validation_split": "validation", "test_split": None}

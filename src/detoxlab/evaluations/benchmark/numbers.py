@@ -11,7 +11,7 @@ from detoxlab.measures.catalogue import MEASURES
 from detoxlab.measures.guards import perplexity_of_sums
 from detoxlab.measures.paired import sign_flip_exact
 from detoxlab.measures.statistics import FloatArray, Interval, holm, ratio
-from detoxlab.measures.strata import (
+from detoxlab.measures.usefulness.strata import (
     equal_weights,
     mean_over_strata,
     pooled_weights,

@@ -139,7 +139,7 @@ def _held(
 
 
 def _which(row: Measurement | Difference) -> tuple[str | None, ...]:
-    """What tells the measures of one evaluation apart."""
+    """The three names by which the measures of one evaluation differ."""
     return row.name, row.attribute, row.group
 
 

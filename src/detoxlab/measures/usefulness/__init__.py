@@ -1,0 +1,1 @@
+"""Usefulness: measures of benchmarks (`entries`), means over tasks (`strata`), and win rates."""
