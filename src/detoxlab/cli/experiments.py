@@ -61,7 +61,7 @@ def run(
 def _run(
     path: Path, out: Path | None, overrides: list[str], *, resume: bool, dry_run: bool = False
 ) -> None:
-    from detoxlab.cli.show import show_comparison
+    from detoxlab.cli.show import show_comparison, show_explained
     from detoxlab.pipeline import run_recipe
     from detoxlab.pipeline.experiment import check, plan
     from detoxlab.recipe.load import load_recipe
@@ -75,6 +75,8 @@ def _run(
     result = run_recipe(recipe, folder, resume=resume)
     for comparison in result.comparisons:
         show_comparison(comparison)
+    if result.explained:
+        show_explained(result.explained)
     typer.echo(f"report: {result.report}")
 
 

@@ -12,6 +12,7 @@ from detoxlab.loading import without_usual_asking
 from detoxlab.measures.paired import power_of_bench
 from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
+from detoxlab.pipeline.explaining import check_method, explain_runs
 from detoxlab.pipeline.learning import check_amount, read_data
 from detoxlab.pipeline.measuring import measure_model, protocol_label
 from detoxlab.pipeline.preflight import check_recipe
@@ -20,29 +21,33 @@ from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.winning import Contest, win_rates
 from detoxlab.progress import say
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
+from detoxlab.recipe.explaining import ExplainSettings
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import canonical
 
-TRAINED, WIN_RATES = "trained", "win-rates"
+BASE = "base"
+TRAINED, WIN_RATES, EXPLAINED = "trained", "win-rates", "explained"
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The results of a recipe: its report and the comparisons in it."""
+    """The results of a recipe: its report, the comparisons in it, and the explained run."""
 
     run: Run
     report: Path
     comparisons: tuple[Comparison, ...]
+    explained: Run | None = None
 
 
 def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Experiment:
-    """Measure the base, make and measure every variant, compare, and write the report.
+    """Measure the base, make and measure every variant, explain, compare, and write the report.
 
     Layout: `out/base`, `out/<variant>` (measured runs), `out/trained/<variant>`,
-    `out/win-rates/<variant>-against-<other>`, `out/comparisons.json`, `out/win_rates.json`,
-    `out/report.html`. With `resume`, finished stages are skipped; variants may have been added
-    to the recipe or removed meanwhile, but a changed variant is an error.
+    `out/explained/<variant>+<variant>`, `out/win-rates/<variant>-against-<other>`,
+    `out/comparisons.json`, `out/win_rates.json`, `out/report.html`. With `resume`, finished stages
+    are skipped; variants may have been added to the recipe or removed meanwhile, but a changed
+    variant is an error.
     """
     out = Path(out)
     check(recipe, out, resume=resume)
@@ -60,7 +65,8 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     with experiment.writing():
         experiment.update(**date_record(recipe))
         say(f"base: {recipe.model}")
-        base = _measured(recipe, recipe.model, out / "base")
+        base = _measured(recipe, recipe.model, out / BASE)
+        _check_explainable(recipe, out)
         trained, measured = {}, []
         for variant in recipe.variants:
             say(f"{variant.name}: {variant.method}")
@@ -75,9 +81,13 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
 def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]:
     """The hub ids that cannot be checked beforehand; raises the errors that are found."""
     for variant in recipe.variants:
-        if variant.name in (TRAINED, WIN_RATES):
+        if variant.name in (TRAINED, WIN_RATES, EXPLAINED):
             raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
-    return check_recipe(recipe, recipe_config(recipe), out, resume=resume)
+    unchecked = check_recipe(recipe, recipe_config(recipe), out, resume=resume)
+    if asked := _explain_settings(recipe, Path(out)):
+        run = _explained_run(recipe, Path(out))
+        Run.check_startable(run.path, kind="explain", config=asked.run_config(), resume=resume)
+    return unchecked
 
 
 def _dated(recipe: Recipe, out: Path, resume: bool) -> Recipe:
@@ -93,17 +103,46 @@ def _measured(recipe: Recipe, model: str, out: Path) -> Run:
     return evaluate_run(run, recipe.evaluate, seed=recipe.seed, resamples=recipe.resamples)
 
 
+def _explain_settings(recipe: Recipe, out: Path) -> ExplainSettings | None:
+    """What the recipe asks to explain; None where it does not."""
+    if recipe.explain is None:
+        return None
+    names = [BASE, *(variant.name for variant in recipe.variants)]
+    return recipe.explain_settings(recipe.explain, [str(out / name) for name in names])
+
+
+def _explained_run(recipe: Recipe, out: Path) -> Run:
+    """The run with the explanations of these variants; other variants have another one."""
+    return Run(out / EXPLAINED / "+".join(variant.name for variant in recipe.variants))
+
+
+def _check_explainable(recipe: Recipe, out: Path) -> None:
+    """Find out before the first training that the method does not fit the base."""
+    asked = _explain_settings(recipe, out)
+    if asked and not is_run(_explained_run(recipe, out).path):
+        check_method(asked.model_copy(update={"runs": asked.runs[:1]}))
+
+
+def _explained(recipe: Recipe, out: Path) -> Run | None:
+    asked = _explain_settings(recipe, out)
+    if asked is None:
+        return None
+    say(f"explain: {asked.method}")
+    return explain_runs(asked, _explained_run(recipe, out).path, resume=True)
+
+
 def plan(recipe: Recipe, out: Path) -> str:
     """The plan of a recipe in words, after reading all its data; see `check`."""
     _check_readable(recipe)
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
-    models = ["base", *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
+    models = [BASE, *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
     return (
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
         f"x {sampling.k} by {protocol_label(recipe, len(prompts))}; "
         f"judge {recipe.judge}, second {recipe.second}; "
-        f"{_usefulness(recipe)}into {out}\n{power_of_bench(len(prompts), sampling.k)}"
+        f"{_usefulness(recipe)}{_explaining(recipe, len(prompts), sampling.k)}"
+        f"into {out}\n{power_of_bench(len(prompts), sampling.k)}"
     )
 
 
@@ -115,6 +154,17 @@ def _usefulness(recipe: Recipe) -> str:
     if recipe.win_rate:
         steps.append(f"win rates by {recipe.win_rate.judge.model} ({recipe.win_rate.kind}); ")
     return "".join(steps)
+
+
+def _explaining(recipe: Recipe, prompts: int, k: int) -> str:
+    if recipe.explain is None:
+        return ""
+    asked = recipe.explain
+    prompts, samples = min(asked.limit or prompts, prompts), min(asked.samples, k)
+    return (
+        f"explain {prompts} prompts x {samples} by {asked.method}, "
+        f"at most {asked.steps} tokens each; "
+    )
 
 
 def recipe_config(recipe: Recipe) -> dict[str, Any]:
@@ -155,18 +205,20 @@ def _conclude(
     by_name = {run.name: run for run in [base, *measured]}
     pairs = [(base, run) for run in measured]
     pairs += [(by_name[baseline], by_name[treated]) for baseline, treated in rivals]
+    explained = _explained(recipe, experiment.path)
     study = read_study(
         [base, *measured],
         trained=trained,
         rivals=rivals,
         win_rates=_judged(recipe, experiment, pairs),
+        explained=explained,
         limits=recipe.limits,
         seed=recipe.seed,
         resamples=recipe.resamples,
     )
     experiment.write_json("comparisons.json", [to_json(row) for row in study.comparisons])
     report = write_report(study, experiment.path / "report.html", FORMATS)
-    return Experiment(experiment, report, study.comparisons)
+    return Experiment(experiment, report, study.comparisons, explained)
 
 
 def _judged(recipe: Recipe, experiment: Run, pairs: Sequence[tuple[Run, Run]]) -> list[Run]:

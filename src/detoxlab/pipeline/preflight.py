@@ -24,6 +24,7 @@ from detoxlab.pipeline.learning import check_learnt, training_scorers
 from detoxlab.pipeline.subjects import base_of_run, check_has_base, has_base, steered_run
 from detoxlab.publish.export import check_free
 from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
+from detoxlab.recipe.explaining import Explaining
 from detoxlab.recipe.learning import Learning, TrainSettings
 from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSettings
 from detoxlab.runs import Run, is_run
@@ -74,6 +75,8 @@ def check_recipe(
     unchecked += check_bench(recipe) + check_model(recipe.base_model)
     if recipe.win_rate:
         unchecked += check_model(recipe.win_rate.judge)
+    if recipe.explain:
+        unchecked += check_explaining(recipe.explain, recipe.judge)
     Run.check_startable(out, kind="experiment", config=config, resume=resume, may_differ=MAY_CHANGE)
     return unchecked
 
@@ -115,13 +118,17 @@ def check_bench(settings: Measuring) -> Unchecked:
     """Check the prompts, scorers and encoder, the server or reference model of a bench."""
     names = (settings.judge, settings.second, settings.hate, *settings.scorers)
     unchecked = check_prompts(settings.prompts) + check_scorers(name for name in names if name)
-    if settings.encoder and check_encoder(settings.encoder):
-        unchecked.append(settings.encoder)
+    unchecked += _check_encoder(settings.encoder)
     if settings.reference:
         unchecked += check_model(settings.reference)
     if settings.endpoint and (key := settings.api_key_env) and not os.environ.get(key):
         raise ConfigError(f"the environment variable {key} is not set", remedy="Put the key there.")
     return unchecked
+
+
+def check_explaining(settings: Explaining, judge: str) -> Unchecked:
+    """Check the encoder and the scorer of words, which is the judge where none is named."""
+    return _check_encoder(settings.encoder) + check_scorers([settings.toxic_words.scorer or judge])
 
 
 def check_learning(settings: Learning, method: Method, place: str) -> Unchecked:
@@ -176,6 +183,10 @@ def check_export(path: Path | str, output: Path | str, base: str | None) -> Unch
 
 
 # --- inside ---
+
+
+def _check_encoder(name: str | None) -> Unchecked:
+    return [name] if name and check_encoder(name) else []
 
 
 def _check_plain(folder: Path) -> Unchecked:

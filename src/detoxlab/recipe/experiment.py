@@ -4,6 +4,7 @@ A recipe is a YAML file. Every key is a field of the models below; a key that is
 error that suggests the nearest one. `detoxlab run --schema` prints the JSON schema.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -12,14 +13,15 @@ from detoxlab.contest import WinRate
 from detoxlab.evaluations import AnyEvaluation
 from detoxlab.loading import Loading, ModelName, ModelSettings
 from detoxlab.recipe.comparing import WithinLimits
+from detoxlab.recipe.explaining import Explaining, ExplainSettings
 from detoxlab.recipe.learning import Learning, TrainSettings, check_seed
 from detoxlab.recipe.measuring import MeasureSettings, Measuring
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
-# A resumed recipe may change these: variants have runs of their own, and limits only change how
-# the finished runs are read.
-MAY_CHANGE = ("variants", "limits")
+# A resumed recipe may change these: variants and explanations have runs of their own, and limits
+# only change how the finished runs are read.
+MAY_CHANGE = ("variants", "limits", "explain")
 
 
 class Variant(Learning):
@@ -46,6 +48,9 @@ class Recipe(Measuring):
     win_rate: WinRate | None = Field(
         None, description="a third model judges every variant against the base and its rivals"
     )
+    explain: Explaining | None = Field(
+        None, description="how much the base and every variant listen to their prompts"
+    )
     limits: WithinLimits
 
     @model_validator(mode="after")
@@ -61,9 +66,10 @@ class Recipe(Measuring):
         return self
 
     @model_validator(mode="after")
-    def _evaluates_here(self) -> "Recipe":
-        if self.evaluate and self.endpoint:
-            raise ValueError("evaluate works on a model in this process, not on an endpoint")
+    def _works_here(self) -> "Recipe":
+        for stage in ("evaluate", "explain"):
+            if getattr(self, stage) and self.endpoint:
+                raise ValueError(f"{stage} works on a model in this process, not on an endpoint")
         return self
 
     @field_validator("variants")
@@ -112,3 +118,9 @@ class Recipe(Measuring):
             if getattr(given, "exclude", self.prompts) is None:
                 own[kind] = given.model_copy(update={"exclude": self.prompts})
         return TrainSettings(**shared, **own)
+
+    def explain_settings(self, explain: Explaining, runs: Sequence[str]) -> ExplainSettings:
+        """The explanation of measured runs, the base's first."""
+        shared = {name: getattr(self, name) for name in ("device", "resamples", "seed")}
+        own = {name: getattr(explain, name) for name in Explaining.model_fields}
+        return ExplainSettings(runs=tuple(runs), **shared, **own)

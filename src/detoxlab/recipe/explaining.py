@@ -35,19 +35,15 @@ class ToxicWordsSettings(Settings):
     )
 
 
-class ExplainSettings(Intervals):
-    """One `explain` command."""
+class Explaining(Settings):
+    """How responses are explained; shared by `explain` and by recipes."""
 
-    runs: tuple[str, ...] = Field(
-        min_length=1, description="measured runs; the first is the baseline of the others"
-    )
     method: MethodName = Field("alti-logit", description="how scores are computed")
     target: TargetName = Field("logit", description="what is attributed at each step")
     limit: int | None = Field(100, ge=1, description="so many of the prompts; none: all")
     steps: int = Field(20, ge=1, description="explain so many tokens of each response, at most")
     samples: int = Field(1, ge=1, description="explain so many responses per prompt, at most")
     batch_size: int = Field(16, ge=1, description="responses per batch")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     faithfulness: FaithfulnessSettings = Field(
         FaithfulnessSettings(), description="the check of the method on a sample"
     )
@@ -55,6 +51,15 @@ class ExplainSettings(Intervals):
     toxic_words: ToxicWordsSettings = Field(
         ToxicWordsSettings(), description="where the toxicity of the responses sits"
     )
+
+
+class ExplainSettings(Explaining, Intervals):
+    """One `explain` command."""
+
+    runs: tuple[str, ...] = Field(
+        min_length=1, description="measured runs; the first is the baseline of the others"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
 
     @model_validator(mode="after")
     def _no_run_twice(self) -> "ExplainSettings":

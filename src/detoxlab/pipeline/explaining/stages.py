@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detoxlab.encoders import check_encoder, load_encoder
+from detoxlab.encoders import load_encoder
 from detoxlab.explanations.measured.explained import DIFFERENCES
 from detoxlab.explanations.measured.rows import Attribution
 from detoxlab.explanations.measured.sentences import sentences
@@ -30,7 +30,7 @@ from detoxlab.explanations.measured.table import (
 from detoxlab.pipeline.explaining.sources import Models, shared_prompts, sources_of
 from detoxlab.pipeline.explaining.words import find_toxic_words
 from detoxlab.pipeline.measuring import finished_run, similarity_into
-from detoxlab.pipeline.preflight import check_scorers, check_subject
+from detoxlab.pipeline.preflight import check_explaining, check_subject
 from detoxlab.progress import progress
 from detoxlab.recipe.explaining import ExplainSettings
 from detoxlab.records import ItemResult, Prompt, Score, to_json
@@ -77,9 +77,16 @@ def check_explain(settings: ExplainSettings, out: Path | str, *, resume: bool) -
     sources = sources_of(settings)
     shared_prompts(settings, sources)
     unchecked = [name for source in sources for name in check_subject(source.subject)]
-    if settings.encoder and check_encoder(settings.encoder):
-        unchecked.append(settings.encoder)
-    return unchecked + check_scorers([settings.toxic_words.scorer or sources[0].judge])
+    return unchecked + check_explaining(settings, sources[0].judge)
+
+
+def check_method(settings: ExplainSettings) -> None:
+    """Load the baseline's model and make the method for it.
+
+    Raises `ModelError` where the method does not fit the model.
+    """
+    baseline = sources_of(settings)[0]
+    Models(settings, {baseline.run.name: baseline}).explainer(baseline.run.name)
 
 
 def planned(settings: ExplainSettings) -> str:
