@@ -104,7 +104,7 @@ def _measured(recipe: Recipe, model: str, out: Path) -> Run:
 
 
 def _explain_settings(recipe: Recipe, out: Path) -> ExplainSettings | None:
-    """What the recipe asks to explain; None where it does not."""
+    """The explanation that the recipe asks for, or None."""
     if recipe.explain is None:
         return None
     names = [BASE, *(variant.name for variant in recipe.variants)]
