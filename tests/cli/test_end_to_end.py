@@ -125,8 +125,8 @@ def test_a_model_nobody_here_trained(data_dir: Path, tmp_path: Path) -> None:
 def test_let_the_models_respond_on_real_data(data_dir: Path, tmp_path: Path) -> None:
     """A small version of the recipe: fewer prompts and steps than the figures in the docs."""
     detoxlab(
-        *("run", ROOT / "recipes/let-the-models-respond.yaml", "--out", "ltmr", "--limit", 300),
-        *("--set", "variants.ft.config.max_steps=150", "--set", "resamples=2000"),
+        *("run", ROOT / "recipes/let-the-models-respond.yaml", "--out", "ltmr", "--limit", 150),
+        *("--set", "variants.ft.config.max_steps=100", "--set", "resamples=2000"),
         folder=tmp_path,
         DETOXLAB_DATA=str(data_dir),
     )

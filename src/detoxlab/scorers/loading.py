@@ -62,6 +62,7 @@ SCORERS: dict[str, Callable[..., Scorer]] = {
     "rtp-linear": _linear,
     "rtp-neural": _neural,
     "hate-neural": _adapter("hate-neural"),
+    "toxicity-multilingual": _adapter("toxicity-multilingual"),
 }
 
 # Cheaper to compute than to look up.
