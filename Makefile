@@ -1,19 +1,22 @@
-# `make demo` (install, then the main job), `make model` (a real one to try), `make encoders`, `make test`, `make quick`.
+# `make demo` (install, then the main job; CPU=1: PyTorch without CUDA), `make model` (a real one to try), `make encoders`, `make test`, `make quick`, `make site`.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin
+PIP := $(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo model encoders test quick check install clean
+.PHONY: demo model encoders test quick check site install clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(if $(CPU),$(PIP) torch --index-url https://download.pytorch.org/whl/cpu)
+	$(PIP) -e ".[dev]"
 	touch $@
 
 demo: install
 	$(RUN)/detoxlab demo --out demo
+	@echo "open demo/report.html; then use detoxlab in this shell: source $(VENV)/bin/activate"
 
 model: install
 	$(RUN)/python scripts/fetch_model.py
@@ -36,6 +39,10 @@ check: install
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(RUN)/python scripts/check_docs.py
+
+site: install
+	$(RUN)/mkdocs build --quiet --strict
+	@echo site: build/site/index.html
 
 clean:
 	rm -rf $(VENV) demo build dist

@@ -1,28 +1,34 @@
 """How fast benchmarks are asked, against lm-evaluation-harness's own model class, as ratios.
 
     OMP_NUM_THREADS=1 python benchmarks/evaluate.py --model models/smollm2-135m-instruct \\
-        --data FOLDER [--mmlu 32] [--hellaswag 32] [--rounds 3] [--batches 1 4 16] [--agree 300]
+        --data FOLDER [--mmlu 32] [--hellaswag 32] [--rounds 3] [--batches 1 4 16] [--agree 300] \\
+        [--articles 10]
 
 The same requests of the harness's tasks go to `HFLM`, at the best of several batch sizes, and to
 ours, in turn within each round; printed are the rounds' ratios of processor time, their median, and
 the largest difference between log-probabilities. All questions of MMLU are of one subject, five
 examples each. `--agree N` compares accuracies as well, on N questions of BoolQ, PIQA, ARC-E and
-WinoGrande each, and of three subjects of MMLU.
+WinoGrande each, and of three subjects of MMLU. `--articles N` compares perplexities of N articles
+of WikiText-2, and shows what makes that of `Perplexity` another one than the harness's.
 """
 
 import argparse
 import itertools
+import json
+import re
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
 
 from detoxlab.data.source import sample
-from detoxlab.evaluations import Benchmark
+from detoxlab.evaluations import Benchmark, Evaluation, Perplexity
 from detoxlab.evaluations.benchmark.asking import load_tasks, quiet
 from detoxlab.evaluations.benchmark.kind import QUESTIONS
 from detoxlab.evaluations.benchmark.lm import SubjectLM
@@ -101,30 +107,86 @@ def hflm(model: Any, lm: SubjectLM, size: int) -> HFLM:
 
 def agree(lm: SubjectLM, model: Any, options: argparse.Namespace) -> None:
     """Print the accuracies of both on the same questions, from the harness's own aggregation."""
+    for name in options.agree_on:
+        show_both(name, "accuracy", "acc", lm, model, options.data, options.agree)
+
+
+def wikitext(lm: SubjectLM, model: Any, options: argparse.Namespace) -> None:
+    """Print perplexities per word of WikiText-2: the harness's, and ours step by step.
+
+    The harness removes the spaces that WikiText has put around punctuation, and divides by the
+    words of the text as published.
+    """
+    ppl = "word_perplexity"
+    show_both("wikitext", ppl, ppl, lm, model, options.data, options.articles, size=1)
+    (task,) = load_tasks(("wikitext",), options.data, 0).values()
+    asked = Benchmark(task="wikitext", data=options.data, limit=options.articles).items(0)
+    articles = [list(task.eval_docs)[one.at] for one in asked]
+    texts = {
+        "as published": [one["page"] for one in articles],
+        "detokenised": [str(task.doc_to_target(one)) for one in articles],
+    }
+    published = sum(len(re.split(r"\s+", one)) for one in texts["as published"])
+    windows = ((None, None), (1024, 1023), (1024, 512), (256, 128))
+    for name, pages in texts.items():
+        words = sum(len(page.split()) for page in pages)
+        for length, stride in windows:
+            found = windowed(lm, pages, max_length=length, stride=stride)
+            print(
+                f"  {name}, windows of {length}, stride {stride}: {found:.4f} per own word, "
+                f"{found ** (words / published):.4f} per published word",
+                flush=True,
+            )
+
+
+def windowed(lm: SubjectLM, pages: Sequence[str], **settings: Any) -> float:
+    """Our perplexity per word of these documents."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "pages.jsonl"
+        file.write_text("".join(json.dumps({"text": page}) + "\n" for page in pages))
+        evaluation = Perplexity(source=str(file), **settings).resolved(lm.subject)
+        return numbers(evaluation, lm, evaluation.items(0))["word_perplexity"]
+
+
+def show_both(
+    name: str,
+    ours: str,
+    theirs: str,
+    lm: SubjectLM,
+    model: Any,
+    data: str,
+    limit: int,
+    size: int = 4,
+) -> None:
+    """Print one number of a task, as we and as the harness compute it, on the same items.
+
+    `size` is the harness's batch: its logits of four articles need more than 10 GiB.
+    """
     import lm_eval
 
-    for name in (*AGREE, *SUBJECTS):
-        evaluation = Benchmark(task=name, data=options.data, limit=options.agree)
-        evaluation = evaluation.resolved(lm.subject)
-        items = evaluation.items(0)
-        results = [
-            one for b in evaluation.batches(items) for one in evaluation.results(lm.subject, b)
-        ]
-        found = {row.name: row.value for row in evaluation.measurements(results, resamples=100)}
-        (task,) = load_tasks((name,), options.data, evaluation.shots).values()
-        harness = lm_eval.simple_evaluate(
-            model=hflm(model, lm, 4),
-            tasks=[task],
-            samples={name: [one.at for one in items]},
-            bootstrap_iters=0,
-            log_samples=False,
-        )
-        row = harness["results"][name]
-        print(
-            f"{name}, {len(items)} questions: accuracy ours {found['accuracy']:.4f}, "
-            f"harness {row['acc,none']:.4f}",
-            flush=True,
-        )
+    evaluation = Benchmark(task=name, data=data, limit=limit).resolved(lm.subject)
+    items = evaluation.items(0)
+    found = numbers(evaluation, lm, items)
+    (task,) = load_tasks((name,), data, evaluation.shots).values()
+    harness = lm_eval.simple_evaluate(
+        model=hflm(model, lm, size),
+        tasks=[task],
+        samples={name: [one.at for one in items]},
+        bootstrap_iters=0,
+        log_samples=False,
+    )
+    value = harness["results"][name][f"{theirs},none"]
+    print(
+        f"{name}, {len(items)} items: {ours} ours {found[ours]:.4f}, harness {value:.4f}",
+        flush=True,
+    )
+
+
+def numbers(evaluation: Evaluation, lm: SubjectLM, items: Sequence[Any]) -> dict[str, float]:
+    """The numbers of an evaluation of these items, by name."""
+    parts = evaluation.batches(items)
+    results = [one for part in parts for one in evaluation.results(lm.subject, part)]
+    return {row.name: row.value for row in evaluation.measurements(results, resamples=100)}
 
 
 def main() -> None:
@@ -138,6 +200,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--tried", type=int, default=8, help="questions to find the best batch by")
     parser.add_argument("--agree", type=int, default=0, help="questions of each task; 0: none")
+    parser.add_argument("--agree-on", nargs="+", default=[*AGREE, *SUBJECTS], metavar="TASK")
+    parser.add_argument("--articles", type=int, default=0, help="of WikiText-2; 0: none")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -149,6 +213,8 @@ def main() -> None:
                 race(name, lm, loaded.model, options)
         if options.agree:
             agree(lm, loaded.model, options)
+        if options.articles:
+            wikitext(lm, loaded.model, options)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from detoxlab.methods.imitation.sft import SFTConfig, fit_sft
 from detoxlab.methods.ppo import train as ppo_train
 from detoxlab.methods.ppo.config import PPOConfig
 from detoxlab.models import load_model
-from detoxlab.pipeline.resources import peak_bytes
 from detoxlab.records import Dialogue, Prompt, Turn
 from detoxlab.runs import Run
+from detoxlab.runs.usage import peak_bytes
 
 WAYS = ("sft", "ppo", "ppo, two copies")
 PROMPT, ANSWER = (

@@ -37,8 +37,8 @@ from detoxlab.generate import LocalEngine
 from detoxlab.methods.imitation.sft import SFTConfig
 from detoxlab.methods.preference.dpo import DPOConfig
 from detoxlab.models import LanguageModel, load_model, token_log_probs
-from detoxlab.pipeline.resources import peak_bytes
 from detoxlab.records import Prompt, Sampling
+from detoxlab.runs.usage import peak_bytes
 from detoxlab.scorers import load_scorer
 from detoxlab.scorers.neural import NeuralScorer
 from detoxlab.subject import Subject

@@ -48,9 +48,9 @@ from detoxlab.methods.regularised.penalty import Penalty
 from detoxlab.methods.regularised.targets import TargetCache
 from detoxlab.models import LanguageModel, load_model
 from detoxlab.models.hidden import output_layer
-from detoxlab.pipeline.resources import peak_bytes
 from detoxlab.records import Prompt, Sampling, Text
 from detoxlab.runs import Run
+from detoxlab.runs.usage import peak_bytes
 from detoxlab.scorers import load_scorer
 from detoxlab.steering.nado import Nado
 from detoxlab.subject import Subject

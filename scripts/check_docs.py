@@ -2,7 +2,8 @@
 
 Relative links and commands must exist, no path of a machine may stand there, the tables of measures
 must be those of the catalogue, the audits of scorers those of the cards in the package, the picture
-of the rooms that of the code, and the page on adding a method must show the commit that added one.
+of the rooms that of the code, the page on adding a method must show the commit that added one, and
+mkdocs.yml must list every page.
 """
 
 import re
@@ -35,6 +36,7 @@ def main() -> int:
         problems.append("docs/images/rooms.svg: run scripts/draw_rooms.py")
     if not method_page.is_current():
         problems.append("docs/add-a-method.md: run scripts/method_page.py")
+    problems += [f"{page.relative_to(ROOT)}: not in the nav of mkdocs.yml" for page in unlisted()]
     print("\n".join(problems) or f"{len(list(pages()))} pages, no broken link or unknown command")
     return 1 if problems else 0
 
@@ -49,6 +51,14 @@ def pages() -> list[Path]:
         check=True,
     )
     return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def unlisted() -> list[Path]:
+    """The pages of docs/ that the site does not list."""
+    listed = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    docs = ROOT / "docs"
+    found = [page for page in pages() if page.is_relative_to(docs)]
+    return [page for page in found if page.relative_to(docs).as_posix() not in listed]
 
 
 def commands() -> set[str]:

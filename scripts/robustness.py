@@ -30,7 +30,7 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     insults, calm = (
         [texts[at] for at in rng.permutation(len(texts))[: arguments.rows]]
-        for texts in _texts(arguments.data)
+        for texts in insults_and_calm(arguments.data)
     )
     print(f"{len(insults)} insults, {len(calm)} calm texts")
     for name in arguments.scorers:
@@ -60,7 +60,7 @@ def marked(scorer: Scorer, texts: list[str], perturb: Perturbation, seed: int) -
     return float((scorer(changed)[:, 0] >= THRESHOLD).mean())
 
 
-def _texts(data: Path) -> tuple[list[str], list[str]]:
+def insults_and_calm(data: Path) -> tuple[list[str], list[str]]:
     """Insults, and calm texts."""
     toxicity = {}
     for kind in ("toxic", "no_toxic"):

@@ -10,6 +10,9 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+for folder in ("DETOXLAB_DATA", "DETOXLAB_MODELS"):
+    if os.environ.get(folder):  # a test may work in another directory; a recipe reads these names
+        os.environ[folder] = str(Path(os.environ[folder]).resolve())
 
 
 @pytest.fixture(scope="session")

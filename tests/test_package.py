@@ -59,8 +59,9 @@ def test_imports_follow_the_layers() -> None:
 def test_every_dependency_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = project["dependencies"] + extras["quant"] + extras["eval"]
-    names = {line.split(">")[0].lower() for line in declared}
+    groups = ("quant", "eval", "figures", "scale", "serve")
+    declared = project["dependencies"] + [line for group in groups for line in extras[group]]
+    names = {re.split(r"[>\[]", line)[0].lower() for line in declared}
     names |= {"yaml"} if "pyyaml" in names else set()
     code = (
         "import ast, pathlib, sys\n"
@@ -73,9 +74,13 @@ def test_every_dependency_is_declared() -> None:
     )
     imported = set(in_a_new_process(code).split())
     comes_with = {
-        "huggingface_hub": "datasets",
+        "httpx2": "huggingface-hub",
+        "huggingface_hub": "huggingface-hub",
         "markupsafe": "jinja2",
+        "prometheus_client": "prometheus-client",
         "pyarrow": "datasets",
+        "resvg_py": "resvg-py",
+        "starlette": "fastapi",
         "tokenizers": "transformers",
     }
     assert {comes_with.get(name, name) for name in imported} <= names
@@ -88,6 +93,11 @@ def without_subject(source: str) -> list[str]:
     texts = [ast.get_docstring(node) or "" for node in nodes]
     sentences = [one for text in texts for one in re.split(r"(?<=[.!?:])\s+|\n\n", text)]
     return [one for one in sentences if NO_SUBJECT.match(one)]
+
+
+def test_the_container_has_the_tested_torch() -> None:
+    (constrained,) = re.findall(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.M)
+    assert f"ARG TORCH={constrained}+cpu\n" in (ROOT / "Dockerfile").read_text()
 
 
 def test_every_sentence_of_a_docstring_names_its_subject() -> None:

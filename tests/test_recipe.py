@@ -1,6 +1,7 @@
 """Recipes: every key is known, every value checked, and what is resolved can be run again."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,9 +9,9 @@ import yaml
 from detoxlab.data.reading import read_prompts
 from detoxlab.data.settings import PromptSettings
 from detoxlab.data.split import words_of
-from detoxlab.errors import ConfigError, DataError
+from detoxlab.errors import ConfigError, DataError, DetoxlabError
 from detoxlab.evaluations import EVALUATIONS, Perplexity
-from detoxlab.pipeline.experiment import recipe_config
+from detoxlab.pipeline.experiment import check, recipe_config
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.load import expanded, load_recipe
 from detoxlab.recipe.measuring import MeasureSettings
@@ -54,6 +55,69 @@ def test_the_resolved_recipe_is_the_same_recipe(recipe_file: Path, tmp_path: Pat
 def test_a_rival_must_be_another_variant(recipe_file: Path, rival: str) -> None:
     with pytest.raises(ConfigError, match=rf"ft is held against '{rival}'.*there are: none"):
         load_recipe(recipe_file, [f"variants.ft.against=[{rival}]"])
+
+
+def variants(*given: dict[str, Any]) -> dict[str, Any]:
+    return yaml.safe_load(RECIPE) | {"variants": list(given)}
+
+
+SFT = {"method": "sft", "dialogues": {"source": "embedded"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"name": "a"}], "nothing is changed: name a method, steer, system or best_of"),
+        ([{"name": "a", "dialogues": {"source": "embedded"}, "system": "x"}], "without a method"),
+        ([{"name": "a", "config": {"epochs": 1}, "system": "x"}], "config without a method"),
+        ([{"name": "a", "best_of": 2}], "best_of and by go together"),
+        ([{"name": "a", "of": "b", "system": "x"}, {"name": "b", **SFT}], "no variant before it"),
+        ([{"name": "a", **SFT}, {"name": "b", **SFT, "of": "a"}], "starts from the base"),
+        ([{"name": "a", **SFT, "measured": False}], "none is measured"),
+        ([{"name": "a", **SFT, "system": "x", "measured": False}], "measured is false"),
+        (
+            [{"name": "a", **SFT, "measured": False}, {"name": "b", **SFT, "against": ["a"]}],
+            "held against 'a', which is no other variant",
+        ),
+    ],
+)
+def test_a_variant_is_one_change(given: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse(Recipe, variants(*given), place="recipe")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"name": "a", "steer": "dexperts:x+y"}], "x: not a model"),
+        ([{"name": "a", "steer": "caa:b"}, {"name": "b", **SFT}], "b is trained after it"),
+        ([{"name": "b", **SFT}, {"name": "a", "steer": "caa:b"}], "caa cannot use b, a training"),
+        ([{"name": "a", "best_of": 2, "by": "rtp-neural"}], "choose the responses and judge them"),
+    ],
+)
+def test_what_a_variant_uses_is_checked_before_anything_runs(
+    given: list[dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    recipe = parse(Recipe, variants(*given), place="recipe")
+    with pytest.raises(DetoxlabError, match=said):
+        check(recipe, tmp_path / "out")
+
+
+def test_a_swept_variant_is_steered_on_the_base() -> None:
+    sweep = {
+        "prompts": {"source": "embedded"},
+        "costs": {"park": "p.txt"},
+        "budgets": {"park": "1.02,1.05"},
+    }
+    given = variants(
+        {"name": "expert", **SFT, "measured": False},
+        {"name": "pushed", "steer": "anti-expert:expert"},
+        {"name": "both", "of": "expert", "steer": "anti-expert:expert"},
+        {"name": "polite", "system": "Be polite."},
+    )
+    recipe = parse(Recipe, given | {"sweep": sweep}, place="recipe")
+    names = [recipe.run_names(variant) for variant in recipe.variants]
+    assert names == [(), ("pushed-1.02", "pushed-1.05"), ("both",), ("polite",)]
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda f: f.name)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from detoxlab.pipeline import (
         compare_variants,
         export_model,
+        publish_model,
         run_recipe,
         score_again,
         score_file,
@@ -106,6 +107,7 @@ _HOMES = {
     "detoxlab.pipeline": (
         "compare_variants",
         "export_model",
+        "publish_model",
         "run_recipe",
         "score_again",
         "score_file",
@@ -178,6 +180,7 @@ __all__ = [
     "load_responses_file",
     "load_scorer",
     "measure",
+    "publish_model",
     "report",
     "run_recipe",
     "score_again",

@@ -9,6 +9,7 @@
     ├── ModelError             (ValueError)         a folder or id that gives no usable model
     ├── ScorerError            (RuntimeError)       a scorer that cannot be built or used
     ├── EngineError            (RuntimeError)       a server that gives no generations
+    ├── HubError               (RuntimeError)       the hub takes no model, or is not reached
     ├── TrainingError          (RuntimeError)       a training that cannot go on
     ├── DependencyError        (ImportError)        an optional package that is not installed
     └── RunError               (RuntimeError)       a run folder that cannot be used
@@ -81,6 +82,10 @@ class ScorerError(DetoxlabError, RuntimeError):
 
 class EngineError(DetoxlabError, RuntimeError):
     """A generation server that cannot be reached or gives no usable answer."""
+
+
+class HubError(DetoxlabError, RuntimeError):
+    """The hub that cannot be reached, or that refuses a model."""
 
 
 class TrainingError(DetoxlabError, RuntimeError):

@@ -1,11 +1,12 @@
 """Settings that name a model and say how it is loaded, the same for every command."""
 
 import datetime
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from detoxlab.data.settings import relative
 from detoxlab.settings import Settings
@@ -14,6 +15,7 @@ ModelName = Annotated[
     str,
     Field(description="hub id, model folder, adapter folder, run of train, or 'embedded'"),
 ]
+DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|npu|meta)(:\d+)?")
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -54,6 +56,13 @@ class Loading(Asking):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, …")
     revision: str | None = Field(None, description="revision of a hub model")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not DEVICE.fullmatch(device):
+            raise ValueError(f"{device!r} is no device: say auto, cpu, cuda, cuda:1 or mps")
+        return device
 
 
 class ModelSettings(Loading):

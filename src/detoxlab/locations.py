@@ -4,10 +4,35 @@ A folder in the same tree is named relative to the run, so that both may move to
 path stays as it was given. A hub id or a name such as "embedded" also stays as it is.
 """
 
+import difflib
 import os
 from pathlib import Path
 
 EMBEDDED = "embedded"  # the name of the model in the package, whatever lies in the working folder
+
+
+ALIKE = 0.75  # of two names, for one to be offered in place of the other
+
+
+def neighbour(path: Path | str) -> str:
+    """The path beside `path` whose name is most like its own; empty where none is alike.
+
+    >>> neighbour("no-such-folder/file")
+    ''
+    """
+    given = Path(path)
+    try:
+        names = [one.name for one in given.parent.iterdir() if one.name != given.name]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(given.name, names, n=1, cutoff=ALIKE)
+    return str(given.parent / near[0]) if near else ""
+
+
+def meant(path: Path | str) -> str:
+    """The question whether the neighbour was meant, with a space after it; empty without one."""
+    near = neighbour(path)
+    return f"Did you mean {near!r}? " if near else ""
 
 
 def stored(ref: str, folder: Path) -> str:

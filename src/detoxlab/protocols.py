@@ -10,6 +10,9 @@ from typing import Any
 from detoxlab.records import Sampling
 from detoxlab.registry import look_up
 
+JUDGE, SECOND, HATE_SCORER = "rtp-neural", "human-neural", "hate-neural"
+"""The scorers that judge, cross-check, and tell hate from rude words, where none are named."""
+
 CORE = ("expected_maximum_toxicity", "toxicity_probability", "toxic_fraction")
 NUMBERS = ("opening", "limit")  # settings of a source that are no flags
 SHARE = ("toxic_fraction",)
@@ -22,7 +25,9 @@ class Protocol:
     `source`, `where`, `limit` and `source_options` are the default options of `load_prompts`,
     which then gives `n_prompts` prompts from a file named `file`, where that is known.
     `group_keys` are the keys of `Prompt.meta` by whose values the tables are split; `macro_mean`
-    adds the unweighted mean over these groups.
+    adds the unweighted mean over these groups. `compared_groups` are the keys of groups that are
+    held against each other, for the gaps between them; of two keys the first one's values are the
+    parts within which that is done. `judge` judges where no other scorer is named.
     `subset_by_prompt_score` adds the table over the prompts that are themselves toxic to the
     judge (`P+C`).
     """
@@ -38,6 +43,8 @@ class Protocol:
     attribute: str = "toxicity"
     group_keys: tuple[str, ...] = ("group", "groups", "kind", "language")
     macro_mean: bool = False
+    compared_groups: tuple[str, ...] = ()
+    judge: str | None = None
     subset_by_prompt_score: bool = False
     where: Mapping[str, Any] = field(default_factory=dict)
     source_options: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +87,14 @@ class Protocol:
             found.append(f"exclude={PurePath(excluded['source']).name}")
         expected = (asked.get("limit") if found else self.n_prompts) if own else None
         return (*found, *([f"prompts={count}"] if _too_few(count, expected, bool(found)) else []))
+
+    def asking(self, chat: str) -> "Protocol":
+        """This protocol, which gives prompts as user turns or not: "yes", "no", or "auto", its own.
+
+        >>> get_protocol("rtp").asking("yes").overridden(get_protocol("rtp").sampling)
+        'rtp@1 (chat=True)'
+        """
+        return self if chat == "auto" else dataclasses.replace(self, chat=chat == "yes")
 
     @property
     def id(self) -> str:
@@ -125,16 +140,16 @@ def _other_file(usual: str | None, described: Mapping[str, Any]) -> list[str]:
 def _other_conditions(own: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """The conditions that differ; a condition that is left out is "any"."""
     return [
-        f"where.{name}={_condition(asked.get(name))}"
+        f"where.{name}={condition(asked.get(name))}"
         for name in [*asked, *(name for name in own if name not in asked)]
         if asked.get(name) != own.get(name)
     ]
 
 
-def _condition(value: Any) -> str:
+def condition(value: Any) -> str:
     """A condition as the command line takes it.
 
-    >>> _condition((0.5, 1.0)), _condition("hostile"), _condition(None)
+    >>> condition((0.5, 1.0)), condition("hostile"), condition(None)
     ('0.5:1', 'hostile', 'any')
     """
     if value is None:
@@ -233,7 +248,7 @@ _ALL = (
         name="toxigen",
         description=(
             "The 6,514 annotated ToxiGen statements: toxic share per group and its macro mean "
-            "over the 13 groups (a statement counts in each of its groups)"
+            "over the 13 groups (a statement counts in each of its groups), gaps between them"
         ),
         sampling=Sampling(k=1, max_new_tokens=128, temperature=0.1, top_p=0.9),
         measures=SHARE,
@@ -241,15 +256,20 @@ _ALL = (
         n_prompts=6_514,
         group_keys=("groups",),
         macro_mean=True,
+        compared_groups=("groups",),
+        judge=HATE_SCORER,
     ),
     Protocol(
         name="bold",
-        description="BOLD (Dhamala et al. 2021): toxic share per domain and group",
+        description=(
+            "BOLD (Dhamala et al. 2021): toxic share per domain and group, gaps within domains"
+        ),
         sampling=Sampling(k=1, max_new_tokens=20, temperature=0.9),
         measures=SHARE,
         source="bold",
         n_prompts=23_674,  # of 23,679: five are empty
         group_keys=("domain", "group"),
+        compared_groups=("domain", "group"),
     ),
     Protocol(
         name="xstest",

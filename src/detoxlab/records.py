@@ -17,11 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from detoxlab import markup
 from detoxlab.errors import DataError
+from detoxlab.markup.numbers import difference, number, span
 
 FinishReason = Literal["eos", "stop", "length", "unknown"]
 Direction = Literal["lower", "higher", "neither"]
 Verdict = Literal["improved", "improved, at a cost", "not shown", "worse", "invalid"]
+VERDICTS: dict[str, Verdict] = {one: one for one in get_args(Verdict)}
 GuardStatus = Literal["ok", "worse", "unknown"]
 
 # The attributes of Perspective in RealToxicityPrompts, in the order of our columns.
@@ -35,6 +38,8 @@ PERSPECTIVE_ATTRIBUTES = (
     "sexually_explicit",
     "flirtation",
 )
+
+DECIDING = "toxic_fraction"  # the measure that a verdict rests on
 
 RESAMPLES = 10_000  # of the bootstrap behind every interval, unless another number is asked for
 
@@ -63,9 +68,13 @@ class Prompt:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
+SYSTEM = "system"
+"""The role that may speak before the user, once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One utterance of a dialogue; `role` is "user" or "assistant"."""
+    """One utterance of a dialogue; `role` is "user", "assistant" or, of the first one, "system"."""
 
     role: str
     text: str
@@ -137,11 +146,25 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice of a response among candidates (best of n).
+
+    `index` is the number of the chosen one, `scores` are those of all (None: no score), and
+    `tokens` counts the tokens that were drawn for all of them.
+    """
+
+    index: int
+    scores: tuple[float | None, ...]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One sampled response. `text` excludes the prompt; `token_ids` are the drawn tokens.
 
     `error` is the reason why a server refused to give a response; the text is then empty and
-    means nothing. Files hold the field only where there is an error.
+    means nothing. `choice` is there where the response is the best of several. Files hold these two
+    fields only where they say something.
     """
 
     prompt_id: str
@@ -150,6 +173,7 @@ class Generation:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     error: str | None = field(default=None, metadata={"omit_none": True})
+    choice: Choice | None = field(default=None, metadata={"omit_none": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +209,14 @@ class ItemResult:
     """The result of an evaluation on one item: numbers by name, or the reason for none.
 
     Each evaluation defines the names; see `detoxlab.evaluations`. `text` is the response, where
-    the model wrote one; files hold it only then.
+    the model wrote one, `meta` says in which groups the item counts; files hold them only then.
     """
 
     item: str
     values: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
     text: str | None = field(default=None, metadata={"omit_none": True})
+    meta: Mapping[str, Any] | None = field(default=None, metadata={"omit_none": True})
 
     def __post_init__(self) -> None:
         if bool(self.values) == (self.error is not None):
@@ -318,6 +343,33 @@ class Comparison:
             for row in self.differences
             if row.group is None and (row.scorer_id != self.judge_id or row.attribute in compared)
         ]
+
+    def _repr_html_(self) -> str:
+        """The comparison in a notebook: verdict, reasons, the deciding measure, guards not ok."""
+        head = ("measure", "by", "responses", "baseline", "treated", "difference", "95 % interval")
+        rows = [
+            (
+                row.name,
+                row.scorer_id or "",
+                row.subset or "all",
+                number(row.baseline, row.unit),
+                number(row.treated, row.unit),
+                difference(row.difference, row.unit),
+                span(row.ci_low, row.ci_high, row.unit),
+            )
+            for row in self.overall
+            if row.name == DECIDING and row.subset in (None, "all", "comparable")
+        ]
+        found = [one for one in self.guards if one.status != "ok"]
+        kept = f"{len(self.guards) - len(found)} of {len(self.guards)} guards within their limits"
+        named = [f"{one.name}: {one.status} (limit {one.limit})" for one in found]
+        parts = (
+            markup.paragraph(f"{self.treated} against {self.baseline}: ", strong=self.verdict),
+            markup.bullets(self.sentences),
+            markup.table(head, rows),
+            markup.bullets([kept, *named]),
+        )
+        return "".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

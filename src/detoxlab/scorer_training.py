@@ -4,16 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from detoxlab.data.settings import HELD_OUT, DataSettings, HeldOut, portable, relative
-from detoxlab.data.where import Conditions
+from detoxlab.data.settings import HELD_OUT, DataSettings, HeldOut, Where, portable, relative
 from detoxlab.settings import Seed, Settings
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 PREFIXES = {"e5": "query: "}  # that encoders want before each text
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Where = Annotated[
-    Conditions, Field({}, description="keep rows with an attribute in a range or of a value")
-]
 
 
 class Label(Settings):
@@ -58,7 +54,7 @@ class Label(Settings):
 class TextSet(DataSettings):
     """A set of texts."""
 
-    where: Where
+    where: Where = Field({})
 
 
 class LabelledSet(TextSet):
@@ -92,7 +88,7 @@ class Learnt(Settings):
     any_script: bool = Field(False, description="score texts that are mostly not in Latin letters")
     languages: tuple[str, ...] = Field(
         ("en",),
-        description="of the data (ISO 639-1); with `any_script`, texts in others get no score",
+        description="of the data (ISO 639-1); texts in others get no score",
     )
 
     @model_validator(mode="before")
@@ -160,7 +156,12 @@ class ScorerTraining(Learnt, Optimisation):
     false_marks: Probability | None = Field(
         None,
         description="thresholds mark at most this share of the validation texts whose label is "
-        "below 0.5; none: thresholds have the highest F1",
+        "below 0.5; none: thresholds have the highest F1, or are 0.5 with a `prevalence`",
+    )
+    prevalence: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(
+        {},
+        description="attribute: share of such texts among those that will be scored; by default as "
+        "many as among the validation texts, so that scores of texts with fewer are too high",
     )
     seed: Seed = 0
 
@@ -182,7 +183,7 @@ class ScorerTraining(Learnt, Optimisation):
     @model_validator(mode="after")
     def _every_attribute_is_labelled(self) -> Self:
         labelled = {name for one in self.data.values() for name in one.labels}
-        for name in (*self.attributes, *self.attribute_weights):
+        for name in (*self.attributes, *self.attribute_weights, *self.prevalence):
             if name not in labelled:
                 raise ValueError(
                     f"no data set labels the attribute {name!r}; labelled: "

@@ -4,7 +4,7 @@ import difflib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import pydantic
 import yaml
@@ -12,13 +12,49 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from detoxlab.errors import ConfigError, DataError, MissingFileError, UnknownNameError
+from detoxlab.locations import meant
+
+if TYPE_CHECKING:  # the class of models has no public name
+    from pydantic._internal._model_construction import ModelMetaclass as _OfModels
+else:
+    _OfModels = type(BaseModel)
 
 S = TypeVar("S", bound="Settings")
 Seed = Annotated[int, Field(description="of sampling and of every random choice")]
 
 
-class Settings(BaseModel):
-    """Frozen settings; an unknown key is an error, and a refused value is never printed."""
+class _OwnErrors(_OfModels):
+    """The class of settings whose construction raises our errors and not pydantic's."""
+
+    def __call__(self, *args: Any, **values: Any) -> Any:
+        """Settings with these values, for instance `Limits(coverage=0.9)`."""
+        try:
+            return super().__call__(*args, **values)
+        except pydantic.ValidationError as error:
+            raise _explained(error, cast("type[BaseModel]", self), self.__name__) from None
+
+
+DATE = "Write it as 2026-12-31."
+REMEDIES = {
+    "model_type": "It is a group: name a setting in it, {}.NAME.",
+    "tuple_type": "Write a list: [a, b].",
+    "date_from_datetime_parsing": DATE,
+    "date_parsing": DATE,
+}
+"""The remedy for a value of the wrong form, by pydantic's name of the error."""
+
+
+class Settings(BaseModel, metaclass=_OwnErrors):
+    """Frozen settings; an unknown key is an error, and a refused value is never printed.
+
+    Construction raises `ConfigError` for a value or key that is not valid.
+
+    >>> class Threshold(Settings):
+    ...     value: float = Field(0.5, le=1)
+    >>> Threshold(value=2)
+    Traceback (most recent call last):
+    detoxlab.errors.ConfigError: Threshold: value: Input should be less than or equal to 1
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -44,13 +80,14 @@ def read_yaml(path: Path, *, noun: str) -> dict[str, Any]:
     Raises `MissingFileError`, `DataError` or `ConfigError`, with file and line.
     """
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such {noun}", remedy="Give a YAML file.")
+        raise MissingFileError(f"{path}: no such {noun}", remedy=f"{meant(path)}Give a YAML file.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML") from None
+        remedy = "Check its brackets, quotes, colons and indentation there."
+        raise ConfigError(f"{path}{line}: not valid YAML", remedy=remedy) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 (byte {error.start})") from None
     if not isinstance(content, dict):
@@ -112,11 +149,36 @@ def _explained(error: pydantic.ValidationError, kind: type[BaseModel], place: st
     if first["type"] == "extra_forbidden":
         known = _keys_at(kind, first["loc"][:-1])
         nearest = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Known: {', '.join(known)}."
+        inside = [path for path in _paths(kind) if path.rpartition(".")[2] == first["loc"][-1]]
+        near = nearest[0] if nearest else inside[0] if inside else ""
+        hint = f"Did you mean {near!r}?" if near else f"Known: {', '.join(known)}."
         return ConfigError(f"{place}: unknown key {where!r}", remedy=hint)
+    if first["type"] == "missing":
+        return ConfigError(f"{place}: {where} is not given", remedy=f"Add --set {where}=VALUE.")
     cause = first["msg"].removeprefix("Value error, ")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return ConfigError(f"{place}: {where + ': ' if where else ''}{cause}{more}")
+    remedy = REMEDIES.get(first["type"], "").format(where)
+    return ConfigError(f"{place}: {where + ': ' if where else ''}{cause}{more}", remedy=remedy)
+
+
+def _paths(kind: type[BaseModel], prefix: str = "", depth: int = 2) -> list[str]:
+    """The dotted names of the fields inside groups, to a depth.
+
+    >>> class Inner(Settings):
+    ...     k: int = 1
+    >>> class Outer(Settings):
+    ...     sampling: Inner = Inner()
+    >>> _paths(Outer)
+    ['sampling', 'sampling.k']
+    """
+    found = []
+    for name, field in kind.model_fields.items():
+        found.append(f"{prefix}{name}")
+        inner = model_in(field.annotation)
+        is_list = get_origin(without_none(field.annotation)) in (dict, tuple)
+        if inner and depth and not is_list:
+            found += _paths(inner, f"{prefix}{name}.", depth - 1)
+    return found
 
 
 def _keys_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

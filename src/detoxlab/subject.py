@@ -6,6 +6,7 @@ training scorers, and the untouched base model.
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 class Subject:
     """A model, with its adapter or edit if it has one, and a stack of steerings, in order.
 
+    The model's system prompt (`Rendering.system`), where it has one, is a part of the subject.
+
     Each steering is opened once alone: one that does not fit the model fails at once, and
     anything that a steering computes beforehand is from the model without the others.
     """
@@ -39,8 +42,9 @@ class Subject:
 
     @property
     def id(self) -> str:
-        """The name in results: BASE@HASH, +ADAPTER@HASH, and +STEERING for each."""
-        return "+".join([self.lm.id, *(steering.id for steering in self.steerings)])
+        """The name in results: BASE@HASH, +ADAPTER@HASH, +system@HASH, and +STEERING for each."""
+        told = [f"system@{self._system_sha256[:8]}"] if self.lm.rendering.system else []
+        return "+".join([self.lm.id, *told, *(steering.id for steering in self.steerings)])
 
     @property
     def steering_id(self) -> str | None:
@@ -60,9 +64,11 @@ class Subject:
         return 1 + sum(getattr(one, "passes_per_token", 1) - 1 for one in self.steerings)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The run's record of the model; the id of a steered model names the steerings."""
+        """The run's record of the model; its id names the steerings and the system prompt."""
         named = self.steering_id
-        return self.lm.fingerprint() | ({"id": self.id, "steering": named} if named else {})
+        told = self._system_sha256 if self.lm.rendering.system else None
+        record = self.lm.fingerprint() | {"id": self.id}
+        return record | ({"steering": named} if named else {}) | ({"system": told} if told else {})
 
     @contextlib.contextmanager
     def session(self) -> "Iterator[Session]":
@@ -78,7 +84,7 @@ class Subject:
 
     @contextlib.contextmanager
     def base(self) -> "Iterator[LanguageModel]":
-        """The untouched base while the block lasts: no adapter, no edit, no steering.
+        """The untouched base in the block: no adapter, no edit, no steering, no system prompt.
 
         Raises `ModelError` while a session is open: the base would be steered.
         """
@@ -88,7 +94,7 @@ class Subject:
                 remedy="End the session first.",
             )
         with self.lm.as_base():
-            yield dataclasses.replace(self.lm, id=self.lm.base_id)
+            yield dataclasses.replace(self.lm.with_system(""), id=self.lm.base_id)
 
     def token_log_probs(
         self,
@@ -122,3 +128,7 @@ class Subject:
 
         session = self.session if self.steerings else None
         return continuation_scores(self.lm, contexts_ids, continuations_ids, session=session)
+
+    @property
+    def _system_sha256(self) -> str:
+        return hashlib.sha256(self.lm.rendering.system.encode()).hexdigest()

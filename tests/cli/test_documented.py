@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("recipes/**/*.yaml"),
 ]
 LINE = re.compile(
     r"^(?:    |\$ |# +)(?:\w+=\S+ )*(?:accelerate launch .*--module )?"
-    r"detoxlab ([a-z](?:='[^']*'|[^\n])*)$",
+    r"detoxlab ([a-z](?:='[^']*'|[^\n])*?)(?: &)?$",
     re.MULTILINE,
 )
 BENCH = re.compile(r'^\$ (\w+)="(.*)"$', re.MULTILINE)

@@ -170,4 +170,4 @@ def test_responses_from_elsewhere(tmp_path: Path) -> None:
         *("--score-column", "perspective=tox", "--second", "rtp-linear", "--out", "imported"),
         folder=tmp_path,
     )
-    assert "83.3%" in out, "coverage of the column that has an empty cell"
+    assert "83.3\u00a0%" in out, "coverage of the column that has an empty cell"

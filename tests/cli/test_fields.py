@@ -11,8 +11,8 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from detoxlab.cli import app
-from detoxlab.cli.describing import describe
-from detoxlab.cli.fields import FieldOption, Given, from_fields
+from detoxlab.cli.common.describing import describe
+from detoxlab.cli.common.fields import FieldOption, Given, from_fields
 from detoxlab.settings import Settings
 
 CLI = Path(__file__).parents[2] / "src" / "detoxlab" / "cli"
@@ -53,8 +53,18 @@ def test_an_option_has_the_default_and_the_text_of_its_field(
 def test_the_daily_commands_show_fields() -> None:
     shown = {name for name, _ in OPTIONS}
     assert shown == {
-        *("run", "measure", "score", "train", "train scorer", "export", "evaluate", "audit"),
-        *("winrate", "compare", "explain"),
+        *(
+            "run",
+            "measure",
+            "score",
+            "train",
+            "train scorer",
+            "export",
+            "publish",
+            "evaluate",
+            "audit",
+        ),
+        *("sweep", "winrate", "compare", "explain", "serve"),
     }
 
 

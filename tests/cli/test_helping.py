@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from detoxlab.cli import app, main
-from detoxlab.cli.describing import describe
+from detoxlab.cli.common.describing import describe
 from detoxlab.cli.helping import kinds
 from detoxlab.recipe.measuring import MeasureSettings
 
@@ -52,7 +52,7 @@ def test_groups_are_entered_and_one_that_is_known_is_named(
     assert set(MeasureSettings.model_fields) < {field.name for field in describe(MeasureSettings)}
     assert "sampling.k = null  (whole number, at least 1, or null)\n    samples per prompt" in page
     assert "prompts.exclude = null  (settings as prompts)" in page
-    assert "variants.NAME.method = required" in printed(capsys, "run")
+    assert "variants.NAME.name = required" in printed(capsys, "run")
 
 
 def test_without_a_name_it_lists_the_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -428,9 +428,12 @@ def test_switching_language_is_no_gain(text: str) -> None:
     assert find(comparison, "toxic_fraction", subset="all").difference == 0.0
     text_of_reasons = " ".join(comparison.sentences)
     assert "Only 66.7 % of 90 pairs were scored in both runs" in text_of_reasons
-    assert "counted as harmless, the toxic fraction would have moved by −0." in text_of_reasons
+    assert "counted as harmless, the toxic fraction would have moved by −" in text_of_reasons
     assert "30 with a response in another script or language" in text_of_reasons
-    assert "he guard other_language worsened from 0.000 to 0.333" in text_of_reasons
+    assert (
+        "he guard other_language worsened from 0.0 % to 33.3 % (by +33.3 pts, limit +2.0 pts"
+        in text_of_reasons
+    )
 
 
 @pytest.mark.parametrize("text", [RUSSIAN, GERMAN])
@@ -553,7 +556,7 @@ def test_different_seeds_are_remarked() -> None:
 
 
 def test_unknown_limits_are_refused() -> None:
-    with pytest.raises(ValueError, match="Extra inputs"):
+    with pytest.raises(ValueError, match="unknown key 'perplexity'"):
         Limits(perplexity=2)
     with pytest.raises(ValueError, match="perplexity_ratio"):
         Limits(perplexity_ratio=0.9)

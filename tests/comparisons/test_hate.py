@@ -51,7 +51,7 @@ def test_the_reader_is_told_where_no_fall_of_hate_is_shown() -> None:
     same = held(run("a", BASE_PK, hate_PK=HATE_PK), run("b", LOWER_PK, hate_PK=HATE_PK))
     assert same.verdict == "improved"
     sentence = next(one for one in same.remarks if one.startswith("No fall of hate is shown"))
-    assert "by hate@1 the share of hateful responses went from 0.250 to 0.250" in sentence
+    assert "by hate@1 the share of hateful responses went from 25.0 % to 25.0 %" in sentence
     less = held(run("a", BASE_PK, hate_PK=HATE_PK), run("b", LOWER_PK, hate_PK=NONE_PK))
     assert not any("hate is shown" in one for one in less.remarks)
 

@@ -51,7 +51,7 @@ def test_a_gain_that_no_missing_score_can_undo_is_an_improvement() -> None:
     assert comparison.verdict == "improved"
     (said,) = [one for one in comparison.reasons if "does not depend on the others" in one]
     assert said.startswith("Only 94.8 % of 4000 pairs were scored in both runs by judge@1")
-    assert "gone from 0.133 to 0.119 (difference −0.014" in said
+    assert "gone from 13.3 % to 11.9 % (difference −1.4 pts" in said
 
 
 def test_a_gain_that_missing_scores_could_undo_is_invalid_and_says_so() -> None:

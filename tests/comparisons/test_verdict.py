@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from detoxlab.cli import main
 from detoxlab.comparisons import Limits
+from detoxlab.markup.numbers import difference
 from detoxlab.records import Comparison, from_json, to_json
 from tests.support.paired import BASE_PK, LOWER_PK, Values, find, held, run
 from tests.support.report_study import measured_run
@@ -45,7 +47,16 @@ def test_the_first_figure_of_an_invalid_comparison_is_of_comparable_pairs() -> N
     assert comparison.verdict == "invalid"
     assert "on 160 comparable pairs of 40 prompts" in comparison.reasons[0]
     assert "did not move" in comparison.reasons[0]
-    assert "difference 0.000" in comparison.reasons[0]
+    assert "difference 0.0 pts" in comparison.reasons[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sentences_give_shares_in_per_cent_as_the_reports_tables_do(case: str) -> None:
+    of_shares = [one for one in CASES[case][0]().sentences if " the toxic fraction by " in one]
+    assert of_shares
+    for sentence in of_shares:
+        assert " % to " in sentence
+        assert not re.search(r"\b0\.\d{3}\b", sentence)
 
 
 @pytest.mark.parametrize(("missing", "shown"), [(13, "94.58 %"), (73, "69.6 %")])
@@ -100,7 +111,7 @@ def test_headline_and_table_are_of_the_attribute_asked_for(
     assert len(lines) >= 4
     assert f"\n{attribute} at 0.5" in printed
     assert f"the toxic fraction ({attribute}) by rtp-neural@1" in " ".join(printed.split())
-    assert any(f"{headline.difference:.3f}" in line for line in lines)
+    assert any(difference(headline.difference) in line for line in lines)
 
 
 def single_label(values_PK: Values, name: str, label: str) -> object:

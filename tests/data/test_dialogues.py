@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detoxlab.data import load_dialogues, split_dialogues
+from detoxlab.data import LeftOutWarning, load_dialogues, split_dialogues
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Dialogue, Turn
 
@@ -49,6 +49,21 @@ def test_turns_messages_pairs_and_long_rows_give_the_same_dialogue(tmp_path: Pat
         assert (dialogue.id, dialogue.target, dialogue.source) == ("1", "hats", Path(source).name)
 
 
+def test_a_turn_of_the_system_comes_first(tmp_path: Path) -> None:
+    turns = said("system: Be kind.", f"user: {REMARK}", f"assistant: {ANSWER}")
+    (dialogue,) = load_dialogues(file_of(tmp_path, "a.jsonl", {"turns": turns})).dialogues
+    assert dialogue.turns[0] == Turn("system", "Be kind.")
+
+
+def test_rows_without_a_text_are_left_out_on_demand(tmp_path: Path) -> None:
+    rows = [{"prompt": REMARK, "response": ANSWER}, {"prompt": "Well?", "response": None}]
+    source = file_of(tmp_path, "a.jsonl", *rows)
+    with pytest.raises(DataError, match=r":2: column 'response' is null.*--skip-nulls"):
+        load_dialogues(source)
+    with pytest.warns(LeftOutWarning, match=r"1 of 2 rows have no text .*'prompt' or 'response'"):
+        assert len(load_dialogues(source, skip_nulls=True).dialogues) == 1
+
+
 def test_columns_are_mapped(tmp_path: Path) -> None:
     pairs = file_of(tmp_path, "a.csv", "hs,cn", f"{REMARK},{ANSWER}")
     columns = {"prompt": "hs", "response": "cn"}
@@ -67,6 +82,10 @@ ODD = {
     "has 1 turns, needs 2": said("user: a"),
     "has 0 turns, needs 2": [],
     "repeats an earlier dialogue": said("user: good", "assistant: day"),
+    "has 2 turns, needs 3": said("system: a", "user: b"),
+    "turn 2 is by the system, which speaks first or not at all": said(
+        "user: a", "system: b", "assistant: c"
+    ),
 }
 
 
@@ -99,7 +118,6 @@ WRONG: dict[str, tuple[tuple[Any, ...], str]] = {
         ({"turns": said("pirate: a", "assistant: b")},),
         r":1, turns 1: the role 'pirate' is not known\. Roles: user, human",
     ),
-    "system": (({"turns": said("system: a", "user: b")},), "Remove system turns first"),
     "no text": (({"turns": [{"role": "user"}]},), r":1, turns 1: not a turn"),
     "no role": (({"turns": [{"text": "you fool"}]},), "not a turn. It needs a role"),
     "no list": ((GOOD, {"turns": "you fool"}), r":2: column 'turns' holds no list"),
@@ -110,6 +128,10 @@ WRONG: dict[str, tuple[tuple[Any, ...], str]] = {
         r"a\.jsonl:2: dialogue id '1' was already given at .*a\.jsonl:1",
     ),
     "other columns": (({"prompt": "a", "answer": "b"},), "no dialogues in columns answer, prompt"),
+    "columns to name": (
+        ({"Asked (raw)": "Hello there", "id": "a", "reply": "Good day to you"},),
+        r"Type --column prompt='Asked \(raw\)' --column response=reply\. Columns are named",
+    ),
 }
 
 

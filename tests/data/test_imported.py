@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detoxlab.data import load_responses_file
+from detoxlab.data import LeftOutWarning, load_responses_file
 from detoxlab.errors import DataError, MissingFileError
 from detoxlab.records import content_id
 
@@ -221,9 +221,12 @@ def test_a_null_response_is_not_an_empty_one(tmp_path: Path) -> None:
     path = tmp_path / "responses.jsonl"
     path.write_text('{"prompt": "A", "response": ""}\n{"prompt": "B", "response": null}\n')
     with pytest.raises(
-        DataError, match=r"jsonl:2: column 'response' is null\. Fill it .*remove the row\.$"
+        DataError, match=r"jsonl:2: column 'response' is null\. Fill it .*--skip-nulls\.$"
     ):
         load_responses_file(path, **COLUMNS)
+    with pytest.warns(LeftOutWarning, match="1 of 2 rows have no prompt or response"):
+        _, generations, _ = load_responses_file(path, skip_nulls=True, **COLUMNS)
+    assert [one.text for one in generations] == [""]
 
 
 def test_no_file_and_no_rows(tmp_path: Path) -> None:

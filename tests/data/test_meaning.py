@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from detoxlab import load_dialogues, load_prompts, load_responses_file
-from detoxlab.cli.arguments import conditions
+from detoxlab.cli.common.arguments import conditions
 from detoxlab.data.documents import load_documents
 from detoxlab.data.settings import PromptSettings
 from detoxlab.data.tabular import read_rows
@@ -330,7 +330,7 @@ def test_a_label_of_any_type_is_filtered_by_one_word(
 # --- a cell without a value ---
 
 NULL: dict[str, tuple[dict[str, Any], str, str]] = {
-    "a null text": ({"text": None}, "text", r":2: column 'text' is null\. Fill it or remove"),
+    "a null text": ({"text": None}, "text", r":2: column 'text' is null\. Fill it, remove"),
     "no such column here": ({"txt": "a"}, "text", r"'text' is missing\. Did you mean 'txt'"),
     "a null object": ({"prompt": None}, "prompt.text", r":2: column 'prompt' is null\. Fill"),
     "a null field": ({"prompt": {"text": None}}, "prompt.text", r"'prompt\.text' is null\. Fill"),

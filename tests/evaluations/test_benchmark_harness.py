@@ -36,8 +36,14 @@ def lm(data_dir: Path) -> LanguageModel:
 
 # Questions are drawn by seeds with which the harness's own class can ask this model: its
 # tokenizer leaves the answers to some of LAMBADA's without a token.
-TASKS = {"arc_easy": 0, "mmlu_astronomy": 0, "lambada_openai": 5}
-NAMES = {"acc": "accuracy", "acc_norm": "normalised_accuracy", "perplexity": "target_perplexity"}
+TASKS = {"arc_easy": 0, "mmlu_astronomy": 0, "lambada_openai": 5, "wikitext": 0}
+NAMES = {
+    "acc": "accuracy",
+    "acc_norm": "normalised_accuracy",
+    "perplexity": "target_perplexity",
+    "word_perplexity": "word_perplexity",
+    "byte_perplexity": "byte_perplexity",
+}
 
 
 def own_numbers(
@@ -59,16 +65,29 @@ def own_numbers(
     }
 
 
+@pytest.fixture(scope="module")
+def folder(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The benchmarks' files, and two articles in WikiText's layout: one of them fills two windows.
+
+    They name no `<unk>`, which this tokenizer has as a control token.
+    """
+    made = tmp_path_factory.mktemp("benchmarks")
+    (made / "utility").symlink_to(data_dir / "utility")
+    park = " = Park = \n \n = = Trees = = \n \n " + 'It has 1 @,@ 200 " old " trees . ' * 80
+    (made / "wikitext2_test.txt").write_text(f"{park}\n = Lake = \n \n It is deep , and cold .\n")
+    return made
+
+
 @pytest.mark.slow
-def test_the_harness_gives_the_same_numbers(lm: LanguageModel, data_dir: Path) -> None:
+def test_the_harness_gives_the_same_numbers(lm: LanguageModel, folder: Path) -> None:
     ours, tasks, places = {}, {}, {}
     for name, seed in TASKS.items():
-        asked = Benchmark(task=name, data=str(data_dir / "utility"), limit=LIMIT)
+        asked = Benchmark(task=name, data=str(folder), limit=LIMIT)
         evaluation = asked.resolved(Subject(lm))
         items = evaluation.items(seed)
         rows = evaluation.measurements(evaluation.results(Subject(lm), items), resamples=100)
         ours[name] = {row.name: row.value for row in rows}
-        tasks |= load_tasks((name,), str(data_dir / "utility"), evaluation.shots)
+        tasks |= load_tasks((name,), str(folder), evaluation.shots)
         places[name] = [one.at for one in items]
     assert set(ours["arc_easy"]) == {"accuracy", "normalised_accuracy"}
     assert set(ours["lambada_openai"]) == {"accuracy", "target_perplexity"}

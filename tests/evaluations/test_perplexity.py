@@ -1,5 +1,6 @@
 """Perplexity of running text: every token once, in its window, and by hand."""
 
+import json
 import math
 from pathlib import Path
 
@@ -253,3 +254,15 @@ def test_the_embedded_model_on_wikitext(data_dir: Path, tmp_path: Path) -> None:
         assert row.ci_low <= row.value
         assert row.n == 2
     assert 1 < byte.value < token.value < word.value < lm.model.config.vocab_size**3
+
+
+def test_documents_are_chosen_by_their_attributes(tmp_path: Path) -> None:
+    table = tmp_path / "rows.jsonl"
+    rows = [{"text": f"{at} {text}", "toxicity": at / 10} for at, text in enumerate(LINES)]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    calm = Perplexity(source=str(table), where={"toxicity": [0.0, 0.1]})
+    assert [item.text for item in calm.items(0)] == [row["text"] for row in rows[:2]]
+    texts = tmp_path / "rows.txt"
+    texts.write_text("\n".join(LINES))
+    with pytest.raises(ConfigError, match="a text has no toxicity to choose"):
+        Perplexity(source=str(texts), where={"toxicity": [0.0, 0.1]}).items(0)

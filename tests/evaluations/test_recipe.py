@@ -1,5 +1,6 @@
 """A recipe that evaluates its models, one of which only decodes otherwise."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 
 from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.cli import main
+from detoxlab.comparisons.sweeps import read_sweep
 from detoxlab.errors import ConfigError, MissingFileError, RunLockedError, RunMismatchError
 from detoxlab.evaluations import Perplexity, read_evaluated
 from detoxlab.models import Tokens
@@ -90,6 +92,7 @@ def test_every_model_is_evaluated_and_compared(content: dict[str, Any], tmp_path
     assert [(row[2], row[3]) for row in tables["usefulness-against"][1:]] == 3 * [("plain", "nado")]
     assert tables["against"][1][:2] == ["plain", "nado"]
     assert [(row[1], row[0]) for row in tables["win-rates-all"][1:]] == pairs
+    assert len(tables["win-rates-matrix"]) == 4
     won = json.loads((tmp_path / "out" / "win_rates.json").read_text())
     assert [(one["baseline"], one["treated"]) for one in won] == pairs
 
@@ -108,6 +111,61 @@ def test_every_model_is_evaluated_and_compared(content: dict[str, Any], tmp_path
 
 def evaluated(path: Path) -> Any:
     return read_evaluated(Run.open(path))["park"]
+
+
+@pytest.mark.usefixtures("shouting")
+def test_a_swept_variant_is_measured_at_the_strength_of_each_budget(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    """Trainings are measured as they are; against them stand all runs of the swept variant."""
+    sweep = {
+        "prompts": content["variants"][1]["prompts"] | {"limit": 3},
+        "costs": {"park": content["evaluate"]["park"]["source"]},
+        "budgets": {"park": "1.0001,99"},
+        "strengths": [0.5, 2],
+        "tries": 1,
+    }
+    made = ran(content | {"sweep": sweep, "evaluate": {}, "win_rate": None}, tmp_path / "out")
+    runs = ["base", "plain", "nado-1.0001", "nado-99"]
+    pairs = [(one.baseline, one.treated) for one in made.comparisons]
+    assert pairs == [
+        *(("base", name) for name in runs[1:]),
+        *(("plain", name) for name in runs[2:]),
+    ]
+    chosen = read_sweep(Run.open(tmp_path / "out" / "swept" / "nado")).choices
+    settings = [Run.open(tmp_path / "out" / name).config for name in runs]
+    assert [one["strength"] for one in settings] == [1, 1, *(one.strength for one in chosen)]
+    assert chosen[1].strength == 2
+
+
+def test_variants_are_steered_by_others_and_asked_otherwise(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    plain, _ = content["variants"]
+    changed = [
+        plain | {"name": "expert", "measured": False},
+        plain,
+        {"name": "pushed", "steer": "dexperts:expert+plain@2"},
+        {"name": "on-top", "of": "plain", "steer": "anti-expert:expert@1"},
+        {"name": "polite", "system": "Be polite."},
+        {"name": "best", "best_of": 3, "by": "rtp-neural"},
+    ]
+    made = ran(content | {"variants": changed, "win_rate": None}, tmp_path / "out")
+    names = ["plain", "pushed", "on-top", "polite", "best"]
+    assert [one.treated for one in made.comparisons] == names
+    ids = {name: Run.open(tmp_path / "out" / name).info["model"]["id"] for name in names}
+    assert len(set(ids.values())) == len(names)
+    marks = {"pushed": "dexperts@", "on-top": "anti-expert@", "polite": "system", "best": "best"}
+    assert all(mark in ids[name] for name, mark in marks.items())
+    adapter = Run.open(tmp_path / "out" / "plain").info["model"]["id"]
+    assert ids["on-top"].startswith(adapter)
+    assert not (tmp_path / "out" / "expert").exists()
+    variants = read_page(made.report.read_text()).tables["variants"]
+    assert [row[1] for row in variants[1:]] == [
+        *("baseline", "sft", "dexperts", "sft + anti-expert", "system prompt", "best of 3"),
+    ]
+    again = ran(content | {"variants": changed, "win_rate": None}, tmp_path / "out", resume=True)
+    assert again.comparisons == made.comparisons
 
 
 @pytest.mark.usefixtures("shouting")
@@ -173,6 +231,31 @@ def test_limits_may_change_and_an_older_folder_may_lack_some(
     assert again.comparisons[0].limits["perplexity_ratio"] == 7.5
     assert Run.open(tmp_path / "out").config["limits"]["agreement"] == 0.05
     assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def test_an_evaluation_may_be_added_to_a_finished_recipe(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    content = content | {"variants": content["variants"][:1]}
+    out = tmp_path / "out"
+    ran(content, out)
+    done = (out / "plain" / "evaluation" / "park.jsonl").stat().st_mtime_ns
+    park = content["evaluate"]["park"]
+    more = {"evaluate": {"park": park, "close": {**park, "stride": 4}}, "useful_by": "close"}
+    ran(content | more, out, resume=True)
+    assert (out / "plain" / "evaluation" / "park.jsonl").stat().st_mtime_ns == done
+    rows = csv.DictReader((out / "report.csv").read_text().splitlines())
+    changed = [row["evaluation"] for row in rows if row["record"] == "difference"]
+    assert set(filter(None, changed)) == {"park", "close"}
+    stages = [
+        stage
+        for run in (out / "plain", out / "trained/plain")
+        for stage in Run.open(run).info["usage"]
+    ]
+    measured = ["generate", "score", "likelihood", "evaluate park", "evaluate close"]
+    assert stages == [*measured, "train"]
+    with pytest.raises(ConfigError, match="useful_by is 'far'; there are: park, close, responses"):
+        parse(Recipe, content | more | {"useful_by": "far"}, place="recipe")
 
 
 def _kill_after(patched: pytest.MonkeyPatch, *, batches: int) -> None:
@@ -303,7 +386,8 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(
     texts = content["evaluate"]["park"]["source"]
     with pytest.raises(SystemExit):
         main(["evaluate", "embedded", "perplexity", "--source", texts, *more])
-    (line,) = capsys.readouterr().err.splitlines()
+    *begun, line = capsys.readouterr().err.splitlines()
+    assert all(one.startswith("evaluate embedded (loading") for one in begun)
     assert message in line
 
 

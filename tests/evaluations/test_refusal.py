@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from detoxlab.completions import Retries
 from detoxlab.errors import ConfigError, DataError, MissingFileError, RunMismatchError
 from detoxlab.evaluations import (
     OverRefusal,
@@ -24,6 +23,7 @@ from detoxlab.records import ItemResult, Measurement
 from detoxlab.runs import Run
 from detoxlab.runs.files import TornLineWarning
 from detoxlab.scorers.guards.load import load_guard
+from detoxlab.servers import Retries
 from detoxlab.subject import Subject
 from tests.support.tiny import tiny_lm
 

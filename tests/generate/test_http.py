@@ -1,6 +1,10 @@
 """The HTTP engine against a server in memory."""
 
+import datetime
+import email.utils
 import json
+import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -8,9 +12,12 @@ import pytest
 
 from detoxlab.errors import ConfigError, EngineError
 from detoxlab.generate import HttpEngine, generate_into
-from detoxlab.records import Generation
+from detoxlab.records import Generation, Sampling
 from detoxlab.runs import Run
+from detoxlab.servers import asked_wait
 from tests.support.completions_server import PROMPTS, SAMPLING, Handler, completions, engine
+
+AFTER = {"Retry-After": "0.2"}
 
 
 def test_completions_come_prompt_after_prompt_without_token_ids() -> None:
@@ -19,18 +26,11 @@ def test_completions_come_prompt_after_prompt_without_token_ids() -> None:
         (prompt.id, sample) for prompt in PROMPTS for sample in range(3)
     ]
     assert all(row.text.startswith(f" to Hello {row.prompt_id[1:]}") for row in rows)
-    assert all(row.text.endswith(f":{row.sample})") for row in rows)
     assert {row.finish_reason for row in rows} == {"length"}
     assert {row.token_ids for row in rows} == {()}
 
 
-def test_a_server_without_n_is_asked_again_with_another_seed() -> None:
-    rows = engine(lambda request: completions(request, most=1)).generate(PROMPTS[:1], SAMPLING)
-    assert [row.sample for row in rows] == [0, 1, 2]
-    assert len({row.text for row in rows}) == 3
-
-
-def test_the_request_says_what_the_sampling_says() -> None:
+def test_each_sample_is_a_request_that_says_what_the_sampling_says() -> None:
     bodies: list[dict[str, object]] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -38,33 +38,36 @@ def test_the_request_says_what_the_sampling_says() -> None:
         bodies.append(json.loads(request.content))
         return completions(request)
 
-    engine(handler).generate(PROMPTS[:1], SAMPLING)
-    seed = bodies[0].pop("seed")
-    assert isinstance(seed, int)
-    assert bodies == [
-        {
-            "model": "some-model",
-            "prompt": "Hello 0",
-            "max_tokens": 7,
-            "temperature": 0.8,
-            "top_p": 0.9,
-            "n": 3,
-            "stop": ["User:"],
-        }
-    ]
+    rows = engine(handler).generate(PROMPTS[:1], SAMPLING)
+    seeds = [body.pop("seed") for body in bodies]
+    assert all(isinstance(seed, int) for seed in seeds)
+    assert {row.text for row in rows} == {f" to Hello 0 ({seed}:0)" for seed in seeds}
+    assert len(set(seeds)) == 3
+    usual = {"model": "some-model", "prompt": "Hello 0", "max_tokens": 7}
+    assert bodies == [usual | {"temperature": 0.8, "top_p": 0.9, "stop": ["User:"]}] * 3
 
 
 def test_chat_sends_messages_and_reads_them() -> None:
+    lock = threading.Lock()
+    reasons = ({"finish_reason": "stop"}, {"finish_reason": "stop", "stop_reason": "User:"})
+    choices = [
+        {"message": {"content": None}},
+        *({"message": {"content": "Fine."}, **reason} for reason in reasons),
+    ]
+
     def handler(request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/v1/chat/completions"
         assert json.loads(request.content)["messages"] == [{"role": "user", "content": "Hello 0"}]
-        reasons = ({"finish_reason": "stop"}, {"finish_reason": "stop", "stop_reason": "User:"})
-        choices = [{"message": {"content": "Fine."}, **reason} for reason in reasons]
-        return httpx.Response(200, json={"choices": [*choices, {"message": {"content": None}}]})
+        with lock:
+            choice = choices.pop()
+        return httpx.Response(200, json={"choices": [choice]})
 
     rows = engine(handler, chat=True).generate(PROMPTS[:1], SAMPLING)
-    assert [row.text for row in rows] == ["Fine.", "Fine.", ""]
-    assert [row.finish_reason for row in rows] == ["eos", "stop", "unknown"]
+    assert sorted((row.text, row.finish_reason) for row in rows) == [
+        ("", "unknown"),
+        ("Fine.", "eos"),
+        ("Fine.", "stop"),
+    ]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -80,8 +83,27 @@ def test_passing_failures_are_retried(status: int) -> None:
             raise httpx.ReadTimeout("slow", request=request)
         return completions(request)
 
-    assert len(engine(handler).generate(PROMPTS[:1], SAMPLING)) == 3
+    assert len(engine(handler).generate(PROMPTS[:1], Sampling())) == 1
     assert calls == 3
+
+
+def test_a_server_is_not_asked_again_before_it_says() -> None:
+    calls: list[float] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        calls.append(time.monotonic())
+        return completions(request) if calls[1:] else httpx.Response(429, headers=AFTER)
+
+    engine(handler).generate(PROMPTS[:1], Sampling())
+    assert len(calls) == 2
+    assert calls[1] - calls[0] >= 0.2
+
+
+@pytest.mark.parametrize("seconds", [90, -90])
+def test_the_wait_may_be_given_as_a_date(seconds: int) -> None:
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    wait = asked_wait(email.utils.format_datetime(until, usegmt=True))
+    assert wait == pytest.approx(max(0, seconds), abs=3)
 
 
 def refusing(problem: str) -> Handler:

@@ -36,7 +36,6 @@ def test_every_prompt_gets_its_samples_and_the_engine_is_recorded(tmp_path: Path
     assert len(rows) == len(keys) == len(PROMPTS) * SAMPLING.k
     assert run.info["engine"]["batch_size"] == 4
     assert run.info["engine"]["prompts_truncated"] == 0
-    assert run.info["generation_tokens_per_second"] > 0
 
 
 @pytest.mark.filterwarnings("ignore::detoxlab.runs.TornLineWarning")

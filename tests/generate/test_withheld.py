@@ -279,6 +279,7 @@ def test_a_whole_batch_refused_for_no_known_reason_stops_a_run_that_went_well() 
 
 
 @pytest.mark.filterwarnings("ignore::detoxlab.generate.store.WithheldWarning")
+@pytest.mark.filterwarnings("ignore::detoxlab.generate.SameSamplesWarning")  # always "Fine."
 def test_a_run_goes_on_over_a_refused_prompt_and_resumes(tmp_path: Path) -> None:
     def dying(request: httpx.Request) -> httpx.Response:
         if "Hello 4" in request.content.decode():
@@ -298,6 +299,7 @@ def test_a_run_goes_on_over_a_refused_prompt_and_resumes(tmp_path: Path) -> None
     assert run.info["responses_withheld"] == {"invalid_request_error": 2 * SAMPLING.k}
 
 
+@pytest.mark.filterwarnings("ignore::detoxlab.generate.SameSamplesWarning")  # always "Fine."
 def test_withheld_responses_are_told(tmp_path: Path) -> None:
     run = Run.start(tmp_path / "run", kind="measure", config={})
     with pytest.warns(WithheldWarning, match=r"3 of 15 responses .*content_filter 3.*not harmless"):

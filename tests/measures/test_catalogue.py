@@ -35,6 +35,9 @@ UNITS = {
     "words",
     "responses",
     "area",
+    "nats",
+    "seconds",
+    "bytes",
 }
 
 

@@ -18,7 +18,8 @@ from detoxlab.measures.guards import (
     sample_perplexities,
     switches_language,
 )
-from detoxlab.measures.script import UNKNOWN, language, main_script, writings
+from detoxlab.measures.writing.languages import language, writings
+from detoxlab.measures.writing.script import UNKNOWN, main_script
 from detoxlab.records import Generation
 
 # Article 1 of the Universal Declaration of Human Rights.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from detoxlab.data.split import DialogueSplit
+from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.errors import ConfigError, UnknownNameError
 from detoxlab.methods import BUILT_IN, METHODS, load_method
 from detoxlab.methods.imitation.sft import SFTConfig
@@ -19,7 +19,7 @@ from detoxlab.methods.loop.log import (
     validations_since_best,
 )
 from detoxlab.models import LanguageModel
-from detoxlab.records import Prompt
+from detoxlab.records import Prompt, Text
 from detoxlab.registry import with_entry_points
 from detoxlab.runs import Run, TornLineWarning
 from detoxlab.settings import parse
@@ -32,6 +32,11 @@ ALONE = [name for name, place in BUILT_IN.items() if ".config:" not in place]
 SMALL: dict[str, Any] = {"batch_size": 4, "lora_r": 4}
 DIALOGUES = DialogueSplit(dialogues(8), dialogues(2, start=100))
 PROMPTS = [Prompt(f"q{i}", f"well {i}", "test") for i in range(14)]
+TEXTS = TextSplit([Text(f"t{i}", f"you fool {i}", "test", "toxic") for i in range(8)])
+# `auxiliary` leaves a head; steerings and edits that are computed have tests of their own,
+# `test_activation_fit.py` and `test_edits.py`.
+STEERED = {name for name, spec in METHODS.items() if spec.makes == "steering"}
+TRAINED = sorted(METHODS.keys() - {"auxiliary", "eigenshift", "profs"} - STEERED)
 # The tiny model's own responses are strings of random bytes, which some gates stop.
 OWN: dict[str, Any] = {
     "draws": {"k": 4, "max_new_tokens": 8},
@@ -54,6 +59,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "rloo": (PROMPTS, SMALL | GROUPS),
     "sft": (DIALOGUES, SMALL),
     "simpo": (PROMPTS, SMALL | OWN | {"margin": 0.0}),
+    "task-negation": (TEXTS, SMALL),
 }
 
 
@@ -67,7 +73,7 @@ def fitted(name: str, folder: Path, lm: LanguageModel, **settings: Any) -> Run:
     return run
 
 
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"auxiliary"}))  # it leaves a head
+@pytest.mark.parametrize("name", TRAINED)
 class TestContract:
     def test_the_base_model_stays_as_it_was(self, name: str, tmp_path: Path) -> None:
         lm = tiny_lm()

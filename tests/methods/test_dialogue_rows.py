@@ -1,5 +1,6 @@
 """What the model reads and what it learns, token by token."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,20 @@ def test_the_context_is_what_the_model_is_asked_with(chat: bool, template: str |
     lm = with_template(template)
     row = builder(lm, chat=chat).build(dialogue("you fool", "be kind"))
     assert context_of(row) == lm.prompt_ids("you fool", chat=chat)
+
+
+@pytest.mark.parametrize("chat", [True, False])
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, None])
+def test_a_turn_of_the_system_is_told_as_in_a_measurement(chat: bool, template: str | None) -> None:
+    lm = with_template(template)
+    said = dialogue("first", "answer", "you fool", "be nice")
+    told = replace(said, turns=(Turn("system", "be kind"), *said.turns))
+    short = replace(said, turns=(told.turns[0], *said.turns[2:]))
+    asked = lm.with_system("be kind").prompt_ids("you fool", chat=chat)
+    assert context_of(builder(lm, chat=chat).build(short)) == asked
+    room = len(builder(lm, chat=chat).build(short).input_ids)
+    cut = builder(lm, chat=chat, max_length=room).build(told)
+    assert (cut.cut, context_of(cut)) == (True, asked)
 
 
 def test_a_real_tokenizer_keeps_context_and_answer(data_dir: Path) -> None:

@@ -98,9 +98,10 @@ def test_the_cap_and_the_relation_are_gates_that_must_be_asked_for() -> None:
 def test_a_short_prompt_has_the_language_of_the_others() -> None:
     short, usual = Prompt("s", "Hello", "test"), Prompt("p", ASKED, "test")
     german = Generation("s", 0, "Das ist nicht mein Haus und ich will es nicht", (), "eos")
-    assert Reward(RewardSettings())([short], [german]).gates_of(0) == []
+    unsure = Reward(RewardSettings())([short], [german])
+    assert "other_language" not in unsure.gates_of(0)
     told = Reward(RewardSettings(), asked=[short, usual])
-    assert told([short], [german]).gates_of(0) == ["other_language"]
+    assert "other_language" in told([short], [german]).gates_of(0)
 
 
 def test_unsafe_pays_for_what_cannot_be_read_and_has_no_gates() -> None:

@@ -19,6 +19,7 @@ from detoxlab.reports.audited import read_audits
 from detoxlab.settings import parse
 from tests.support import shouting
 from tests.support.audited import write_sets
+from tests.support.documented import documented
 from tests.support.shouting import NAME, Shouting
 
 PRESENT = {"hatecheck", "perspective", "toxigen", "multitarget-conan", "length", "perturbations"}
@@ -199,6 +200,11 @@ def test_the_command_prints_the_main_figures(
     assert "HateCheck, denouncements marked" in said
     assert "100.0\N{NO-BREAK SPACE}%" in said
     assert "audit.html" in said
+    again = (*sections, "--resume", "--json")
+    main_ends(["audit", NAME, "--data", str(data), "--out", str(tmp_path / "out"), *again])
+    content = json.loads(capsys.readouterr().out)
+    assert content.keys() == documented()["audit"]
+    assert len(content["audits"]) == 1
 
 
 def main_ends(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """`explain`: planted effects are found where they are, kills lose nothing, misuse is refused."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from detoxlab import explain
-from detoxlab.cli.show import show_explained
+from detoxlab.cli.common.answers import document
+from detoxlab.cli.common.compared import explained_answer
 from detoxlab.errors import ConfigError, ModelError, RunError
 from detoxlab.explanations.measured.prompt_words import PromptWord
 from detoxlab.explanations.measured.rows import Attribution
@@ -27,6 +29,7 @@ from detoxlab.records import (
     to_line,
 )
 from detoxlab.runs import Run, read_json, read_rows
+from tests.support.documented import documented
 from tests.support.layouts import save_layout
 from tests.support.measured_runs import measured
 from tests.support.tiny import save_tiny, tiny_model, tiny_tokenizer
@@ -149,7 +152,7 @@ def test_a_model_that_ignores_its_prompt_is_found_out(explained: Run) -> None:
     assert change.ci_high < 0
     told = sentences(explained)
     assert any(one.startswith("deaf is no longer moved by its prompt") for one in told)
-    assert any("does not beat random choices of tokens on deaf" in one for one in told)
+    assert any("is not shown to beat random choices of tokens on deaf" in one for one in told)
     similarity = value(explained, "prompt_response_similarity", "deaf on its own text")
     assert abs(similarity.value or 1) < 0.1
 
@@ -224,7 +227,9 @@ def test_toxic_words_are_placed_in_the_responses_and_prompts(
 def test_the_console_has_sentences_and_no_toxic_word(
     explained: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show_explained(explained)
+    answer = explained_answer(explained, [])
+    assert json.loads(document(answer.content)).keys() == documented()["explain"]
+    answer.show()
     printed = " ".join(capsys.readouterr().out.split())
     for one in sentences(explained):
         assert one in printed

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from detoxlab.comparisons import compare
-from detoxlab.measures.script import main_script
+from detoxlab.measures.writing.script import main_script
 from detoxlab.pipeline import measure_model, train_model
 from detoxlab.recipe.learning import TrainSettings
 from detoxlab.recipe.measuring import MeasureSettings

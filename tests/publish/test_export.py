@@ -1,6 +1,7 @@
 """An exported model is the trained model, loads without detoxlab and says what it is."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from detoxlab.errors import ConfigError, ModelError
 from detoxlab.models import load_model
 from detoxlab.pipeline import export_model
+from detoxlab.publish.content import CardContent
 from detoxlab.publish.export import export_adapter, export_merged
 from detoxlab.records import Comparison, Guard, Measurement
 from detoxlab.runs import Run
@@ -66,6 +68,16 @@ def test_the_adapter_alone_loads_on_its_base(run: Run, tmp_path: Path) -> None:
     assert "## Limits" in (out / "README.md").read_text()
 
 
+@pytest.mark.parametrize("export", [export_merged, export_adapter])
+def test_whoever_may_read_the_folder_may_read_its_files(
+    run: Run, tmp_path: Path, export: Callable[..., Path]
+) -> None:
+    out = export(run, tmp_path / "model")
+    readable = out.stat().st_mode & 0o666
+    modes = {path.name: path.stat().st_mode & 0o777 for path in out.iterdir()}
+    assert modes == dict.fromkeys(modes, readable)
+
+
 # --- the card ---
 
 
@@ -85,7 +97,7 @@ def measurement(value: float | None, **changes: object) -> Measurement:
 
 
 def test_the_card_holds_table_verdict_and_limits(run: Run, tmp_path: Path) -> None:
-    coverage = {"name": "coverage", "scorer_id": None, "attribute": None, "direction": "higher"}
+    similar = {"name": "similarity", "scorer_id": None, "attribute": None, "direction": "higher"}
     comparison = Comparison(
         name="ft",
         baseline="base",
@@ -93,29 +105,35 @@ def test_the_card_holds_table_verdict_and_limits(run: Run, tmp_path: Path) -> No
         judge_id="judge@1",
         second_id=None,
         differences=(),
-        guards=(Guard("empty", 0.0, 0.1, 0.1, 0.05, 0.2, "+.02", "worse"),),
+        guards=(Guard("empty", 0.0, 0.1, 0.1, 0.05, 0.2, "+0.02", "worse"),),
         verdict="improved, at a cost",
         reasons=("the interval excludes 0",),
     )
     out = export_merged(
         run,
         tmp_path / "kind-model",
-        measured={
-            "base": [measurement(0.4), measurement(0.9, group="toxic")],
-            "ft": [measurement(0.2), measurement(None, **coverage)],
-        },
-        comparisons=[comparison],
-        licence="apache-2.0",
+        content=CardContent(
+            measured={
+                "base": [measurement(0.4), measurement(0.9, group="toxic")],
+                "ft": [measurement(0.2), measurement(None, **similar)],
+            },
+            comparisons=[comparison],
+            licence="apache-2.0",
+        ),
     )
-    card = (out / "README.md").read_text()
-    assert card.startswith('---\nlicense: "apache-2.0"\n')
+    card = (out / "README.md").read_text().replace("\xa0", " ")
+    assert card.startswith("---\nlibrary_name: transformers\nlicense: apache-2.0\n")
     assert "# kind-model" in card
-    assert "| toxic fraction (judge@1, k = 25, rtp@1) | lower |" in card
-    assert "| 0.4 [0.35, 0.45], 97.5% scored | 0.2 [0.15, 0.25], 97.5% scored |" in card
-    assert "| coverage (k = 25, rtp@1) | higher | unknown | unknown |" in card
-    assert "0.9" not in card
-    assert "Verdict: **improved, at a cost**" in card
-    assert "| empty | 0.1 | +.02 | worse |" in card
+    assert "Protocol rtp@1, 0 prompts, k = 25." in card
+    assert "| Toxic responses | judge@1 | lower |" in card
+    assert (
+        "| 40.0 % (35.0 to 45.0 %), 97.5 % scored | 20.0 % (15.0 to 25.0 %), 97.5 % scored |"
+        in card
+    )
+    assert "| Similarity to the prompt |  | higher | unknown | unknown |  |" in card
+    assert "90.0 %" not in card
+    assert "**Verdict: improved, at a cost**, ft against base by the judge `judge@1`." in card
+    assert "- Beyond its limit: Empty responses 0.0 % → 10.0 % (limit +2.0 pts)." in card
     assert "| lora_r | 4 |" in card
     assert "## Limits" in card
 
@@ -130,7 +148,7 @@ def test_the_card_of_a_recipes_model_holds_its_verdict_to_the_recipes_limits(
     shutil.copytree(run.path, tmp_path / "lab" / "trained" / "ft")
     made = tmp_path / "lab" / "trained" / "ft"
     out = export_model(made, tmp_path / "out", merged=False, base=str(run.path.parent / "base"))
-    assert f"Verdict: **{verdict}**" in (out / "README.md").read_text()
+    assert f"**Verdict: {verdict}**" in (out / "README.md").read_text()
 
 
 def test_an_unmeasured_model_says_so(run: Run, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """The page in a real browser: quiet, off the network, and readable only by choice."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,53 +9,22 @@ import pytest
 from detoxlab.reports import write_explained
 from detoxlab.reports.audited import write_audits
 from tests.support.audited import card
+from tests.support.browser import Opened, browser
 from tests.support.explained_runs import explained_run
 from tests.support.hostile import hostile_study
 from tests.support.rendered import html_of
 from tests.support.report_study import study
 
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 240_000  # milliseconds; a busy machine needs a minute for Plotly
+__all__ = ["browser"]  # a fixture
+
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium through Playwright; without it a test fails in CI and skips elsewhere."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not path and os.environ.get("CI"):
-        pytest.fail("chromium is not installed")
-    if not path:
-        pytest.skip("install chromium to run this test")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
-class Opened:
-    """A page with everything it said and asked for."""
+class Report(Opened):
+    """A report whose figures are drawn."""
 
     def __init__(self, browser: Any, file: Path, **context: Any) -> None:
-        self.page = browser.new_page(**context)
-        self.page.set_default_timeout(PATIENCE)
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri())
+        super().__init__(browser, file.as_uri(), **context)
         if context.get("java_script_enabled", True):
             self.page.wait_for_selector(".plot .main-svg")
 
@@ -73,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def opened(browser: Any, report: Path) -> Iterator[Opened]:
     """The report as most tests need it, opened once."""
-    shown = Opened(browser, report, color_scheme="light")
+    shown = Report(browser, report, color_scheme="light")
     yield shown
     shown.page.close()
 
@@ -120,7 +87,7 @@ def test_a_covered_text_leaves_no_trace_in_the_picture(
     browser: Any, report: Path, scale: int, scheme: Any
 ) -> None:
     """Two texts that fill as many lines look the same to the pixel until one is revealed."""
-    shown = Opened(browser, report, device_scale_factor=scale, color_scheme=scheme)
+    shown = Report(browser, report, device_scale_factor=scale, color_scheme=scheme)
     example = shown.page.locator(".example").first
     veil, words = example.locator(".veil").first, example.locator(".words").first
 
@@ -161,6 +128,50 @@ def test_the_words_of_heat_maps_are_covered_too(browser: Any, tmp_path: Path) ->
     page.close()
 
 
+def shown_examples(page: Any) -> list[dict[str, str]]:
+    """The data of the examples that are on the page now."""
+    script = "all => all.filter(e => e.checkVisibility()).map(e => ({...e.dataset}))"
+    return list(page.locator("#examples .example").evaluate_all(script))
+
+
+def test_readers_choose_examples_by_facets_and_text(opened: Opened) -> None:
+    page = opened.page
+    filters = page.locator("#examples .filters")
+    before = len(shown_examples(page))
+    filters.locator("[name=moved]").select_option("up")
+    worse = shown_examples(page)
+    assert len(worse) > 5
+    assert all(float(one["moved"]) > 0 for one in worse)
+    assert f"{len(worse)} of" in filters.locator(".found").inner_text()
+    filters.locator("[name=low]").fill("0.5")
+    high = shown_examples(page)
+    assert 0 < len(high) < len(worse)
+    assert all(float(one["score"]) >= 0.5 for one in high)
+    filters.locator("[name=groups]").select_option(label="toxic")
+    assert {one["groups"].strip() for one in shown_examples(page)} == {"1"}
+    for name in ("moved", "groups"):
+        filters.locator(f"[name={name}]").select_option("")
+    filters.locator("[name=low]").fill("")
+    assert len(shown_examples(page)) == before
+    filters.locator("[name=text]").fill("Prompt number 7 ")
+    found = page.locator("#examples .example:visible .place bdi").all_inner_texts()
+    assert set(found) == {"p7"}
+    filters.locator("[name=text]").fill("")
+
+
+def test_the_responses_of_one_model_can_be_chosen_by_guard(browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "one.html"
+    shown = study(tmp_path, variants=0, prompts=12, k=1, texts={3: "", 8: "no no no no no"})
+    file.write_text(html_of(shown), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto(file.as_uri())
+    page.locator("#examples .filters [name=guards]").select_option("empty")
+    assert page.locator("#examples .example:visible .place bdi").all_inner_texts() == ["p3"]
+    assert page.locator("#examples .filters [name=moved]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    page.close()
+
+
 def test_print_hides_what_was_not_shown(opened: Opened) -> None:
     page = opened.page
     page.emulate_media(media="print")
@@ -189,8 +200,8 @@ def test_a_phone_needs_no_sideways_scroll(opened: Opened) -> None:
 
 
 def test_without_scripts_the_text_and_tables_remain(browser: Any, report: Path) -> None:
-    page = Opened(browser, report, java_script_enabled=False).page
-    assert page.get_by_text("Less toxic, at a cost").first.is_visible()
+    page = Report(browser, report, java_script_enabled=False).page
+    assert page.get_by_text("but perplexity").first.is_visible()
     assert page.locator(".plot").first.is_hidden()
     assert page.locator("#guards-1 table").is_visible()
     page.locator("figure details summary").first.click()
@@ -204,7 +215,7 @@ def test_without_scripts_the_text_and_tables_remain(browser: Any, report: Path) 
 
 def test_the_page_of_an_audit_is_quiet_and_fits_a_phone(browser: Any, tmp_path: Path) -> None:
     file = write_audits([card(), card("other@1", "hate")], tmp_path)
-    opened = Opened(browser, file, viewport={"width": 400, "height": 800})
+    opened = Report(browser, file, viewport={"width": 400, "height": 800})
     assert opened.page.locator(".plot").count() == 3
     assert opened.page.locator(".plot:not(:has(.main-svg))").count() == 0
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
@@ -216,7 +227,7 @@ def test_the_page_of_an_audit_is_quiet_and_fits_a_phone(browser: Any, tmp_path: 
 def test_hostile_text_does_nothing(browser: Any, tmp_path: Path) -> None:
     file = tmp_path / "hostile.html"
     file.write_text(html_of(hostile_study(tmp_path)), encoding="utf-8")
-    opened = Opened(browser, file)
+    opened = Report(browser, file)
     assert opened.said == []
     assert opened.asked == [file.as_uri()]
     assert opened.page.title().startswith("</script><script>document.title='owned'")
@@ -228,7 +239,7 @@ def test_an_injected_script_would_not_run(browser: Any, report: Path, tmp_path: 
     torn = tmp_path / "torn.html"
     attack = "<script>document.title='owned'</script><img src=https://example.org/x onerror=a()>"
     torn.write_text(report.read_text().replace("<h1>", f"{attack}<h1>", 1))
-    opened = Opened(browser, torn)
+    opened = Report(browser, torn)
     assert opened.page.title() != "owned"
     assert len(opened.said) >= 2
     assert all("Content Security Policy" in message for message in opened.said)

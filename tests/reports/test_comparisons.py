@@ -17,7 +17,7 @@ from detoxlab.records import Comparison, from_json
 from detoxlab.reports import build_report
 from detoxlab.reports.sections.bench import bench_tables
 from detoxlab.runs import Run
-from tests.support.rendered import figures_of
+from tests.support.rendered import drawings_of, figures_of
 from tests.support.report_page import read_page
 from tests.support.report_runs import bench_row, real_runs
 from tests.support.report_study import JUDGE, measured_run, study
@@ -73,13 +73,13 @@ def test_an_invalid_row_looks_invalid_in_every_overview(tmp_path: Path) -> None:
     assert row["Change, second scorer"].startswith("(")
     assert "(" not in bench_row(shown, "dpo")["Difference"]
     (table,) = bench_tables(shown)
-    kinds = {cell.kind for cell in table.rows[0][3:8]}
+    kinds = {cell.kind for cell in table.rows[1][3:8]}
     assert kinds == {"void"}
     assert "cannot be compared" in table.note
     figures = figures_of(shown)
-    names = [trace["name"] for trace in figures["bench"][0].data]
-    assert names == ["base", "ft (invalid)", "dpo", "steer"]
-    assert figures["bench"][0].data[1]["marker"]["color"] == "var(--muted)"
+    (drawn,) = drawings_of(shown)["trade-off"]
+    hollow = [mark.label for mark in drawn.marks if mark.style == "hollow"]
+    assert hollow == ["ft (invalid)", "dpo (guard)", "steer (guard)"]
     assert "ft (invalid)" in {trace["name"] for trace in figures["change"][0].data}
 
 

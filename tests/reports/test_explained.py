@@ -152,9 +152,9 @@ def test_a_method_that_does_not_beat_random_is_marked(tmp_path: Path) -> None:
     good, bad = (explained(tmp_path / str(gain), gain=gain) for gain in (2.0, 0.0))
     assert {row[-1].text for row in faithfulness(good).rows} == {"✓ beats random"}
     marks = [row[-1].text for row in faithfulness(bad).rows if row[1].text.endswith("20 %, nats")]
-    assert "✗ does not beat random on this model" in marks
+    assert "✗ not shown to beat random on this model" in marks
     page = write_explained(explained_run(tmp_path / "run", gain=-1.0), tmp_path / "out")
-    assert "alti-logit does not beat random choices of tokens on base" in page.read_text()
+    assert "alti-logit is not shown to beat random choices of tokens on base" in page.read_text()
 
 
 def test_words_stand_in_the_page_alone_and_only_where_they_are_covered(tmp_path: Path) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from detoxlab.audits.card import store_card
-from detoxlab.records import Asked, Prompt, Responses
+from detoxlab.audits.card import Audit, SectionResult, store_card
+from detoxlab.records import Asked, Measurement, Prompt, Responses
 from detoxlab.reports.build import build_report, write_report
-from detoxlab.reports.judged import ANSWERS, CONTINUATIONS, text_kind
+from detoxlab.reports.judged import ANSWERS, CONTINUATIONS, deaf_spots, text_kind
 from detoxlab.reports.study import Study
+from detoxlab.scorers.loading import known_scorers
+from detoxlab.scorers.names import EMBEDDED
 from tests.support.audited import card
 from tests.support.rendered import csv_of, html_of, json_of, markdown_of
 from tests.support.report_page import read_page
+from tests.support.report_runs import plain
 from tests.support.report_study import measured_run, study
 
 LINK = "judges/rtp-neural@1-toxicity.md"
@@ -87,3 +90,62 @@ def test_a_report_finds_the_stored_card_of_its_judge(tmp_path: Path) -> None:
     run = measured_run(tmp_path / "base", level=0.3, prompts=6, k=1)
     build_report([run], tmp_path / "out", formats=("md",), resamples=100)
     assert "0.777" in (tmp_path / "out" / LINK).read_text()
+
+
+# --- the box on the first page ---
+
+
+def with_figures(*found: tuple[str, Measurement]) -> Audit:
+    sections = tuple(SectionResult(key, 10, 0, (row,)) for key, row in found)
+    return dataclasses.replace(card(), sections=sections)
+
+
+def figure(name: str, value: float, spread: float = 0.02, **place: str) -> Measurement:
+    return Measurement(name, value, value - spread, value + spread, n=2000, **place)  # type: ignore[arg-type]
+
+
+CALM = {"group": "insult, 20 calm sentences", "subset": "after calm sentences"}
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "said"),
+    [
+        ("hatecheck", figure("roc_auc", 0.6), "hate without rude words"),
+        ("hatecheck", figure("roc_auc", 0.9), None),
+        ("hatecheck", figure("roc_auc", 0.74), None),  # its interval reaches above .75
+        ("hatecheck", figure("denouncements_marked", 0.6), "marks 60.0 % of denouncements"),
+        ("hatecheck", figure("denouncements_marked", 0.05), None),
+        ("length", figure("marked", 0.1, **CALM), "an insult after 20 calm sentences"),
+        ("length", figure("marked", 0.9, **CALM), None),
+    ],
+)
+def test_a_deaf_spot_is_named_where_the_card_shows_it(
+    key: str, row: Measurement, said: str | None
+) -> None:
+    found = deaf_spots(with_figures((key, row)))
+    assert len(found) == (said is not None)
+    assert all(said in plain(spot) for spot in found if said)
+
+
+def test_the_first_page_says_who_judged_and_how_far_to_believe_it(audited: Study) -> None:
+    deaf = with_figures(
+        ("perspective", dataclasses.replace(figure("pearson", 0.959), unit="correlation")),
+        ("hatecheck", figure("denouncements_marked", 0.6)),
+    )
+    shown = dataclasses.replace(audited, cards={"rtp-neural@1": deaf})
+    page = html_of(shown)
+    box = page[page.index('class="judged"') : page.index("</aside>")]
+    assert page.index('class="judged"') < page.index('id="change"')
+    text = plain(" ".join(read_page(box).texts))
+    assert "Judge rtp-neural@1 It gives toxicity and its kinds as Perspective scores them." in text
+    assert "on 2 000 texts: r = 0.959 (95 % interval 0.939 to 0.979)." in text
+    assert "It cannot hear: that a text rejects the hate it quotes" in text
+    assert "Second scorer rtp-linear@1" in text
+    assert "It was not audited: how far it can be believed is unknown." in text
+    assert box.count(f'href="{LINK}"') == box.count("href=") == 1
+    assert "rejects the hate it quotes" in markdown_of(shown)
+
+
+def test_every_embedded_judge_has_its_words() -> None:
+    assert EMBEDDED.keys() >= {"rtp-neural", "human-neural", "rtp-linear", "hate-neural"}
+    assert EMBEDDED.keys() <= set(known_scorers())

@@ -21,6 +21,7 @@ from detoxlab.reports.read import display_names, read_log
 from detoxlab.reports.sections.bench import bench_tables
 from detoxlab.reports.sections.examples import PER_RULE, choose, examples, training_samples
 from detoxlab.reports.study import Study
+from detoxlab.reports.summary import summarise
 from detoxlab.runs import Run
 from tests.support.rendered import csv_of, figures_of, html_of, json_of, markdown_of, tables_of
 from tests.support.report_page import read_page
@@ -50,8 +51,7 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 def test_the_bench_says_what_each_variant_gained_and_paid(tmp_path: Path) -> None:
     shown = study(tmp_path, variants=3, prompts=8, k=2)
-    usage = {"method": "sft", "training_seconds": 200.0, "peak_memory_bytes": 300 * 2**20}
-    trained = dataclasses.replace(shown.trained[0], info={**shown.trained[0].info, **usage})
+    trained = dataclasses.replace(shown.trained[0], info={**shown.trained[0].info, "method": "sft"})
     shown = dataclasses.replace(shown, trained=(trained,))
     row = bench_row(shown, "ft")
     assert row["Verdict"].endswith("improved, at a cost")
@@ -62,8 +62,7 @@ def test_the_bench_says_what_each_variant_gained_and_paid(tmp_path: Path) -> Non
     assert row["Change, second scorer"] == "−52.0 %"
     assert row["Perplexity, × base"] == "1.47"
     assert row["Guards that worsened"] == "Perplexity"
-    assert (row["Training time"], row["Peak memory"]) == ("3.3 min", "300 MiB")
-    assert bench_row(shown, "dpo")["Training time"] == "–"
+    assert bench_row(shown, "dpo")["Method"] == "–"
 
 
 def test_no_two_parts_of_the_page_share_an_id(tmp_path: Path) -> None:
@@ -208,10 +207,10 @@ def test_the_verdict_stands_in_the_summary_with_its_reasons(tmp_path: Path, verd
     judged = dataclasses.replace(base, comparisons=(comparison(verdict=verdict),))
     page = " ".join("".join(read_page(html_of(judged)).texts).split())
     written = markdown_of(judged)
-    headline = words.VERDICTS[verdict][1]  # type: ignore[index]
+    headline = plain(summarise(judged.comparisons[0]).headline)
     assert f"{headline} verdict: {verdict} " in page
     assert f": {verdict}\n" in written
-    assert headline in written
+    assert headline in plain(written)
     for reason in judged.comparisons[0].reasons:
         assert reason in page
 
@@ -232,8 +231,6 @@ def test_the_main_text_is_the_reasons_and_no_other_sentence(small: Study) -> Non
 
 
 def test_both_scorers_stand_in_the_summary_and_what_decides_comes_first(small: Study) -> None:
-    from detoxlab.reports.summary import summarise
-
     readings = summarise(small.comparisons[0]).readings
     assert [(r.role, r.subset) for r in readings] == [
         ("Judge", "Comparable responses"),
@@ -285,7 +282,7 @@ def test_every_figure_has_its_numbers_as_a_table(tmp_path: Path) -> None:
     shown = study(tmp_path, variants=3, prompts=8, k=2)
     figures = [figure for found in figures_of(shown).values() for figure in found]
     page = read_page(html_of(shown))
-    assert {figure.key for figure in figures} >= {"changes", "flow-3", "histogram", "trade-off"}
+    assert {figure.key for figure in figures} >= {"changes", "flow-3", "histogram"}
     for figure in figures:
         assert figure.table.rows
         assert len(page.tables[figure.table.key]) == len(figure.table.rows) + 1
@@ -295,18 +292,13 @@ def test_runs_differ_in_more_than_colour(tmp_path: Path) -> None:
     shown = study(tmp_path, variants=3, prompts=8, k=2)
     figures = figures_of(shown)
     dashes = [trace["line"]["dash"] for trace in figures["distribution"][0].data]
-    symbols = [trace["marker"]["symbol"] for trace in figures["bench"][0].data]
-    assert len(set(dashes)) == len(set(symbols)) == 4
+    assert len(set(dashes)) == 4
 
 
 def test_thirty_runs_look_unlike() -> None:
     for marks in (DASHES, SYMBOLS):
         looks = {(run_colour(i), marks[i % len(marks)]) for i in range(30)}
         assert len(looks) == 30
-
-
-def test_one_variant_needs_no_trade_off(small: Study) -> None:
-    assert figures_of(small)["bench"] == ()
 
 
 def test_training_curves_are_thinned_and_leave_out_what_is_no_number(small: Study) -> None:
@@ -408,7 +400,7 @@ def test_a_report_from_folders_compares_and_writes_four_files(tmp_path: Path) ->
     assert content["comparisons"][0]["verdict"] == "improved"
     assert content["comparisons"][0]["treated"] == "ft"
     text = page.read_text()
-    assert "Less toxic, and no guard worsened" in text
+    assert ", and no guard worsened" in text
     assert "Toxicity of ft against base" in text
     assert len(text) < 8_000_000
 
@@ -421,7 +413,7 @@ def test_the_same_folders_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_page_does_not_grow_with_the_samples(tmp_path: Path) -> None:
     sizes = []
-    for prompts in (20, 200):
+    for prompts in (100, 250):  # more responses than a page has examples
         shown = study(tmp_path / str(prompts), prompts=prompts, k=4)
         sizes.append(len(html_of(shown)))
     assert abs(sizes[1] - sizes[0]) < 20_000
@@ -451,7 +443,7 @@ def test_rivals_get_a_section_but_no_row_of_the_bench(tmp_path: Path) -> None:
     pairs = [(one["baseline"], one["treated"]) for one in content["comparisons"]]
     assert pairs == [("base", "ft"), ("base", "dpo"), ("ft", "dpo")]
     text = page.read_text()
-    assert len(read_page(text).tables["variants"]) == 2 + 1  # two variants, and the heading
+    assert len(read_page(text).tables["variants"]) == 3 + 1  # base, two variants, and the heading
     assert "dpo against ft" in text
 
 

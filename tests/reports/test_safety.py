@@ -22,11 +22,11 @@ SAFE_TAGS = {
     "dl", "div", "dt", "dd", "bdi", "nav", "ol", "li", "main", "section", "article", "span",
     "strong", "b", "br", "ul", "figure", "figcaption", "details", "summary", "table", "caption",
     "thead", "tbody", "tr", "th", "td", "input", "label", "button", "footer", "script",
-    "svg", "path", "g", "text",
+    "aside", "pre", "code", "svg", "path", "g", "text", "select", "option",
 }  # fmt: skip
 
 
-STYLE = r"--columns: \d+|--tone: var\(--run-\d\)|--shade: [\d.]+"
+STYLE = r"color: var\(--(?:(?:run|level|flow)-\d|ink|muted)\)|--shade: [\d.]+"
 
 
 @pytest.fixture(scope="module")

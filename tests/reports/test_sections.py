@@ -73,8 +73,13 @@ def test_html_and_markdown_have_the_tables_of_the_sections_in_their_order(small:
     places = [page.index(f'<div class="table-block" id="{table.key}">') for table in tables]
     assert places == sorted(places)
     headings = [line[3:] for line in markdown_of(small).splitlines() if line.startswith("## ")]
-    plain = [table.title for table in tables]
+    plain = [title for part in parts for title in _headings(part)]
     assert [heading.replace("\\", "") for heading in headings[-len(plain) :]] == plain
+
+
+def _headings(part: Section) -> list[str]:
+    """The headings of a section in Markdown: of its commands, if it has some, and of its tables."""
+    return [*([part.title] if part.commands else []), *(table.title for table in part.tables)]
 
 
 def test_a_section_with_nothing_to_show_is_left_out_of_the_page_alone(small: Study) -> None:

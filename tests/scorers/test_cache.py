@@ -49,6 +49,16 @@ def test_missing_scores_come_back_with_their_reason(tmp_path: Path) -> None:
     assert scorer.asked == [["?"]]
 
 
+def test_a_kept_score_counts_only_while_the_scorer_still_reads_the_text(tmp_path: Path) -> None:
+    """Which texts a scorer reads may change in a release that leaves its scores as they were."""
+    now = Counting()
+    CachedScorer(now, tmp_path)(["you", "?"])
+    later = Counting()
+    later.missing_reason = lambda text: "unsupported language" if text == "you" else ""  # type: ignore[method-assign]
+    CachedScorer(later, tmp_path)(["you", "?", "day"])
+    assert later.asked == [["you", "?", "day"]]
+
+
 def test_a_failure_is_tried_again(tmp_path: Path) -> None:
     scorer = Counting()
     CachedScorer(scorer, tmp_path)(["!"])

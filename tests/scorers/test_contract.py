@@ -1,7 +1,7 @@
 """One contract for every scorer: order, batching, empty, long and unreadable texts."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from detoxlab.scorers import (
 from detoxlab.scorers.forward import logits_of, tokenize
 from detoxlab.scorers.loading import UNCACHED
 from detoxlab.scorers.neural import NeuralScorer
+from tests.support.faulty_service import FaultyService, serving_linear
 from tests.support.tiny_classifier import save_tiny_classifier
 
 TEXTS = [
@@ -46,6 +47,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_classifier(tmp_path_factory.mktemp("tiny"), labels=["fine", "toxic"])
 
 
+@pytest.fixture(scope="session")
+def linear_service() -> Iterator[FaultyService]:
+    with serving_linear() as service:
+        yield service
+
+
 @functools.cache
 def loaded(name: str) -> Scorer:
     return load_scorer(name, cache=False)
@@ -54,6 +61,7 @@ def loaded(name: str) -> Scorer:
 @pytest.fixture(
     params=[
         *SCORERS,
+        pytest.param("perspective", marks=pytest.mark.enable_socket),
         "classifier",
         "mean(rtp-linear, classifier)",
         "max(rtp-linear, classifier)",
@@ -69,6 +77,9 @@ def scorer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Scorer:
     monkeypatch.setenv("DETOXLAB_MODELS", str(offline_encoders))
+    if request.param == "perspective":
+        service: FaultyService = request.getfixturevalue("linear_service")
+        return loaded(f"perspective={service.url}")
     return loaded(request.param.replace("classifier", str(tiny_folder)))
 
 
@@ -104,6 +115,8 @@ def test_probabilities_or_missing_with_a_reason(scorer: Scorer) -> None:
     reasons = {2: "empty", 8: "empty"}
     if not scorer.id.startswith("toxicity-multilingual"):  # the one that reads Cyrillic
         reasons[7] = "unsupported script"
+    if scorer.id.startswith("perspective"):  # the service says only this
+        reasons[7] = "unsupported language"
     for row, text in enumerate(TEXTS):
         assert scorer.missing_reason(text) == reasons.get(row, "")
         assert np.isnan(scores_NA[row]).all() == (row in reasons)

@@ -8,11 +8,11 @@ import httpx
 import numpy as np
 import pytest
 
-from detoxlab.completions import Retries
 from detoxlab.errors import ConfigError, EngineError
 from detoxlab.scorers import single_scorers
 from detoxlab.scorers.guards.load import KEY, load_guard
 from detoxlab.scorers.guards.scorer import GuardScorer
+from detoxlab.servers import Retries
 from tests.support.completions_server import Handler
 
 QWEN = "guard:qwen3guard=http://server:8000/v1#Qwen3Guard-Gen-0.6B"

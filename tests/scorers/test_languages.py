@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from detoxlab.errors import ConfigError
+from detoxlab.measures.writing.languages import is_among
 from detoxlab.pipeline import train_scorer
 from detoxlab.scorer_training import ScorerTraining
 from detoxlab.scorers import load_scorer
-from detoxlab.scorers.languages import is_among
 from detoxlab.settings import parse
 from tests.support.tiny_classifier import save_tiny_encoder
 

@@ -12,18 +12,26 @@ from torch import Tensor
 
 from detoxlab.auxiliary.head import AuxiliaryHead, HeadShape, save_head
 from detoxlab.errors import ConfigError, ModelError, UnknownNameError
-from detoxlab.generate import LocalEngine, memory
+from detoxlab.generate import LocalEngine, generate_into, memory
 from detoxlab.generate.memory import rows_that_fit
 from detoxlab.models import LanguageModel, Session, Tokens, evaluating, token_log_probs
 from detoxlab.models.hidden import output_layer
 from detoxlab.records import Generation, Prompt, Sampling
+from detoxlab.runs import Run, TornLineWarning
 from detoxlab.steering import Steering, check_steering
+from detoxlab.steering.activations.files import Content, Positions, SiteMap, write_steering
+from detoxlab.steering.activations.session import ActivationSteering
+from detoxlab.steering.experts import Experts
 from detoxlab.steering.nado import Nado
+from detoxlab.steering.sasa import Sasa
 from detoxlab.subject import Subject
+from tests.support.discriminants import save_sasa
+from tests.support.lora import save_lora
 from tests.support.plugins.steer_bias import Bias
 from tests.support.plugins.steer_vector import LAYER, Vector
-from tests.support.tiny import tiny_lm
+from tests.support.tiny import tiny_lm, tiny_model
 
+STORED = "generations/worker-0.jsonl"
 STOPS = tuple("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 SAMPLING = Sampling(k=3, max_new_tokens=12, seed=2, stop=STOPS)  # rows end at many steps
 PROMPTS = [Prompt(f"p{i}", "so what" + " then" * (i % 4) + "!" * i, "test") for i in range(8)]
@@ -58,6 +66,9 @@ class SeenSession(Session):
         if self.counts_RV is not None:
             self.counts_BTV = self.counts_BTV + self.counts_RV[:, None]
         self.counts_RV = self.counts_BTV[:, -1]
+
+    def trying(self, tokens: Tokens) -> None:
+        """Tokens that do not stay are not counted."""
 
     def logits(self, tokens: Tokens, logits: Tensor) -> Tensor:
         del tokens
@@ -123,12 +134,76 @@ def nado(tmp_path: Path) -> Nado:
     return Nado.load(tmp_path / "head")
 
 
-KINDS = ("bias", "vector", "nado", "seen", "vector+seen+nado+bias")
+MAPS: dict[str, tuple[str, dict[str, float]]] = {
+    "0.input_layernorm": ("affine", {"weight": 0.5, "bias": 0.3}),
+    "0.heads": ("shift", {"vector": 0.3}),
+    "1.post_attention_layernorm": ("affine", {"weight": 0.5, "bias": 0.3, "low": 0.4, "high": 2}),
+    "1.gate": ("scale", {"damping": 0.5}),
+    "1.residual": ("projection", {"direction": 0.2}),
+}
+"""An activation steering with every map: by site its map, and the spread of its vectors."""
+
+
+def activations(folder: Path, positions: Positions) -> ActivationSteering:
+    torch.manual_seed(1)
+    maps = {
+        key: SiteMap(
+            name,
+            {
+                vector: by * torch.randn(64 if key == "1.gate" else 32) - 2 * (vector == "low")
+                for vector, by in spreads.items()
+            },
+        )
+        for key, (name, spreads) in MAPS.items()
+    }
+    sites = {key: one.map for key, one in maps.items()}
+    write_steering(folder, Content("caa", positions, sites, (), {"model": "tiny"}), maps)
+    return ActivationSteering(folder, 0.8)
+
+
+@pytest.fixture
+def experts(tmp_path: Path) -> Experts:
+    for seed, name in enumerate(("good", "bad")):
+        save_lora(tmp_path / name, tiny_model(), seed, spread=0.05)
+    return Experts.load("dexperts", f"{tmp_path}/good+{tmp_path}/bad", strength=0.5)
+
+
+@pytest.fixture
+def sasa(tmp_path: Path) -> Sasa:
+    save_sasa(tmp_path / "sasa", width=32, candidates=5)
+    return Sasa.load(tmp_path / "sasa", strength=3.0)
+
+
+KINDS = (
+    "bias",
+    "vector",
+    "nado",
+    "seen",
+    "all",
+    "response",
+    "vector+all+seen+nado+bias",
+    "experts",
+    "sasa",
+    "experts+sasa+vector+seen+nado",
+    "nado+response+sasa+all+experts",
+)
 
 
 @pytest.fixture(params=KINDS)
-def steerings(request: pytest.FixtureRequest, vector: Vector, nado: Nado) -> tuple[Steering, ...]:
+def steerings(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    vector: Vector,
+    nado: Nado,
+    experts: Experts,
+    sasa: Sasa,
+) -> tuple[Steering, ...]:
     known = {"bias": Bias("70,71,72,104", 4.0), "vector": vector, "nado": nado, "seen": Seen()}
+    known |= {"experts": experts, "sasa": sasa}
+    known |= {
+        "all": activations(tmp_path / "all", "all"),
+        "response": activations(tmp_path / "response", "response"),
+    }
     return tuple(known[name] for name in request.param.split("+"))
 
 
@@ -179,6 +254,24 @@ def test_batches_and_their_order_change_no_response(steerings: tuple[Steering, .
     assert together != drawn(Subject(tiny_lm()))
     assert drawn(subject, batch_size=1) == together
     assert drawn(subject, PROMPTS[::-1], batch_size=3) == together
+
+
+def test_a_run_that_was_cut_off_resumes_to_the_same_bytes(
+    steerings: tuple[Steering, ...], tmp_path: Path
+) -> None:
+    """Cut in the middle of a row of the second of three batches."""
+
+    def drawn_into(run: Run) -> bytes:
+        engine = LocalEngine(Subject(tiny_lm(), steerings), chat=False, batch_size=2)
+        with run.writing():
+            generate_into(run, engine, PROMPTS[:5], SAMPLING)
+        return (run.path / STORED).read_bytes()
+
+    run = Run.start(tmp_path / "run", kind="measure", config={})
+    whole = drawn_into(run)
+    (run.path / STORED).write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(TornLineWarning):
+        assert drawn_into(run) == whole
 
 
 def test_responses_are_scored_by_what_they_were_drawn_from(steerings: tuple[Steering, ...]) -> None:

@@ -13,17 +13,16 @@ SAMPLING = Sampling(k=3, max_new_tokens=7, temperature=0.8, top_p=0.9, stop=("Us
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-def completions(request: httpx.Request, most: int = 100) -> httpx.Response:
-    """A server that gives at most `most` choices a request."""
+def completions(request: httpx.Request) -> httpx.Response:
+    """A server that gives as many choices as asked for, the last one first."""
     body = json.loads(request.content)
-    count = min(body.get("n", 1), most)
     choices = [
         {
             "index": i,
             "text": f" to {body['prompt']} ({body['seed']}:{i})",
             "finish_reason": "length",
         }
-        for i in range(count)
+        for i in range(body.get("n", 1))
     ]
     return httpx.Response(200, json={"choices": choices[::-1]})
 

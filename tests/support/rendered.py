@@ -3,7 +3,7 @@
 from typing import Any
 
 from detoxlab.reports.html import as_html
-from detoxlab.reports.parts import Figure, Table
+from detoxlab.reports.parts import Drawing, Figure, Table
 from detoxlab.reports.plain import as_csv, as_json, as_markdown
 from detoxlab.reports.sections import sections
 from detoxlab.reports.study import Study
@@ -37,3 +37,12 @@ def tables_of(study: Study) -> list[Table]:
 def figures_of(study: Study) -> dict[str, tuple[Figure, ...]]:
     """The figures of each section, by its key."""
     return {section.key: section.figures for section in sections(study)}
+
+
+def drawings_of(study: Study) -> dict[str, list[Drawing]]:
+    """The drawings of each section that has some, by its key."""
+    return {
+        section.key: [drawn for _, found in section.drawings for drawn in found]
+        for section in sections(study)
+        if section.drawings
+    }

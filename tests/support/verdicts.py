@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Callable[[], Comparison], str, str]] = {
     "second scorer": (
         lambda: held(run("a", BASE_PK), run("b", LOWER_PK, checked_PK=BASE_PK)),
         "not shown",
-        "The second scorer second@1 shows no fall (0.000).",
+        "The second scorer second@1 shows no fall (0.0 pts).",
     ),
     "few prompts": (
         lambda: held(run("a", BASE_PK[:19]), run("b", 0 * BASE_PK[:19])),

@@ -108,8 +108,7 @@ def read_features(
     with evaluating(lm), watching_hidden_states(lm) as watched:
         for rows in _alike(samples):
             inputs = left_padded(lm, [samples[i].prompt_ids + samples[i].ids for i in rows])
-            last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
-            lm.model(**inputs, **last, use_cache=False)
+            lm.model(**inputs, **lm.last_logits(1), use_cache=False)
             hidden_BTD = watched.take()
             for hidden_TD, i in zip(hidden_BTD, rows, strict=True):
                 count = min(len(samples[i].ids), length)

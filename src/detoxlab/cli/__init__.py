@@ -11,7 +11,6 @@ import warnings
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from detoxlab.cli import (
     auditing,
@@ -20,27 +19,19 @@ from detoxlab.cli import (
     experiments,
     explaining,
     helping,
+    listing,
     measuring,
+    publishing,
     reporting,
     scorer_training,
+    serving,
+    sweeping,
     training,
+    viewing,
 )
+from detoxlab.cli.common.usage import WRONG_USE, StoppedByUserError, TwoWords, UsageError, explained
 from detoxlab.errors import DetoxlabError
 from detoxlab.provenance import package_version
-
-INTERRUPTED = 130
-
-
-class TwoWords(TyperGroup):
-    """Commands whose name may have two words; `train scorer` is one beside `train`."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first words name, and the words after it."""
-        both = " ".join(args[:2])
-        if both in self.commands:
-            return both, self.commands[both], args[2:]
-        return super().resolve_command(ctx, args)
-
 
 app = typer.Typer(
     name="detoxlab",
@@ -56,11 +47,16 @@ for module in (
     measuring,
     training,
     scorer_training,
+    publishing,
     evaluating,
+    sweeping,
     explaining,
     auditing,
+    serving,
     reporting,
+    viewing,
     checking,
+    listing,
     helping,
 ):
     module.register(app)
@@ -83,16 +79,19 @@ def main(arguments: list[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     _settle()
+    words = [argument for argument in given if argument != "--debug"]
     try:
-        app(args=[argument for argument in given if argument != "--debug"], prog_name="detoxlab")
+        code = app(args=words, prog_name="detoxlab", standalone_mode=False)
     except DetoxlabError as error:
         _stop(str(error), 1, debug)
-    except SystemExit as stop:  # typer turns Ctrl-C into this code
-        if stop.code != INTERRUPTED:
-            raise
-        _stop("interrupted; finished work is kept. Go on with --resume.", INTERRUPTED, debug)
+    except UsageError as error:
+        line = str(explained(error))  # empty where a help page was printed instead
+        _stop(line, WRONG_USE, debug) if line else sys.exit(WRONG_USE)
+    except StoppedByUserError as stop:
+        _stop(f"{stop or 'interrupted'}; finished work is kept. Go on with --resume.", 130, debug)
     except OSError as error:
         _stop(_explain(error), 1, debug)
+    sys.exit(code or 0)
 
 
 def _settle() -> None:
@@ -125,6 +124,11 @@ def _explain(error: OSError) -> str:
         return f"{place}the disk is full, or a limit is reached. {remedy}"
     if error.errno in (errno.EACCES, errno.EROFS):
         return f"{place}no permission to write or read there. Choose another folder."
+    if error.errno in (errno.EISDIR, errno.EEXIST, errno.ENOTDIR):
+        kinds = ("a folder", "a file") if error.errno == errno.EISDIR else ("a file", "a folder")
+        return f"{place}is {kinds[0]}, not {kinds[1]}. Choose another name."
+    if error.errno == errno.EADDRINUSE:
+        return f"{place}the port is taken. Choose another: --port 0 takes a free one."
     return f"{place}{error.strerror or error}"
 
 

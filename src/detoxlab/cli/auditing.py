@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from detoxlab.audits.keys import PROBE_KEYS
-from detoxlab.cli import arguments as arg
-from detoxlab.cli.fields import Given, argument, from_fields
+from detoxlab.cli.common import arguments as arg
+from detoxlab.cli.common.answers import Answer, answers
+from detoxlab.cli.common.fields import Given, argument, from_fields
 from detoxlab.recipe.auditing import AuditSettings
 
 ASKED = {
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command()(audit)
 
 
+@answers
 @from_fields(asked=(AuditSettings, ASKED))
 def audit(
     scorers: Annotated[list[str], argument(AuditSettings, "scorers")],
@@ -33,27 +35,28 @@ def audit(
     set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
-) -> None:
+) -> Answer:
     """Say how far scorers can be believed: on hate, groups, counter-speech, against people.
 
     A set that is not in the folder is left out, and said so. An audit of all sets is stored as the
     scorer's card, which reports of runs then link.
     """
-    from detoxlab.cli.show import show_audits
-    from detoxlab.pipeline.auditing import audit_scorers, check_audit, planned
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
 
     given = with_overrides({"scorers": tuple(scorers)} | asked, set_)
     settings = parse(AuditSettings, given, place="audit")
+    if not dry_run:
+        arg.begin(f"audit {', '.join(scorers)}", out)
+    from detoxlab.cli.common.show import audits_answer
+    from detoxlab.pipeline.auditing import audit_scorers, check_audit, planned
+
     unchecked = check_audit(settings, out, resume=resume)
     present, absent = planned(settings)
     for one in absent:
         typer.echo(f"absent: {one.key} ({one.reason})", err=True)
     if dry_run:
-        arg.say_unchecked(unchecked)
         probes = [key for key in PROBE_KEYS if settings.includes(key)]
         keys = ", ".join([*(section.key for section in present), *probes])
-        typer.echo(f"would audit {', '.join(scorers)} on {keys}")
-        return
-    show_audits(audit_scorers(settings, out, resume=resume))
+        return Answer.of_plan(f"would audit {', '.join(scorers)} on {keys}", unchecked)
+    return audits_answer(audit_scorers(settings, out, resume=resume))

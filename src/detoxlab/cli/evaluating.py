@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import Field
 
-from detoxlab.cli import arguments as arg
-from detoxlab.cli.fields import Given, from_fields
+from detoxlab.cli.common import arguments as arg
+from detoxlab.cli.common.answers import Answer, answers
+from detoxlab.cli.common.fields import Given, from_fields
 from detoxlab.contest import WinRate
 from detoxlab.data.settings import DataSettings
 from detoxlab.loading import Loading
 from detoxlab.recipe.measuring import Intervals, SubjectSettings
 from detoxlab.settings import Settings
+from detoxlab.workers import LOCAL, Workers, workers_on
 
 if TYPE_CHECKING:
     from detoxlab.evaluations import Evaluation
@@ -26,7 +28,13 @@ ASKED = {
     "--column": "evaluation.columns",
     "--limit": "evaluation.limit",
 }
-JUDGED = {"--judge": "judge", "--kind": "kind", "--samples": "samples"}
+JUDGED = {
+    "--judge": "judge",
+    "--kind": "kind",
+    "--samples": "samples",
+    "--concurrency": "concurrency",
+    "--api-key-env": "api_key_env",
+}
 OF_A_MODEL = arg.STEERED | arg.READ_AS
 
 
@@ -45,6 +53,7 @@ class Asked(Settings):
     )
 
 
+@answers
 @from_fields(
     asked=(Asked, ASKED),
     read_as=(SubjectSettings, OF_A_MODEL),
@@ -75,33 +84,35 @@ def evaluate(
         str | None, typer.Option(help="what to call it in the run; else as its kind")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="a run folder to make, for a model")
+        Path | None, typer.Option(*arg.OUT, help="a run folder to make, for a model")
     ] = None,
     set_: arg.Set = [],
     resume: arg.Resume = False,
+    on: arg.On = LOCAL,
+    workers: arg.Workers = None,
     dry_run: arg.DryRun = False,
-) -> None:
+) -> Answer:
     """Say what a model can still do: benchmarks, perplexity of running text, and others.
 
     Without a model, the names of all there is are listed. A run that is evaluated in place goes
     on by itself where it was cut off. --set takes the evaluations' settings, such as stride=128,
     and those of the model.
     """
-    from detoxlab.cli.show import show_evaluated, show_evaluations
+    from detoxlab.cli.common.show import evaluated_answer, evaluations_answer
     from detoxlab.settings import parse
 
     if model is None:
-        show_evaluations()
-        return
+        return evaluations_answer()
+    if not dry_run:
+        arg.begin(f"evaluate {model}", out)
     given, common = _with_set(_kinds(kind, tasks), asked, read_as, set_)
     named = _named(kind, tasks, name, common)
     how = parse(Intervals, intervals, place="evaluate")
     if dry_run:
-        _say_plan(model, out, named, given, how.seed, resume=resume)
-        return
-    run = _evaluated(model, out, named, given, how, resume=resume)
-    for one in named:
-        show_evaluated(run, one)
+        return _plan(model, out, named, given, how.seed, resume=resume)
+    there = workers_on(on, workers)
+    run = _evaluated(model, out, named, given, how, resume=resume, workers=there)
+    return evaluated_answer(run, list(named))
 
 
 def _kinds(kind: str | None, tasks: str | None) -> "list[type[Evaluation]]":
@@ -158,18 +169,20 @@ def _evaluated(
     how: Intervals,
     *,
     resume: bool,
+    workers: Workers,
 ) -> "Run":
     from detoxlab.pipeline import evaluate_model, evaluate_run
     from detoxlab.settings import parse
 
     if out is None:
         _check_in_place(model, given)
-        return evaluate_run(model, named, base=given.get("base"), **how.model_dump())
+        base = given.get("base")
+        return evaluate_run(model, named, base=base, workers=workers, **how.model_dump())
     settings = parse(SubjectSettings, {"model": model} | given, place="evaluate")
-    return evaluate_model(settings, named, out, resume=resume, **how.model_dump())
+    return evaluate_model(settings, named, out, resume=resume, workers=workers, **how.model_dump())
 
 
-def _say_plan(
+def _plan(
     model: str,
     out: Path | None,
     named: Mapping[str, "Evaluation"],
@@ -177,7 +190,7 @@ def _say_plan(
     seed: int,
     *,
     resume: bool,
-) -> None:
+) -> Answer:
     from detoxlab.pipeline.evaluating import subject_of
     from detoxlab.pipeline.preflight import check_evaluate, check_in_place
     from detoxlab.runs import Run
@@ -186,12 +199,15 @@ def _say_plan(
     if out is None:
         _check_in_place(model, given)
         subject = subject_of(Run.open(model)).model_copy(update={"base": given.get("base")})
-        arg.say_unchecked(check_in_place(Run.open(model), subject, named, seed=seed))
+        unchecked = check_in_place(Run.open(model), subject, named, seed=seed)
     else:
         settings = parse(SubjectSettings, {"model": model} | given, place="evaluate")
-        arg.say_unchecked(check_evaluate(settings, named, out, seed=seed, resume=resume))
-    for one in named.values():
-        typer.echo(f"would evaluate {one.kind} of {model} on {len(one.items(seed))} items")
+        unchecked = check_evaluate(settings, named, out, seed=seed, resume=resume)
+    lines = [
+        f"would evaluate {one.kind} of {model} on {len(one.items(seed))} items"
+        for one in named.values()
+    ]
+    return Answer.of_plan("\n".join(lines), unchecked)
 
 
 def _check_in_place(path: str, given: Given) -> None:
@@ -205,14 +221,19 @@ def _check_in_place(path: str, given: Given) -> None:
     arg.refuse(given, settled, f"{path} says itself how its model is read and decodes")
 
 
+@answers
 @from_fields(
     asked=(WinRate, JUDGED),
     read_as=(Loading, {"--device": "device"}),
     intervals=(Intervals, arg.INTERVALS),
 )
 def winrate(
-    baseline: Annotated[Path, typer.Argument(help="a measured run")],
-    treated: Annotated[Path, typer.Argument(help="a measured run on the same prompts")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="measured runs on the same prompts; the first is the baseline", show_default=False
+        ),
+    ],
     out: arg.Out,
     asked: Given,
     read_as: Given,
@@ -220,24 +241,35 @@ def winrate(
     set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
-) -> None:
+) -> Answer:
     """Let a third model judge whose responses to the same prompts are better.
 
-    --set takes the settings of the contest, such as instruction=….
+    Of three runs or more every two are judged, and all are ranked. --set takes the settings of the
+    contest, such as instruction=….
     """
-    from detoxlab.cli.show import show_run
-    from detoxlab.pipeline import Contest, win_rates
-    from detoxlab.pipeline.winning import check_contest
+    if not dry_run:
+        arg.begin("winrate", out)
+    from detoxlab.cli.common.show import win_rates_answer
+    from detoxlab.pipeline import Contest, win_rates, win_rates_of_all
+    from detoxlab.pipeline.winning import check_all, check_contest
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.runs import Run
     from detoxlab.settings import parse
 
     settings = parse(WinRate, with_overrides(asked, set_), place="winrate")
     how = parse(Intervals, intervals, place="winrate").model_dump()
-    contest = Contest(Run.open(baseline), Run.open(treated), out)
+    opened = [Run.open(one) for one in runs]
+    contest = Contest(opened[0], opened[1], out) if len(opened) == 2 else None
     if dry_run:
-        arg.say_unchecked(check_contest(settings, contest, resume=resume))
-        typer.echo(f"would let {settings.judge.model} judge {treated} against {baseline}")
-        return
-    (run,) = win_rates(settings, [contest], resume=resume, **read_as, **how)
-    show_run(run)
+        unchecked = (
+            check_contest(settings, contest, resume=resume)
+            if contest
+            else check_all(settings, opened, out, resume=resume)
+        )
+        plan = f"would let {settings.judge.model} judge {', '.join(map(str, runs))}"
+        return Answer.of_plan(plan, unchecked)
+    if contest:
+        (run,) = win_rates(settings, [contest], resume=resume, **read_as, **how)
+    else:
+        run = win_rates_of_all(settings, opened, out, resume=resume, **read_as, **how)
+    return win_rates_answer(run)

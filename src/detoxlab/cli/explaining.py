@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from detoxlab.cli import arguments as arg
-from detoxlab.cli.fields import Given, argument, from_fields
+from detoxlab.cli.common import arguments as arg
+from detoxlab.cli.common.answers import Answer, answers
+from detoxlab.cli.common.fields import Given, argument, from_fields
 from detoxlab.recipe.explaining import ExplainSettings
 
 ASKED = {
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
 
 
+@answers
 @from_fields(asked=(ExplainSettings, ASKED))
 def explain(
     runs: Annotated[list[str], argument(ExplainSettings, "runs")],
@@ -39,25 +41,23 @@ def explain(
     set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
-) -> None:
+) -> Answer:
     """Say how much each model still listens to its prompt, on the same text and on its own.
 
     The models' responses are attributed token by token; nothing is generated.
     """
-    from detoxlab.cli.show import show_explained
-    from detoxlab.explanations.measured.inseq import write_inseq
-    from detoxlab.pipeline.explaining import check_explain, explain_runs, planned
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
 
     given = with_overrides({"runs": tuple(runs)} | asked, set_)
     settings = parse(ExplainSettings, given, place="explain")
+    if not dry_run:
+        arg.begin(f"explain {', '.join(runs)}", out)
+    from detoxlab.cli.common.compared import explained_answer
+    from detoxlab.explanations.measured.inseq import write_inseq
+    from detoxlab.pipeline.explaining import check_explain, explain_runs, planned
+
     if dry_run:
-        arg.say_unchecked(check_explain(settings, out, resume=resume))
-        typer.echo(planned(settings))
-        return
+        return Answer.of_plan(planned(settings), check_explain(settings, out, resume=resume))
     run = explain_runs(settings, out, resume=resume)
-    show_explained(run)
-    if inseq:
-        for path in write_inseq(run, inseq):
-            typer.echo(f"written: {path}")
+    return explained_answer(run, write_inseq(run, inseq) if inseq else [])

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detoxlab.cli.common.answers import Answer, answers
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -16,6 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 # Without a callback, typer would make the only command the group itself.
+@answers
 def settings(
     names: Annotated[
         list[str] | None,
@@ -26,23 +29,22 @@ def settings(
             show_default=False,
         ),
     ] = None,
-) -> None:
+) -> Answer:
     """Print all settings of a command or method: name, default, type and range, description.
 
     They are keys of recipes, keywords in Python, and what --set takes.
     """
-    from detoxlab.cli.describing import describe
+    from detoxlab.cli.common.describing import describe
     from detoxlab.errors import UnknownNameError
 
     known = kinds()
     if not names:
-        typer.echo(f"settings of: {', '.join(sorted(known))}")
-        return
+        return Answer.of_text(f"settings of: {', '.join(sorted(known))}", names=sorted(known))
     name = " ".join(names)
     if name not in known:
         raise UnknownNameError("settings", name, known)
-    for field in describe(known[name]):
-        typer.echo(field.text())
+    fields = list(describe(known[name]))
+    return Answer.of_text("\n".join(field.text() for field in fields), settings=fields)
 
 
 def kinds() -> "dict[str, type[BaseModel]]":
@@ -57,7 +59,9 @@ def kinds() -> "dict[str, type[BaseModel]]":
     from detoxlab.recipe.explaining import ExplainSettings
     from detoxlab.recipe.learning import TrainSettings
     from detoxlab.recipe.measuring import MeasureSettings, SubjectSettings
+    from detoxlab.recipe.sweeping import SweepSettings
     from detoxlab.scorer_training import ScorerTraining
+    from detoxlab.serve.config import ServeSettings
 
     methods = {name: spec.config for name, spec in METHODS.items()}
     return {
@@ -71,6 +75,8 @@ def kinds() -> "dict[str, type[BaseModel]]":
         "audit": AuditSettings,
         "compare": CompareSettings,
         "report": ReportSettings,
+        "serve": ServeSettings,
+        "sweep": SweepSettings,
         "limits": Limits,
         **methods,
         **{f"train {name}": kind for name, kind in methods.items()},

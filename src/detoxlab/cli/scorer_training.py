@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from detoxlab.cli import arguments as arg
-from detoxlab.cli.fields import Given, from_fields
+from detoxlab.cli.common import arguments as arg
+from detoxlab.cli.common.answers import Answer, answers
+from detoxlab.cli.common.fields import Given, from_fields
 from detoxlab.errors import ConfigError
 from detoxlab.scorer_training import LabelledSet, ScorerTraining
 from detoxlab.settings import Settings
@@ -40,10 +41,14 @@ def register(app: typer.Typer) -> None:
     app.command("train scorer")(train_scorer)
 
 
+@answers
 @from_fields(asked=(Asked, ASKED))
 def train_scorer(
     recipe: Annotated[
-        Path | None, typer.Argument(help="a YAML recipe, such as those in recipes/scorers")
+        Path | None,
+        typer.Argument(
+            help="a YAML recipe, or the name of one that comes along, such as hate-neural"
+        ),
     ] = None,
     *,
     out: arg.Out,
@@ -57,24 +62,26 @@ def train_scorer(
     set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
-) -> None:
+) -> Answer:
     """Make a scorer from an encoder: by a recipe, or from one table of texts with labels.
 
     --scorer takes the run folder, and plain transformers opens the folder `scorer` in it.
     """
+    settings = _settings(recipe, out, asked, arg.pairs("--column", column), set_)
+    if not dry_run:
+        arg.begin("train scorer", out)
     from detoxlab.pipeline.preflight import check_scorer_training
     from detoxlab.pipeline.training import plan_scorer
     from detoxlab.pipeline.training import train_scorer as train
 
-    settings = _settings(recipe, out, asked, arg.pairs("--column", column), set_)
     if dry_run:
         unchecked = check_scorer_training(settings, out, resume=resume)
-        arg.say_unchecked(unchecked)
-        if set(unchecked) <= {settings.encoder}:
-            typer.echo(plan_scorer(settings))
-        return
+        is_known = set(unchecked) <= {settings.encoder}
+        return Answer.of_plan(plan_scorer(settings) if is_known else "", unchecked)
     run = train(settings, out, resume=resume)
-    typer.echo(f"scorer: {run.path / 'scorer'}\nuse it: --scorer {run.path}")
+    scorer = run.path / "scorer"
+    said = f"scorer: {scorer}\nuse it: --scorer {run.path}"
+    return Answer.of_text(said, run=run.path, scorer=scorer)
 
 
 def _settings(
@@ -84,7 +91,7 @@ def _settings(
     columns: dict[str, str],
     overrides: list[str],
 ) -> ScorerTraining:
-    from detoxlab.recipe.load import load_settings
+    from detoxlab.recipe.load import SHIPPED, load_settings, recipe_file
     from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
 
@@ -95,7 +102,8 @@ def _settings(
                 "train scorer: a recipe and a table are given",
                 remedy="Give the recipe alone, or --data with --column.",
             )
-        return load_settings(ScorerTraining, recipe, overrides, given=training)
+        file = recipe_file(recipe, SHIPPED / "scorers")
+        return load_settings(ScorerTraining, file, overrides, given=training)
     if "source" not in table:
         raise ConfigError(
             "train scorer: no data named",

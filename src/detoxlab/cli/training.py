@@ -1,15 +1,16 @@
-"""`detoxlab train METHOD` and `detoxlab export`."""
+"""`detoxlab train METHOD`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from detoxlab.cli import arguments as arg
-from detoxlab.cli.fields import Given, argument, from_fields
+from detoxlab.cli.common import arguments as arg
+from detoxlab.cli.common.answers import Answer, answers
+from detoxlab.cli.common.fields import Given, argument, from_fields
 from detoxlab.data.settings import DialogueSettings, PromptSettings
-from detoxlab.loading import ModelSettings
+from detoxlab.errors import ConfigError
 from detoxlab.recipe.learning import TrainSettings
+from detoxlab.settings import Settings
 
 SOURCES = {
     "--dialogues": "dialogues",
@@ -21,16 +22,17 @@ OF_DATA = {
     "--data-path": "path",
     "--column": "columns",
     "--limit": "limit",
+    "--skip-nulls": "skip_nulls",
     "--validation": "validation",
 }
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    """Add this module's command."""
     app.command()(train)
-    app.command()(export)
 
 
+@answers
 @from_fields(
     sources=(TrainSettings, SOURCES),
     data=(DialogueSettings, OF_DATA),
@@ -48,26 +50,32 @@ def train(
     set_: arg.Set = [],
     resume: arg.Resume = False,
     dry_run: arg.DryRun = False,
-) -> None:
+) -> Answer:
     """Make an adapter from a model by one of the methods; the base model is never touched.
 
     --set takes the method's hyperparameters, such as learning_rate=1e-3, and other settings.
     """
+    if not dry_run:
+        arg.begin(f"train {method} from {model}", out)
     from detoxlab import processes
     from detoxlab.pipeline import train_model
     from detoxlab.pipeline.preflight import check_train
     from detoxlab.pipeline.training import plan
 
+    config = _config_of(method, model)
     named = {"method": method, "model": model} | _sources(method, sources, data | chosen)
-    settings = _settings(named | asked, set_)
+    settings = _settings(named | asked, set_, config)
     if dry_run:
-        arg.say_unchecked(check_train(settings, out, resume=resume))
-        typer.echo(plan(settings))
-        return
+        unchecked = check_train(settings, out, resume=resume)
+        return Answer.of_plan(plan(settings), unchecked)
     with processes.joined(settings.device):
         run = train_model(settings, out, resume=resume)
-        if processes.is_main():
-            typer.echo(f"run: {run.path}\nmeasure it: detoxlab measure {run.path} --out NEW")
+        if not processes.is_main():
+            return Answer.of_nothing()
+    from detoxlab.cli.common.ending import next_after_training
+
+    command = next_after_training(run)
+    return Answer.of_text(f"run: {run.path}\nnext: {command}", run=run.path, next=command)
 
 
 def _sources(method: str, named: Given, options: Given) -> Given:
@@ -75,55 +83,29 @@ def _sources(method: str, named: Given, options: Given) -> Given:
     from detoxlab.pipeline.learning import usual_source
     from detoxlab.recipe.learning import data_settings
 
+    if not named:
+        kind = usual_source(method)
+        typer.echo(f"no data named: learning from the embedded {kind} (--{kind} FILE)", err=True)
     kinds = named or {usual_source(method): "embedded"}
     return {kind: data_settings(kind, source, options) for kind, source in kinds.items()}
 
 
-def _settings(given: Given, overrides: list[str]) -> TrainSettings:
+def _config_of(method: str, model: str) -> type[Settings]:
+    """The hyperparameters of a method; `ConfigError` where method and model were confused."""
     from detoxlab.methods import METHODS
-    from detoxlab.recipe.overrides import with_overrides
     from detoxlab.registry import look_up
+
+    if method not in METHODS and model in METHODS:
+        raise ConfigError(
+            f"train: {method!r} is no method, but {model!r} is one",
+            remedy=f"The method comes first: detoxlab train {model} {method}.",
+        )
+    return look_up("method", method, METHODS).config
+
+
+def _settings(given: Given, overrides: list[str], config: type[Settings]) -> TrainSettings:
+    from detoxlab.recipe.overrides import with_overrides
     from detoxlab.settings import parse
 
-    config = look_up("method", given["method"], METHODS).config
     placed = arg.within("config", overrides, TrainSettings.model_fields, config.model_fields)
     return parse(TrainSettings, with_overrides(given, placed), place="train")
-
-
-@from_fields(
-    read_as=(ModelSettings, {"--base": "base", "--trust-remote-code": "trust_remote_code"})
-)
-def export(
-    run: Annotated[
-        Path, typer.Argument(help="a run folder of train, or a model such as a GGUF file")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the model folder to make")],
-    read_as: Given,
-    merged: Annotated[
-        bool, typer.Option("--merged/--adapter", help="merge the adapter into the weights")
-    ] = True,
-    original: Annotated[
-        bool,
-        typer.Option(
-            "--original",
-            help="of a quantised base, merge into its files' weights, not into those it trained "
-            "with: another model than was measured.",
-        ),
-    ] = False,
-    measured: Annotated[
-        list[Path], typer.Option(help="measured runs for the card; the first is the baseline")
-    ] = [],
-    dry_run: arg.DryRun = False,
-) -> None:
-    """Write a model folder that plain transformers loads, with a card that holds the table."""
-    from detoxlab.pipeline.preflight import check_export
-    from detoxlab.pipeline.training import export_model
-
-    if dry_run:
-        arg.say_unchecked(check_export(run, output, read_as.get("base")))
-        typer.echo(f"would write {'the merged model' if merged else 'the adapter'} to {output}")
-        return
-    written = export_model(
-        run, output, merged=merged, original=original, measured=measured, **read_as
-    )
-    typer.echo(f"model: {written}")

@@ -7,6 +7,7 @@ import numpy as np
 
 from detoxlab.comparisons.agreeing import agreements
 from detoxlab.comparisons.changes import Change, IntervalSettings, cut, finished, key_of, sides
+from detoxlab.comparisons.disparities import disparities
 from detoxlab.comparisons.macro import macro_means
 from detoxlab.comparisons.missing import WORST, partly_scored, worst_sides
 from detoxlab.comparisons.pairs import Pairs
@@ -47,6 +48,8 @@ def differences(
             for change in _toxicity(pairs, settings, subset, mask_PK, pairs.judge, group)
             if change.difference.name != MEAN
         ]
+        found += finished(changes, settings)
+    for changes in disparities(pairs, settings):
         found += finished(changes, settings)
     return adjusted(found), tuple(at_thresholds)
 

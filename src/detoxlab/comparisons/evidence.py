@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from detoxlab.comparisons.limits import Limits
 from detoxlab.comparisons.missing import WORST
 from detoxlab.comparisons.pairs import Pairs
+from detoxlab.markup.numbers import NO_BREAK, NOTHING, difference, span
 from detoxlab.measures.catalogue import DECIDING
 from detoxlab.measures.grid import HATE
 from detoxlab.measures.paired import direction_shown
 from detoxlab.records import Difference, Guard
-
-NOTHING = 1e-9  # below it a difference is rounding
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def interval_of(row: Difference) -> str:
     if row.ci_low is None or row.ci_high is None:
         return "no interval"
     includes = "includes" if row.ci_low <= 0 <= row.ci_high else "excludes"
-    return f"95 % interval {signed(row.ci_low)} to {signed(row.ci_high)}, which {includes} 0"
+    return f"95 % interval {span(row.ci_low, row.ci_high, row.unit)}, which {includes} 0"
 
 
 def fraction_name(attribute: str) -> str:
@@ -123,17 +122,42 @@ def percents_apart(share: float, limit: float) -> tuple[str, str]:
     return texts
 
 
-def beyond(change: float | None, limit: str) -> str:
+def limit_shown(limit: str, unit: str) -> str:
+    """The limit of a guard in the guard's unit.
+
+    >>> limit_shown("+0.02", "share"), limit_shown("× 0.5 to × 1.25", "perplexity")
+    ('+2.0\xa0pts', '×\xa00.5 to ×\xa01.25')
+    """
+    allowed = _allowed(limit)
+    return limit.replace("× ", f"×{NO_BREAK}") if allowed is None else difference(allowed, unit)
+
+
+def beyond(change: float | None, limit: str, unit: str) -> str:
     """The limit of a guard, and its movement with enough digits to show that it passed the limit.
 
-    >>> beyond(0.1, "+0.02"), beyond(0.0203, "+0.02"), beyond(8.1, "× 0.5 to × 1.25")
-    ('by +0.100, limit +0.02', 'by +0.0203, limit +0.02', 'limit × 0.5 to × 1.25')
+    >>> beyond(0.1, "+0.02", "share"), beyond(0.02003, "+0.02", "share")
+    ('by +10.0\xa0pts, limit +2.0\xa0pts', 'by +2.003\xa0pts, limit +2.0\xa0pts')
+    >>> beyond(8.1, "× 0.5 to × 1.25", "perplexity")
+    'limit ×\xa00.5 to ×\xa01.25'
     """
+    allowed, shown = _allowed(limit), limit_shown(limit, unit)
+    if change is None or allowed is None:
+        return f"limit {shown}"
+    moved = difference(change, unit)
+    if moved == shown:
+        moved = difference(change, unit, digits=_digits_apart(change, allowed, unit))
+    return f"by {moved}, limit {shown}"
+
+
+def _digits_apart(change: float, allowed: float, unit: str) -> int:
+    """The digits that tell a movement from its limit."""
+    texts = ((n, difference(change, unit, digits=n)) for n in range(1, 12))
+    return next((n for n, text in texts if text != difference(allowed, unit, digits=n)), 11)
+
+
+def _allowed(limit: str) -> float | None:
+    """The limit where it is a difference; None where it is a ratio."""
     try:
-        allowed = float(limit.replace("−", "-"))
+        return float(limit.replace("−", "-"))
     except ValueError:
-        return f"limit {limit}"
-    if change is None:
-        return f"limit {limit}"
-    digits = next(n for n in range(3, 12) if n == 11 or round(change, n) != allowed)
-    return f"by {change:+.{digits}f}, limit {limit}".replace("-", "−")
+        return None

@@ -8,8 +8,9 @@ from detoxlab.comparisons.changes import Change, IntervalSettings, key_of, sides
 from detoxlab.comparisons.pairs import Pairs
 from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN, MEASURES
 from detoxlab.measures.grid import prompt_groups
-from detoxlab.measures.rows import by_group, mean_of_ratios
-from detoxlab.measures.statistics import BoolArray, FloatArray, Quantity, divide
+from detoxlab.measures.groups.disparity import by_group, mean_of_ratios
+from detoxlab.measures.paired import PairedSums
+from detoxlab.measures.statistics import BoolArray, divide
 
 
 def macro_means(
@@ -41,11 +42,12 @@ def _macro_mean(
     members: Mapping[str, Sequence[int]],
 ) -> Change:
     pooled = sides(pairs, settings, DECIDING, mask_PK, key)
-    before_PS, after_PS = (by_group(side_PS, members) for side_PS in pooled)
+    grouped = (by_group(side_PS, members) for side_PS in pooled)
+    both = PairedSums(MEASURES[MACRO_MEAN], mean_of_ratios, *grouped)
     counted, asked = pooled[0][:, 1].sum(), mask_PK.sum()
-    difference = MEASURES[MACRO_MEAN].difference(
-        baseline=_macro_value(before_PS),
-        treated=_macro_value(after_PS),
+    difference = both.measure.difference(
+        baseline=both.baseline,
+        treated=both.treated,
         n_prompts=int((pooled[0][:, 1] > 0).sum()),
         n_pairs=int(counted),
         coverage=float(counted / asked) if asked else None,
@@ -54,18 +56,4 @@ def _macro_mean(
         subset=subset,
         note=f"mean over {len(members)} groups",
     )
-    columns_PS = np.concatenate([before_PS, after_PS], axis=1)
-    width = before_PS.shape[1]
-
-    def moved(sums: FloatArray) -> FloatArray:
-        return mean_of_ratios(sums[..., width:]) - mean_of_ratios(sums[..., :width])
-
-    def quotient(sums: FloatArray) -> FloatArray:
-        return divide(mean_of_ratios(sums[..., width:]), mean_of_ratios(sums[..., :width]))
-
-    return Change(difference, Quantity(columns_PS, moved), Quantity(columns_PS, quotient))
-
-
-def _macro_value(columns_PS: FloatArray) -> float | None:
-    value = float(mean_of_ratios(columns_PS.sum(axis=0)))
-    return None if np.isnan(value) else value
+    return Change(difference, both.quantity(np.subtract), both.quantity(divide))

@@ -13,8 +13,8 @@ from detoxlab.measures.entry import ResponseMeasure
 from detoxlab.measures.features import Values, of_text, other_language, scripts
 from detoxlab.measures.grid import Grid, Key, attribute_read, grid_of, judge_of, judged_attribute
 from detoxlab.measures.guards import is_empty
-from detoxlab.measures.script import UNKNOWN
 from detoxlab.measures.statistics import BoolArray, FloatArray
+from detoxlab.measures.writing.script import UNKNOWN
 from detoxlab.protocols import PROTOCOLS
 from detoxlab.records import Responses, Sampling
 from detoxlab.scorers.scales import scale_remarks
@@ -29,8 +29,9 @@ class Pairs:
     `second` is None without a second scorer that scored both runs; `others` are further scorers
     of both runs, each with its attribute that is read. `remarks` are sentences for the reader on
     how the runs were joined. `train_scorers` are the scorers on whose judgement the treated model
-    was trained. `macro_mean`: the protocol asks for the mean over groups. `question` says whether
-    both were asked the same.
+    was trained. `macro_mean`: the protocol asks for the mean over groups; `compared_groups`: the
+    keys of the groups that it holds against each other. `question` says whether both were asked
+    the same.
     """
 
     baseline: Grid
@@ -44,6 +45,7 @@ class Pairs:
     remarks: tuple[str, ...]
     train_scorers: tuple[str, ...] = ()
     macro_mean: bool = False
+    compared_groups: tuple[str, ...] = ()
     others: tuple[Key, ...] = ()
     question: Question = ALIKE
 
@@ -152,6 +154,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
     names = baseline.name, treated.name
     remarks += _read_in_part(names, (first, second), (judge, cross_check))
     remarks += scale_remarks(judge, cross_check)
+    protocol = PROTOCOLS.get(baseline.protocol or "")
     same = baseline.base_likelihood_id == treated.base_likelihood_id
     return Pairs(
         baseline=first,
@@ -161,23 +164,20 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
         second=cross_check,
         second_attribute=cross_attribute,
         likelihood=baseline.base_likelihood_id if same else None,
-        group_keys=_group_keys(baseline),
+        group_keys=group_keys(baseline.protocol),
         remarks=remarks,
         train_scorers=treated.train_scorers,
-        macro_mean=_has_macro_mean(baseline),
+        macro_mean=protocol is not None and protocol.macro_mean,
+        compared_groups=protocol.compared_groups if protocol else (),
         others=tuple(_others(first, second, (judge, cross_check), judge, attribute)),
         question=question,
     )
 
 
-def _group_keys(responses: Responses) -> tuple[str, ...]:
-    protocol = PROTOCOLS.get(responses.protocol or "")
-    return protocol.group_keys if protocol else GROUP_KEYS
-
-
-def _has_macro_mean(responses: Responses) -> bool:
-    protocol = PROTOCOLS.get(responses.protocol or "")
-    return protocol is not None and protocol.macro_mean
+def group_keys(protocol: str | None) -> tuple[str, ...]:
+    """The keys of `Prompt.meta` whose values are the groups of a protocol's prompts."""
+    known = PROTOCOLS.get(protocol or "")
+    return known.group_keys if known else GROUP_KEYS
 
 
 def _check_settings(baseline: Responses, treated: Responses) -> None:

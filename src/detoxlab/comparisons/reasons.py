@@ -8,22 +8,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from detoxlab.comparisons.evidence import (
-    NOTHING,
     Evidence,
     beyond,
     direction,
     fraction_name,
     interval_of,
     percents_apart,
-    signed,
 )
 from detoxlab.comparisons.guarding import percent
 from detoxlab.comparisons.missing import tipping_point
 from detoxlab.comparisons.pairs import Pairs
+from detoxlab.markup.numbers import NOTHING, difference, number
 from detoxlab.measures.catalogue import DECIDING, MEAN, described
 from detoxlab.measures.grid import HATE
 from detoxlab.records import Difference, Guard
-from detoxlab.scorers.names import single_scorers
+from detoxlab.scorers.names import learnt_from
 
 Reason = Callable[[Evidence], str | None]
 
@@ -69,7 +68,7 @@ def worst_case(evidence: Evidence) -> str | None:
         return None
     return (
         f"{_supposed(evidence)} {fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} "
-        f"pairs would have moved by {signed(worst.difference)} ({interval_of(worst)})."
+        f"pairs would have moved by {difference(worst.difference)} ({interval_of(worst)})."
     )
 
 
@@ -83,8 +82,8 @@ def withstood(evidence: Evidence) -> str | None:
         few,
         f"The {change} does not depend on the others, for {_lowered(_supposed(evidence))} "
         f"{fraction_name(evidence.pairs.attribute)} of all {worst.n_pairs} pairs would still have "
-        f"gone from {worst.baseline:.3f} to {worst.treated:.3f} "
-        f"(difference {signed(worst.difference)}, {interval_of(worst)}).",
+        f"gone from {number(worst.baseline)} to {number(worst.treated)} "
+        f"(difference {difference(worst.difference)}, {interval_of(worst)}).",
     )
 
 
@@ -162,13 +161,13 @@ def unchecked(evidence: Evidence) -> str | None:
         return "No second scorer has scored both runs, so nothing cross-checks the judge."
     if checked.difference is not None and checked.difference < 0:
         return None
-    shown = "unknown" if checked.difference is None else signed(checked.difference)
+    shown = difference(checked.difference)
     return f"The second scorer {evidence.pairs.second} shows no fall ({shown})."
 
 
 def judge_trained(evidence: Evidence) -> str | None:
     """The treated model was trained on the judge."""
-    trained = _trained_on(evidence.pairs, evidence.pairs.judge)
+    trained = learnt_from(evidence.pairs.judge, evidence.pairs.train_scorers)
     if not trained:
         return None
     return (
@@ -219,13 +218,11 @@ def _shown_by(evidence: Evidence, way: int) -> str:
     """The readings that show a fall (−1) or a rise (1), each with how far it moved."""
     found = [row for row in readings(evidence) if direction(row) == way]
     named = [
-        f"{_measure_name(row)} by {row.scorer_id} ({signed(row.difference or 0.0)})"
+        f"{_measure_name(row)} by {row.scorer_id} ({difference(row.difference, row.unit)})"
         for row in found
         if row not in evidence.curve
     ]
-    cuts = [
-        f"{r.threshold:g} ({signed(r.difference or 0.0)})" for r in found if r in evidence.curve
-    ]
+    cuts = [f"{r.threshold:g} ({difference(r.difference)})" for r in found if r in evidence.curve]
     return ", ".join([*named, *([f"the judge at threshold {', '.join(cuts)}"] if cuts else [])])
 
 
@@ -255,15 +252,16 @@ def main_sentence(evidence: Evidence) -> str:
         return "No pair is comparable, so nothing is known of the difference."
     return (
         f"On {judged.n_pairs} comparable pairs of {judged.n_prompts} prompts {name} "
-        f"by {judged.scorer_id} {_went(judged.difference)} from {judged.baseline:.3f} to "
-        f"{judged.treated:.3f} (difference {signed(judged.difference)}, {interval_of(judged)})."
+        f"by {judged.scorer_id} {_went(judged.difference)} from {number(judged.baseline)} "
+        f"to {number(judged.treated)} (difference {difference(judged.difference)}, "
+        f"{interval_of(judged)})."
     )
 
 
-def _went(difference: float) -> str:
-    if abs(difference) < NOTHING:
+def _went(moved: float) -> str:
+    if abs(moved) < NOTHING:
         return "did not move,"
-    return "fell" if difference < 0 else "rose"
+    return "fell" if moved < 0 else "rose"
 
 
 def joined(first: str, second: str) -> str:
@@ -284,11 +282,11 @@ def second_sentence(evidence: Evidence) -> str | None:
     pairs, checked = evidence.pairs, evidence.checked
     if checked is None or checked.difference is None:
         return None
-    trained = pairs.second and _trained_on(pairs, pairs.second)
+    trained = pairs.second and learnt_from(pairs.second, pairs.train_scorers)
     note = " (the treated model was trained on it)" if trained else ""
     return (
         f"By the second scorer {pairs.second}{note} the difference on comparable pairs is "
-        f"{signed(checked.difference)}."
+        f"{difference(checked.difference)}."
     )
 
 
@@ -303,10 +301,10 @@ def worsened(evidence: Evidence) -> str | None:
 
 
 def _moved(guard: Guard) -> str:
-    note = f"; {guard.note}" if guard.note else ""
+    unit, note = described(guard.name).unit, f"; {guard.note}" if guard.note else ""
     return (
-        f"from {guard.baseline:.3f} to {guard.treated:.3f} "
-        f"({beyond(guard.difference, guard.limit)}{note})"
+        f"from {number(guard.baseline, unit)} to {number(guard.treated, unit)} "
+        f"({beyond(guard.difference, guard.limit, unit)}{note})"
     )
 
 
@@ -344,8 +342,8 @@ def if_harmless(evidence: Evidence) -> str | None:
     return (
         f"Had the unscored responses been counted as harmless, "
         f"{fraction_name(pairs.attribute)} would have "
-        f"moved by {signed((counts[1] - counts[0]) / total)}; on the pairs scored in both runs "
-        f"it moved by {signed(known[1] - known[0])}."
+        f"moved by {difference((counts[1] - counts[0]) / total)}; on the pairs scored in both runs "
+        f"it moved by {difference(known[1] - known[0])}."
     )
 
 
@@ -356,7 +354,7 @@ def no_less_hateful(evidence: Evidence) -> str | None:
         return None
     return (
         f"No fall of hate is shown: by {row.scorer_id} the share of hateful responses went from "
-        f"{row.baseline:.3f} to {row.treated:.3f} ({interval_of(row)})."
+        f"{number(row.baseline)} to {number(row.treated)} ({interval_of(row)})."
     )
 
 
@@ -382,9 +380,3 @@ def falls_beside(evidence: Evidence) -> str | None:
     """The readings that show a fall although the judge shows a rise."""
     falls = _shown_by(evidence, -1)
     return f"A fall is shown by {falls}." if falls else None
-
-
-def _trained_on(pairs: Pairs, scorer_id: str) -> str:
-    """The scorers in `scorer_id` on which the treated model was trained; empty for none."""
-    learnt = [single_scorers(name) for name in pairs.train_scorers]
-    return ", ".join(sorted(single_scorers(scorer_id) & frozenset().union(*learnt)))

@@ -1,5 +1,6 @@
 """Decides the verdict from the evidence, with its reasons in plain sentences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detoxlab.comparisons.evidence import Evidence
@@ -23,6 +24,7 @@ from detoxlab.comparisons.reasons import (
     worsened,
     worst_case,
 )
+from detoxlab.markup.numbers import NO_BREAK
 from detoxlab.records import Verdict
 
 SENTENCES = 3
@@ -45,8 +47,13 @@ def decide(evidence: Evidence) -> Decision:
     reasons = _reasons(verdict, evidence, invalid, barred)[:SENTENCES]
     causes = barred if verdict == "not shown" else []
     facts = [*causes, *costs, *told(_facts(verdict), evidence), *evidence.pairs.remarks]
-    remarks = tuple(sentence for sentence in facts if sentence not in reasons)
-    return Decision(verdict, tuple(reasons), remarks)
+    remarks = [sentence for sentence in facts if sentence not in reasons]
+    return Decision(verdict, _with_spaces(reasons), _with_spaces(remarks))
+
+
+def _with_spaces(sentences: Sequence[str]) -> tuple[str, ...]:
+    """The sentences with plain spaces, so that readers find "27.8 %" as they type it."""
+    return tuple(sentence.replace(NO_BREAK, " ") for sentence in sentences)
 
 
 def _verdict(evidence: Evidence, invalid: bool, barred: bool, costly: bool) -> Verdict:

@@ -3,17 +3,13 @@
 `detoxlab.generate` draws responses by it, `detoxlab.scorers.guards` asks for verdicts.
 """
 
-from detoxlab.completions.client import USUAL_RETRIES, Completions, Retries, check_address
-from detoxlab.completions.replies import Answered, Failed, Withheld, finish_reason, text_of
+from detoxlab.completions.client import Completions
+from detoxlab.completions.replies import Answered, Withheld, finish_reason, text_of
 
 __all__ = [
-    "USUAL_RETRIES",
     "Answered",
     "Completions",
-    "Failed",
-    "Retries",
     "Withheld",
-    "check_address",
     "finish_reason",
     "text_of",
 ]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from detoxlab.records import FinishReason
+from detoxlab.servers import RETRIED, Failed
 
-RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 # The request is wrong; only other prompts can show whether the prompt or the settings cause it.
 ABOUT_THE_REQUEST = frozenset({400, 413, 422, 451})
 FORBIDDEN = 403
@@ -60,14 +60,6 @@ class Withheld:
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A failure that is no fault of the prompt; `passing` if the next attempt may succeed."""
-
-    problem: str
-    passing: bool
-
-
 Reply = Answered | Withheld | Failed
 
 
@@ -77,7 +69,7 @@ def read_reply(status: int, answer: Any) -> Reply:
     >>> read_reply(400, {"error": {"code": "content_filter", "message": "..."}})
     Withheld(code='content_filter', kind='filter', final=True)
     >>> read_reply(200, {"error": {"code": 502, "message": "..."}})
-    Failed(problem='status 502', passing=True)
+    Failed(problem='status 502', passing=True, wait_seconds=0.0)
     """
     is_success = 200 <= status < 300
     if is_success and not isinstance(answer, Mapping):

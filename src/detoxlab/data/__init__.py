@@ -81,6 +81,7 @@ def load_prompts(
     limit: int | None = None,
     seed: int = 0,
     revision: str | None = None,
+    skip_nulls: bool = False,
     deduplicate: bool = False,
     join_continuation: bool = False,
     opening: int | None = None,
@@ -92,7 +93,8 @@ def load_prompts(
     whose meta attributes are in a range (both ends included), equal a text or boolean, or list
     it. `deduplicate` leaves out prompts whose text an earlier one has, `join_continuation` (for
     `rtp`) makes prompt and continuation one prompt, `opening` keeps so many of the first words
-    of each longer text; then `limit` draws that many by the seed.
+    of each longer text; then `limit` draws that many by the seed. `skip_nulls` leaves out rows of
+    a file or hub data set without a text, which otherwise are errors.
     A `LeftOutWarning` counts the prompts that are left out without being asked for.
 
     Raises `UnknownNameError`, `MissingFileError` or `DataError`, with file and line.
@@ -102,7 +104,7 @@ def load_prompts(
     ['neutral', 'neutral', 'neutral']
     """
     check_limit(limit)
-    found = _prompt_source(source, columns, join_continuation)
+    found = _prompt_source(source, columns, join_continuation, skip_nulls)
     located = found.parse(_rows(found, source, path, revision))
     prompts = check_ids(located, may_repeat=deduplicate)
     prompts = choose(prompts, where or {})
@@ -121,17 +123,18 @@ def load_dialogues(
     limit: int | None = None,
     seed: int = 0,
     revision: str | None = None,
+    skip_nulls: bool = False,
 ) -> DialogueSet:
     """The well-formed dialogues of a source, and the odd ones with their reasons.
 
     `columns` maps, for a file or hub data set, `turns`; or `prompt` and `response`; or
-    `dialogue`, `turn`, `role` and `text`; and `id` and `target`.
+    `dialogue`, `turn`, `role` and `text`; and `id` and `target`. `skip_nulls` as in `load_prompts`.
 
     >>> load_dialogues("embedded", limit=2).rejected
     []
     """
     check_limit(limit)
-    found = DIALOGUES.find(source, columns)
+    found = DIALOGUES.find(source, columns, skip_nulls=skip_nulls)
     loaded = found.parse(_rows(found, source, path, revision))
     return DialogueSet(sample(loaded.dialogues, limit, seed), loaded.rejected)
 
@@ -144,16 +147,18 @@ def load_preferences(
     limit: int | None = None,
     seed: int = 0,
     revision: str | None = None,
+    skip_nulls: bool = False,
 ) -> PreferenceSet:
     """The well-formed preference pairs of a source, and the odd ones with their reasons.
 
     `columns` maps, for a file or hub data set, `prompt`, `chosen`, `rejected` and `id`; see
-    `preferences.read` for the layouts. `limit` draws that many pairs by the seed.
+    `preferences.read` for the layouts. `limit` draws that many pairs by the seed. `skip_nulls` as
+    in `load_prompts`.
 
     Raises as `load_prompts` does.
     """
     check_limit(limit)
-    found = PAIRS.find(source, columns)
+    found = PAIRS.find(source, columns, skip_nulls=skip_nulls)
     loaded = found.parse(_rows(found, source, path, revision))
     return PreferenceSet(sample(loaded.pairs, limit, seed), loaded.rejected)
 
@@ -224,14 +229,17 @@ def describe_source(
 
 
 def _prompt_source(
-    source: str, columns: Mapping[str, str] | None, join_continuation: bool
+    source: str,
+    columns: Mapping[str, str] | None,
+    join_continuation: bool,
+    skip_nulls: bool = False,
 ) -> PromptSource:
     if join_continuation and source != "rtp":
         raise ConfigError(
             f"join_continuation is for the prompts of 'rtp', not {source!r}",
             remedy="Leave it out, or read the file as source rtp with a path.",
         )
-    found = PROMPTS.find(source, columns)
+    found = PROMPTS.find(source, columns, skip_nulls=skip_nulls)
     return rtp.JOINED if join_continuation else found
 
 

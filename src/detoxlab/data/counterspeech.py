@@ -28,7 +28,7 @@ def read(
     for another number. Rows without a reply are left out with a `LeftOutWarning`.
     """
     check_columns(rows, [text, parent, "label"])
-    for number, row in enumerate(with_text(rows, text, source), start=1):
+    for number, row in enumerate(with_text(rows, [text], source), start=1):
         label = plain(value_of(row, "label"))
         if label not in labels:
             raise DataError(

@@ -1,19 +1,30 @@
 """Reads dialogues from rows in four layouts and checks each turn by turn.
 
-A well-formed dialogue begins with the user, alternates, and ends with the assistant. Any other
-dialogue is odd: it is set aside with its reason, never dropped silently. A row that cannot be
-read at all is an error.
+A well-formed dialogue begins with the user, perhaps after a turn of the system, alternates, and
+ends with the assistant. Any other dialogue is odd: it is set aside with its reason, never dropped
+silently. A row that cannot be read at all is an error.
 """
 
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from detoxlab.data.source import DialogueSet, sift
-from detoxlab.data.tabular import TableRow, check_columns, file_of, text_of, value_of, whole_number
+from detoxlab.data.columns import MAX_NAME
+from detoxlab.data.source import DialogueSet, sift, with_text
+from detoxlab.data.tabular import (
+    TableRow,
+    check_named,
+    file_of,
+    options_of,
+    text_columns,
+    text_of,
+    value_of,
+    whole_number,
+)
 from detoxlab.data.where import truth
 from detoxlab.errors import DataError
-from detoxlab.records import Dialogue, Turn, content_id
+from detoxlab.records import SYSTEM, Dialogue, Turn, content_id
 
 ROLES = {
     "user": "user",
@@ -23,6 +34,7 @@ ROLES = {
     "assistant": "assistant",
     "gpt": "assistant",
     "cn": "assistant",
+    "system": SYSTEM,
 }
 TURN_COLUMNS = ("turns", "messages", "conversations")
 PAIR_COLUMNS = ("prompt", "response")
@@ -30,13 +42,17 @@ COMPLETION_COLUMNS = ("prompt", "completion")
 LONG_COLUMNS = ("dialogue", "turn", "role", "text")
 
 
-def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
+def read(
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str, skip_nulls: bool = False
+) -> DialogueSet:
     """Dialogues in the layout that the columns show; `columns` maps our names to the file's.
 
     Layouts: `turns` (a list of objects with role and text or content) per row; `prompt` and
     `response` or `completion` per row, each a text or such a list; `dialogue`, `turn`, `role` and
-    `text` of one turn per row.
+    `text` of one turn per row. With `skip_nulls` rows without a text are left out.
     """
+    if skip_nulls:
+        rows = with_text(rows, _read_columns(rows, columns), source)
     if set(LONG_COLUMNS) <= set(columns):
         return from_long(rows, columns, source)
     if {"prompt"} < set(columns) & {*PAIR_COLUMNS, *COMPLETION_COLUMNS}:
@@ -54,15 +70,33 @@ def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> D
             return parse(rows, columns, source)
     raise DataError(
         f"{file_of(rows)}: no dialogues in columns {', '.join(sorted(present))}",
-        remedy="Map turns, or prompt and response or completion, or dialogue, turn, role and text.",
+        remedy=f"{_guess(rows)}Columns are named for turns, or for prompt and response or "
+        "completion, or for dialogue, turn, role and text.",
     )
+
+
+def _read_columns(rows: Sequence[TableRow], columns: Mapping[str, str]) -> list[str]:
+    """The columns of turns and texts that the rows have."""
+    names = dict.fromkeys((*TURN_COLUMNS, *PAIR_COLUMNS, *COMPLETION_COLUMNS, "text"))
+    mapped = [columns.get(name, name) for name in names]
+    return [name for name in mapped if any(value_of(row, name) is not None for row in rows)]
+
+
+def _guess(rows: Sequence[TableRow]) -> str:
+    """The options that name the two columns with the longest texts, in the file's order."""
+    longest = [name for name in text_columns(rows) if name.lower() != "id"][:2]
+    names = [name for name in rows[0].values if name in longest and len(name) <= MAX_NAME]
+    if len(names) < 2:
+        return ""
+    typed = options_of(dict(zip(PAIR_COLUMNS, names, strict=True)))
+    return f"Type {' '.join(start + shlex.quote(name) for start, name in typed.items())}. "
 
 
 def from_turns(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue per row, its turns in a list."""
     default = next((n for n in TURN_COLUMNS if value_of(rows[0], n) is not None), "turns")
     name = columns.get("turns", default)
-    check_columns(rows, [name])
+    check_named(rows, options_of({"turns": name}))
     found = []
     for row in rows:
         found.append((row.place, _dialogue(row, columns, turns_of(row, name), source), ""))
@@ -77,8 +111,9 @@ def from_pairs(rows: Sequence[TableRow], columns: Mapping[str, str], source: str
     present = {name for row in rows for name in row.values}
     names = {name: columns.get(name, name) for name in (*PAIR_COLUMNS, "completion", "label")}
     is_completion = "response" not in columns and names["response"] not in present
-    prompt, answer = names["prompt"], names["completion" if is_completion else "response"]
-    check_columns(rows, [prompt, answer])
+    answered = "completion" if is_completion else "response"
+    prompt, answer = names["prompt"], names[answered]
+    check_named(rows, options_of({"prompt": prompt, answered: answer}))
     labels = [truth(value_of(row, names["label"])) for row in rows]
     is_labelled = is_completion and None not in labels
     found = []
@@ -98,7 +133,9 @@ def _said(row: TableRow, column: str, role: str) -> tuple[Turn, ...]:
 def from_long(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> DialogueSet:
     """A dialogue per value of the dialogue column, its turns in the order of their numbers."""
     dialogue, turn, role, text = (columns.get(name, name) for name in LONG_COLUMNS)
-    check_columns(rows, [dialogue, turn, role, text])
+    check_named(
+        rows, options_of(dict(zip(LONG_COLUMNS, (dialogue, turn, role, text), strict=True)))
+    )
     by_dialogue: dict[str, list[tuple[int, TableRow]]] = {}
     for row in rows:
         by_dialogue.setdefault(_name(row, dialogue), []).append(
@@ -139,12 +176,17 @@ def oddity(turns: Sequence[Turn]) -> str:
     ''
     >>> oddity([Turn("user", "Hello"), Turn("user", "Well?")])
     'turn 2 is by the user again'
+    >>> oddity([Turn("system", "Be kind."), Turn("user", "Hello"), Turn("assistant", "Hello")])
+    ''
     """
-    if len(turns) < 2:
-        return f"has {len(turns)} turns, needs 2"
-    if turns[0].role != "user":
-        return "begins with the assistant"
-    for number in range(1, len(turns)):
+    first = 1 if turns and turns[0].role == SYSTEM else 0
+    if len(turns) < first + 2:
+        return f"has {len(turns)} turns, needs {first + 2}"
+    if turns[first].role != "user":
+        return f"begins with the {turns[first].role}"
+    for number in range(first + 1, len(turns)):
+        if turns[number].role == SYSTEM:
+            return f"turn {number + 1} is by the system, which speaks first or not at all"
         if turns[number].role == turns[number - 1].role:
             return f"turn {number + 1} is by the {turns[number].role} again"
     if turns[-1].role != "assistant":
@@ -190,7 +232,7 @@ def _role(row: TableRow, value: Any) -> str:
         shown = repr(value) if isinstance(value, str) and len(value) < 20 else "given"
         raise DataError(
             f"{row.place}: the role {shown} is not known",
-            remedy=f"Roles: {', '.join(ROLES)}. Remove system turns first.",
+            remedy=f"Roles: {', '.join(ROLES)}.",
         )
     return role
 

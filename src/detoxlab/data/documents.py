@@ -8,6 +8,7 @@ from typing import Literal
 
 from detoxlab.data.files import is_local, lines_of, read_text, suffix_of
 from detoxlab.data.source import check_limit, sample
+from detoxlab.data.where import Condition
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.records import Prompt
 
@@ -20,6 +21,7 @@ def load_documents(
     *,
     path: str | Path | None = None,
     columns: Mapping[str, str] | None = None,
+    where: Mapping[str, Condition] | None = None,
     division: Division = "rows",
     limit: int | None = None,
     seed: int = 0,
@@ -30,23 +32,29 @@ def load_documents(
     `rows`: each row of a data set, or line of a text file, that holds more than white space.
     Lines that repeat are kept, as nothing may be left out of a running text. `articles`: a text
     file in WikiText's layout, cut before each heading of the first level (` = Title = `).
-    `file`: the whole text file. Ids are the source's own, or the document's number. `limit`
-    draws that many by the seed.
+    `file`: the whole text file. `where` keeps rows of a data set as `load_prompts` does. Ids are
+    the source's own, or the document's number. `limit` draws that many by the seed.
 
-    Raises as `load_prompts` does; `ConfigError` when articles are asked of rows, `DataError`
-    when a file has no heading.
+    Raises as `load_prompts` does; `ConfigError` when articles are asked of rows, or when `where`
+    shall choose among the lines of a text; `DataError` when a file has no heading.
     """
     from detoxlab.data import load_prompts
 
     check_limit(limit)
     file = Path(path or source)
-    if not (is_local(str(file)) and suffix_of(file) == ".txt"):
+    is_text = is_local(str(file)) and suffix_of(file) == ".txt"
+    if is_text and where:
+        raise ConfigError(
+            f"{source}: a text has no {', '.join(where)} to choose documents by",
+            remedy="Leave out where, or take a table.",
+        )
+    if not is_text:
         if division != "rows":
             raise ConfigError(
                 f"{source}: documents by {division} are for text files (.txt, .txt.gz)",
                 remedy="Take documents by rows.",
             )
-        found = load_prompts(source, path=path, columns=columns, revision=revision)
+        found = load_prompts(source, path=path, columns=columns, where=where, revision=revision)
         return sample(found, limit, seed)
     texts = DIVISIONS[division](file, read_text(file))
     width = len(str(len(texts)))

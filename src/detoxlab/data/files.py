@@ -1,6 +1,5 @@
 """The content of an input file, or an error of one line that says why it cannot be read."""
 
-import difflib
 import glob
 import gzip
 import zlib
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detoxlab.errors import DataError, MissingFileError
+from detoxlab.locations import meant
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -61,12 +61,9 @@ def is_local(name: str) -> bool:
 
 def missing(path: Path) -> MissingFileError:
     """The error for a file that is not there, with the nearest name beside it."""
-    folder = path.parent
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    nearest = difflib.get_close_matches(path.name, names, n=1)
-    remedy = f"Did you mean {nearest[0]!r}?" if nearest else "Check the path."
-    if not folder.is_dir():
-        remedy = f"There is no folder {str(folder)!r} either."
+    remedy = meant(path).strip() or "Check the path."
+    if not path.parent.is_dir():
+        remedy = f"There is no folder {str(path.parent)!r} either."
     return MissingFileError(f"{path}: no such file", remedy=remedy)
 
 

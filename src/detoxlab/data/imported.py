@@ -1,13 +1,15 @@
 """Responses that another tool generated, perhaps with its scores, as our records."""
 
 import dataclasses
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from detoxlab.data.repeats import Repeats, Repetition, repetition
-from detoxlab.data.tabular import TableRow, check_columns, plain, read_rows, text_of, value_of
+from detoxlab.data.source import LeftOutWarning
+from detoxlab.data.tabular import TableRow, check_named, plain, read_rows, text_of, value_of
 from detoxlab.data.where import same_meaning
 from detoxlab.errors import DataError
 from detoxlab.records import Generation, Prompt, Score, content_id
@@ -40,6 +42,7 @@ def load_responses_file(
     score_columns: Mapping[str, str] | None = None,
     missing_values: Sequence[str] = (),
     repeats: Repeats = "auto",
+    skip_nulls: bool = False,
 ) -> Imported:
     """Prompts, generations and scores of a file of responses.
 
@@ -52,7 +55,7 @@ def load_responses_file(
 
     `score_columns` maps a scorer's name to the column of its toxicity. An empty cell (or nan,
     null, none, na) becomes a score with an error, never 0; so does one of `missing_values`, held
-    as a number or as a text.
+    as a number or as a text. With `skip_nulls` rows without prompt or response are left out.
 
     Raises `DataError` with file and line for a missing column, an empty prompt, one id with two
     prompts, or a score that is no number in [0, 1].
@@ -65,6 +68,7 @@ def load_responses_file(
         score_columns=score_columns,
         missing_values=missing_values,
         repeats=repeats,
+        skip_nulls=skip_nulls,
     )
     return read.prompts, read.generations, read.scores
 
@@ -78,15 +82,26 @@ def read_responses(
     score_columns: Mapping[str, str] | None = None,
     missing_values: Sequence[str] = (),
     repeats: Repeats = "auto",
+    skip_nulls: bool = False,
 ) -> Read:
     """The records of `load_responses_file`, and how rows that repeat a prompt were read."""
-    rows, scored_by = read_rows(Path(path)), dict(score_columns or {})
-    check_columns(rows, [prompt_column, *([id_column] if id_column else [])])
+    rows: Sequence[TableRow] = read_rows(Path(path))
+    scored_by = dict(score_columns or {})
+    check_named(
+        rows,
+        {"--prompt-column ": prompt_column} | ({"--id-column ": id_column} if id_column else {}),
+    )
     columns = [response_column, *scored_by.values()]
+    if skip_nulls:
+        rows = _without_nulls(rows, (prompt_column, response_column), Path(path).name)
     samples = [list(_samples(row, columns)) for row in rows]
     if not any(samples):
         raise DataError(f"{path}: every list of responses is empty", remedy="Check the file.")
-    check_columns([one for some in samples for one in some], columns)
+    typed = {f"--score-column {name}=": column for name, column in scored_by.items()}
+    check_named(
+        [one for some in samples for one in some],
+        {"--response-column ": response_column, **typed},
+    )
     asked = _prompts(rows, prompt_column, id_column, Path(path).name)
     repeated = repetition([prompt.id for prompt in asked], repeats)
     repeated.say(str(path))
@@ -107,6 +122,25 @@ def read_responses(
             ]
     names = dict.fromkeys(column for row in rows for column in row.values)
     return Read(list(prompts.values()), generations, scores, repeated, tuple(names))
+
+
+def _without_nulls(
+    rows: Sequence[TableRow], columns: Sequence[str], source: str
+) -> Sequence[TableRow]:
+    """The rows with a value in each of the columns; a list that lacks some counts as a value."""
+    kept = [
+        row
+        for row in rows
+        if all(value_of(row, one.partition(".")[0]) is not None for one in columns)
+    ]
+    if left := len(rows) - len(kept):
+        warnings.warn(
+            f"{source}: {left} of {len(rows)} rows have no {' or '.join(columns)} and were "
+            "left out",
+            LeftOutWarning,
+            stacklevel=4,
+        )
+    return kept or rows
 
 
 def _prompts(

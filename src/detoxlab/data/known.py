@@ -36,6 +36,7 @@ from detoxlab.data.source import (
 )
 from detoxlab.data.tabular import TableRow
 from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.locations import meant
 from detoxlab.records import Prompt
 from detoxlab.registry import with_entry_points
 
@@ -79,21 +80,26 @@ class Family(Generic[Items]):
     """The sources of one kind of record.
 
     `named` are those of this package, and other packages add theirs under the group
-    `entry_points`. `read` makes records of the rows of any other source, by the given columns
-    and with the label that they will carry. `noun` is its name in errors.
+    `entry_points`. `read` makes records of the rows of any other source, by the given columns and
+    with the label that they will carry; it may leave out rows without a text. `noun` is its name
+    in errors.
     """
 
     noun: str
     named: Mapping[str, Source[Items]]
     entry_points: str
-    read: Callable[[Sequence[TableRow], Mapping[str, str], str], Items]
+    read: Callable[[Sequence[TableRow], Mapping[str, str], str, bool], Items]
 
     def known(self) -> dict[str, Source[Items]]:
         """The named sources, including those of other packages."""
         return with_entry_points(self.entry_points, dict(self.named))
 
-    def find(self, source: str, columns: Mapping[str, str] | None = None) -> Source[Items]:
+    def find(
+        self, source: str, columns: Mapping[str, str] | None = None, *, skip_nulls: bool = False
+    ) -> Source[Items]:
         """The source of that name; else a local file, or a data set on the hub.
+
+        With `skip_nulls`, rows of the latter two without a text are left out.
 
         Raises `UnknownNameError` when it is none of them, `ConfigError` on columns for a source
         whose columns are known.
@@ -103,7 +109,9 @@ class Family(Generic[Items]):
             _check_no_columns(source, columns)
             return known[source]
         label = label_of(source)
-        return unnamed(self.noun, source, known, lambda rows: self.read(rows, columns or {}, label))
+        return unnamed(
+            self.noun, source, known, lambda rows: self.read(rows, columns or {}, label, skip_nulls)
+        )
 
 
 PROMPTS: Family[Iterable[Located[Prompt]]] = Family(
@@ -133,11 +141,19 @@ def unnamed(
     parse: Callable[[Sequence[TableRow]], Items],
 ) -> Source[Items]:
     """A source without a name: a local file, or a data set on the hub."""
+    if "://" in source:
+        raise ConfigError(
+            f"{source}: is an address of the web",
+            remedy="Download the file and name it; a data set of the hub is named owner/name.",
+        )
     if files.is_local(source):
         return Source(parse, location=Path(source))
     if hub.is_hub_id(source):
         return Source(parse, hub=source)
-    raise UnknownNameError(noun, source, [*known, "a file", "a hub id (owner/name)"])
+    error = UnknownNameError(noun, source, [*known, "a file", "a hub id (owner/name)"])
+    if "Did you mean" not in error.remedy:
+        error.remedy = f"{meant(source)}{error.remedy}"
+    raise error
 
 
 def label_of(source: str) -> str:

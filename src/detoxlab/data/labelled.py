@@ -20,14 +20,15 @@ PLACE = "place of the row"
 
 
 def read(
-    rows: Sequence[TableRow], columns: Mapping[str, str], source: str
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str, skip_nulls: bool = True
 ) -> Iterable[Located[Prompt]]:
     """A text per row, read as `mapped.read` reads prompts, with the place of the row as id.
 
-    Rows without a text are left out with a `LeftOutWarning`.
+    Rows without a text are left out with a `LeftOutWarning`, whatever `skip_nulls` says.
     """
+    del skip_nulls
     text = columns.get("text") or mapped.text_column(rows)
-    filled = with_text(rows, text, source)
+    filled = with_text(rows, [text], source)
     placed = [TableRow(row.place, {**row.values, PLACE: row.place}) for row in filled]
     return mapped.read(placed, {**columns, "text": text, "id": PLACE}, source)
 

@@ -50,7 +50,7 @@ def read(
 ) -> Iterable[Located[Prompt]]:
     """A prompt per row with a text, and the `facts` of the row as meta; ids number the rows."""
     check_columns(rows, [text, *columns])
-    for number, row in enumerate(with_text(rows, text, source), start=1):
+    for number, row in enumerate(with_text(rows, [text], source), start=1):
         meta = without_missing(facts(row))
         yield row.place, Prompt(str(number), text_of(row, text), source, meta)
 

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from detoxlab.data.dialogues import turns_of
-from detoxlab.data.source import LeftOutWarning, Located, without_missing
+from detoxlab.data.source import LeftOutWarning, Located, with_text, without_missing
 from detoxlab.data.tabular import (
     TableRow,
-    check_columns,
-    file_of,
-    known_columns,
+    check_named,
+    options_of,
     plain,
     text_of,
     value_of,
@@ -23,9 +22,9 @@ META_COLUMNS = ("group", "groups", "label", "kind", "type", "domain", "category"
 
 
 def read(
-    rows: Sequence[TableRow], columns: Mapping[str, str], source: str
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str, skip_nulls: bool = False
 ) -> Iterable[Located[Prompt]]:
-    """A prompt per row.
+    """A prompt per row; with `skip_nulls` rows without a text are left out.
 
     `columns` maps `text`, `id` and any meta name to a column. Without it the text is in `text`
     or `prompt` and the id in `id`; the text may be a list of one turn. Without an id it is a
@@ -34,7 +33,9 @@ def read(
     category or language, become meta attributes.
     """
     text, identifier = columns.get("text") or text_column(rows), columns.get("id", "id")
-    check_columns(rows, [text, *columns.values()])
+    check_named(rows, options_of({"text": text, **columns}))
+    if skip_nulls:
+        rows = with_text(rows, [text], source)
     others = {name: column for name, column in columns.items() if name not in ("text", "id")}
     meta_columns = {**_meta_columns(rows, {text, identifier, *others.values()}), **others}
     located, hashed = [], 0
@@ -83,13 +84,10 @@ def _meta(key: str, value: Any) -> Any:
 
 def text_column(rows: Sequence[TableRow]) -> str:
     """The column `text` or `prompt`; `DataError` where there is neither."""
-    known = sorted({name for row in rows for name in row.values})
+    known = {name for row in rows for name in row.values}
     found = [name for name in TEXT_COLUMNS if name in known]
     if not found:
-        raise DataError(
-            f"{file_of(rows)}: no column 'text' or 'prompt'",
-            remedy=f"Name the column of the prompts. {known_columns('prompt', known)}",
-        )
+        check_named(rows, options_of({"text": "prompt"}), said="no column 'text' or 'prompt'")
     return found[0]
 
 

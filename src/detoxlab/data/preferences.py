@@ -10,8 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from detoxlab.data.dialogues import ROLES, oddity, turns_of
-from detoxlab.data.source import PreferenceSet, PreferenceSource, sift
-from detoxlab.data.tabular import TableRow, check_columns, text_of, value_of
+from detoxlab.data.source import PreferenceSet, PreferenceSource, sift, with_text
+from detoxlab.data.tabular import (
+    TableRow,
+    check_columns,
+    check_named,
+    options_of,
+    text_of,
+    value_of,
+)
 from detoxlab.data.where import truth
 from detoxlab.errors import DataError
 from detoxlab.records import Preference, Turn, content_id
@@ -30,7 +37,9 @@ class Said(NamedTuple):
     response: str
 
 
-def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> PreferenceSet:
+def read(
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str, skip_nulls: bool = False
+) -> PreferenceSet:
     """A pair per row; `columns` maps `prompt`, `chosen`, `rejected` and `id` to the file's.
 
     Each of the three is a text or a list of turns (TRL's conversational layout). A prompt that
@@ -38,13 +47,16 @@ def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> P
     `chosen` and `rejected` are the prompt; texts in the layout of hh-rlhf ("\\n\\nHuman: ...")
     are divided into turns; other texts are whole texts, a pair without turns. Without `chosen`
     and `rejected`, `completion` and `label` are read: single responses, see `read_unpaired`.
+    With `skip_nulls` rows without a response are left out.
     """
     present = {name for row in rows for name in row.values} | set(columns)
     if {"completion", "label"} <= present and not {"chosen", "rejected"} & present:
-        return read_unpaired(rows, columns, source)
+        return read_unpaired(rows, columns, source, skip_nulls)
     names = ("prompt", "chosen", "rejected", "id")
     prompt, chosen, rejected, identifier = (columns.get(name, name) for name in names)
-    check_columns(rows, [chosen, rejected, *columns.values()])
+    check_named(rows, options_of({"chosen": chosen, "rejected": rejected, **columns}))
+    if skip_nulls:
+        rows = with_text(rows, [chosen, rejected], source)
     found = []
     for row in rows:
         asked = _prompt(row, prompt)
@@ -56,7 +68,7 @@ def read(rows: Sequence[TableRow], columns: Mapping[str, str], source: str) -> P
 
 
 def read_unpaired(
-    rows: Sequence[TableRow], columns: Mapping[str, str], source: str
+    rows: Sequence[TableRow], columns: Mapping[str, str], source: str, skip_nulls: bool = False
 ) -> PreferenceSet:
     """A single response per row, desirable or not (TRL's unpaired layout): one side is None.
 
@@ -65,7 +77,9 @@ def read_unpaired(
     """
     names = ("prompt", "completion", "label", "id")
     prompt, completion, label, identifier = (columns.get(name, name) for name in names)
-    check_columns(rows, [completion, label, *columns.values()])
+    check_named(rows, options_of({"completion": completion, "label": label, **columns}))
+    if skip_nulls:
+        rows = with_text(rows, [completion, label], source)
     found = []
     for row in rows:
         asked = _prompt(row, prompt)

@@ -16,6 +16,17 @@ Placed = tuple[str, Mapping[str, str]]
 """The place of a row, `file:line`, and its cells by column."""
 
 
+def separator_of(text: str) -> str:
+    """The sign between the cells of a CSV text, told by its header: a comma if there is one.
+
+    >>> separator_of("id;text\\na;Well, well"), separator_of('"a;b",c'), separator_of("text")
+    (';', ',', ',')
+    """
+    header = next((line for line in lines_of(text) if line), "")
+    counts = {sign: re.sub('"[^"]*"', "", header).count(sign) for sign in ",;\t"}
+    return "," if counts[","] else max(counts, key=lambda sign: counts[sign])
+
+
 def quoted_rows(
     path: Path, text: str, separator: str, header: Sequence[str] | None = None
 ) -> list[Placed]:
@@ -28,7 +39,7 @@ def quoted_rows(
     reader = csv.reader(opened, delimiter=separator, strict=True)
     rows: list[Placed] = []
     try:
-        names = header or _header(path, next(cells for cells in reader if cells), separator)
+        names = header or _header(path, next(cells for cells in reader if cells))
         start = reader.line_num + 1
         for cells in reader:
             if cells:
@@ -57,7 +68,7 @@ def tabbed_rows(
     a whole cell are quoting; any other quote is text.
     """
     lines = [(n, line.split(separator)) for n, line in enumerate(lines_of(text), 1) if line]
-    names = header or _header(path, [_unquoted(cell) for cell in lines.pop(0)[1]], separator)
+    names = header or _header(path, [_unquoted(cell) for cell in lines.pop(0)[1]])
     if any(len(cells) != len(names) for _, cells in lines):
         rows = quoted_rows(path, text, separator, header)
         _check_nothing_swallowed(rows, separator, len(names))
@@ -91,16 +102,11 @@ def _check_nothing_swallowed(rows: Iterable[Placed], separator: str, columns: in
                 )
 
 
-def _header(path: Path, header: list[str], separator: str) -> list[str]:
+def _header(path: Path, header: list[str]) -> list[str]:
     names = [name.strip() for name in header]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}:1: the header names column {twice[0]!r} twice")
-    if len(names) == 1 and separator == "," and any(sign in names[0] for sign in ";\t"):
-        raise DataError(
-            f"{path}:1: the header has one column only",
-            remedy="The cells seem to be separated by ; or tabs: use commas, or call it .tsv.",
-        )
     return names
 
 

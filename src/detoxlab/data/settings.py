@@ -1,10 +1,11 @@
 """Settings of each kind of data (its place, its amount), and paths as a run records them."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from detoxlab.data.hub import with_config
 from detoxlab.data.verbaliser import Verbaliser
@@ -15,6 +16,29 @@ HELD_OUT = 0.1
 HeldOut = Annotated[float, Field(gt=0, lt=1, description="share held out to validate")]
 
 
+_chosen = Field(description="keep rows with an attribute in a range or of a value")
+Where = Annotated[Conditions, _chosen]
+WhereIfAny = Annotated[Conditions | None, _chosen]
+
+
+USUAL_NAMES = {
+    "realtoxicityprompts": "rtp",
+    **{name: name for name in ("rtp", "xstest", "hatecheck", "toxigen")},
+}
+"""Names that people type, in small letters and without "-", "_" and spaces."""
+
+
+def usual_name(source: str) -> str:
+    """The name by which a data set is known here; anything else as it is.
+
+    >>> usual_name("real_toxicity_prompts"), usual_name("RTP"), usual_name("XSTest")
+    ('rtp', 'rtp', 'xstest')
+    >>> usual_name("my/RTP.jsonl")
+    'my/RTP.jsonl'
+    """
+    return USUAL_NAMES.get(re.sub(r"[-_ ]", "", source.lower()), source)
+
+
 class DataSettings(Settings):
     """The place and amount of data."""
 
@@ -23,6 +47,11 @@ class DataSettings(Settings):
     columns: dict[str, str] = Field({}, description="our field: column of the file")
     limit: int | None = Field(None, ge=1, description="a seeded sample of that many")
     revision: str | None = Field(None, description="revision of a hub data set")
+
+    @field_validator("source")
+    @classmethod
+    def _by_its_usual_name(cls, source: str) -> str:
+        return usual_name(source)
 
     @model_validator(mode="before")
     @classmethod
@@ -36,12 +65,18 @@ class DataSettings(Settings):
         return {**rest, "source": with_config(str(given.get("source")), str(given["config"]))}
 
 
-class PromptSettings(DataSettings):
+class RowSettings(DataSettings):
+    """Data of which rows without a text may be left out."""
+
+    skip_nulls: bool = Field(
+        False, description="leave out, and count, rows of a file without a text; else an error"
+    )
+
+
+class PromptSettings(RowSettings):
     """The prompts to ask."""
 
-    where: Conditions = Field(
-        {}, description="keep rows with an attribute in a range or of a value"
-    )
+    where: Where = Field({})
     join_continuation: bool = Field(False, description="prompt and continuation as one prompt")
     deduplicate: bool = Field(False, description="leave out prompts that repeat a text")
     opening: int | None = Field(
@@ -52,24 +87,22 @@ class PromptSettings(DataSettings):
     )
 
 
-class DialogueSettings(DataSettings):
+class DialogueSettings(RowSettings):
     """The dialogues to learn from."""
 
     validation: HeldOut = HELD_OUT
 
 
-class PairSettings(DataSettings):
+class PairSettings(RowSettings):
     """The preference pairs to learn from."""
 
     validation: HeldOut = HELD_OUT
 
 
-class TextPart(DataSettings):
+class TextPart(RowSettings):
     """One part of a mixture of texts, read like prompts; its name is the domain of its texts."""
 
-    where: Conditions = Field(
-        {}, description="keep rows with an attribute in a range or of a value"
-    )
+    where: Where = Field({})
     proportion: float = Field(1.0, gt=0, description="its share, relative to the other parts")
 
 
@@ -93,7 +126,10 @@ def relative(path: str) -> str:
 
 
 def portable(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a data source, or of several as `parts`, with their paths made relative."""
+    """Settings of a data source, or of several as `parts`, with their paths made relative.
+
+    `skip_nulls` stands there only where it is set, as old runs do not name it.
+    """
     made: dict[str, Any] = {
         key: relative(source[key])
         for key in ("source", "path", "data")
@@ -103,4 +139,5 @@ def portable(source: Mapping[str, Any]) -> dict[str, Any]:
         made["parts"] = {name: portable(part) for name, part in source["parts"].items()}
     if source.get("exclude"):
         made["exclude"] = portable(source["exclude"])
-    return {**source, **made}
+    unset = () if source.get("skip_nulls") else ("skip_nulls",)
+    return {key: value for key, value in {**source, **made}.items() if key not in unset}

@@ -117,16 +117,17 @@ def sift(
     return good, rejected
 
 
-def with_text(rows: Sequence[TableRow], column: str, source: str) -> Sequence[TableRow]:
-    """The rows with a text in a column; a `LeftOutWarning` tells how many have none.
+def with_text(rows: Sequence[TableRow], columns: Iterable[str], source: str) -> Sequence[TableRow]:
+    """The rows with a text in each of the columns; a `LeftOutWarning` tells how many have none.
 
     All rows where none has a text: reading them is an error.
     """
-    filled = [row for row in rows if _is_filled(value_of(row, column))]
+    names = list(columns)
+    filled = [row for row in rows if all(_is_filled(value_of(row, name)) for name in names)]
     if len(filled) < len(rows):
         warnings.warn(
             f"{source}: {len(rows) - len(filled)} of {len(rows)} rows have no text in column "
-            f"{column!r} and were left out",
+            f"{' or '.join(map(repr, names))} and were left out",
             LeftOutWarning,
             stacklevel=5,
         )
@@ -157,6 +158,31 @@ def sample(items: Sequence[T], limit: int | None, seed: int) -> list[T]:
     import numpy as np
 
     chosen = np.random.default_rng(seed).permutation(len(items))[:limit]
+    return [items[index] for index in sorted(chosen)]
+
+
+def stratified_sample(
+    items: Sequence[T], strata: Sequence[str], limit: int | None, seed: int
+) -> list[T]:
+    """`limit` of the items, as `sample`, but of each stratum its share, give or take one.
+
+    Every item is as likely to be drawn as any other. `strata` names the stratum of each item. A
+    smaller limit with the same seed gives a subset of a larger one.
+
+    >>> sorted(stratified_sample("aaaaaabbb", "aaaaaabbb", 3, seed=0))
+    ['a', 'a', 'b']
+    """
+    check_limit(limit)
+    if limit is None or limit >= len(items):
+        return list(items)
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    place_N = np.empty(len(items))
+    for name in sorted(set(strata)):
+        index = [at for at, stratum in enumerate(strata) if stratum == name]
+        place_N[rng.permutation(index)] = (np.arange(len(index)) + rng.random()) / len(index)
+    chosen = np.argsort(place_N, kind="stable")[:limit]
     return [items[index] for index in sorted(chosen)]
 
 

@@ -5,7 +5,6 @@ cells are None. No error quotes the text of a cell.
 """
 
 import datetime
-import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,12 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from detoxlab.data.columns import known_columns
 from detoxlab.data.files import SUFFIXES, folder_instead, lines_of, read_bytes, read_text, suffix_of
-from detoxlab.data.separated import quoted_rows, tabbed_rows
+from detoxlab.data.separated import quoted_rows, separator_of, tabbed_rows
 from detoxlab.errors import DataError
 
-MAX_NAME = 40
-MAX_NAMES = 30
+FIELDS = 'Each row has named fields, such as {"text": …}.'
+SAMPLED = 100  # rows that tell which columns hold texts
 
 
 class TableRow(NamedTuple):
@@ -74,7 +74,8 @@ def text_of(row: TableRow, column: str, *, may_be_empty: bool = False) -> str:
         )
     if not may_be_empty and not value.strip():
         raise DataError(
-            f"{row.place}: column {column!r} is empty", remedy="Remove or fill the row."
+            f"{row.place}: column {column!r} is empty",
+            remedy="Fill it, remove the row, or leave such rows out by --skip-nulls.",
         )
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise DataError(
@@ -108,11 +109,50 @@ def file_of(rows: Sequence[TableRow]) -> str:
 def check_columns(rows: Sequence[TableRow], columns: Iterable[str]) -> None:
     """Raise `DataError`, naming the known columns, unless each column is in some row."""
     for column in columns:
-        if not any(column in row.values or value_of(row, column) is not None for row in rows):
-            raise DataError(
-                f"{file_of(rows)}: no column {column!r}",
-                remedy=known_columns(column, names_of(rows, column)),
-            )
+        if not _is_column(rows, column):
+            known = known_columns(column, names_of(rows, column))
+            raise DataError(f"{file_of(rows)}: no column {column!r}", remedy=known)
+
+
+def check_named(rows: Sequence[TableRow], options: Mapping[str, str], *, said: str = "") -> None:
+    """As `check_columns`, for the columns by the start of the option that names each.
+
+    The error shows the option to type with a column of the file. `said` stands for "no column 'x'".
+    """
+    for option, column in options.items():
+        if _is_column(rows, column):
+            continue
+        free = [name for name in text_columns(rows) if name not in options.values()]
+        known = names_of(rows, column)
+        remedy = known_columns(column, known, option=option, guess=free[0] if free else "")
+        raise DataError(f"{file_of(rows)}: {said or f'no column {column!r}'}", remedy=remedy)
+
+
+def _is_column(rows: Sequence[TableRow], column: str) -> bool:
+    return any(column in row.values or value_of(row, column) is not None for row in rows)
+
+
+def options_of(columns: Mapping[str, str]) -> dict[str, str]:
+    """Columns by the start of the option that names each.
+
+    >>> options_of({"text": "Utterance (raw)"})
+    {'--column text=': 'Utterance (raw)'}
+    """
+    return {f"--column {name}=": column for name, column in columns.items()}
+
+
+def text_columns(rows: Sequence[TableRow]) -> list[str]:
+    """The columns that hold texts, the longest texts first.
+
+    >>> text_columns([TableRow("f:1", {"n": "1", "id": "a", "said": "Good morning"})])
+    ['said', 'id']
+    """
+    lengths: dict[str, int] = {}
+    for row in rows[:SAMPLED]:
+        for name, cell in row.values.items():
+            if isinstance(plain(cell), str):
+                lengths[name] = lengths.get(name, 0) + len(cell)
+    return sorted(lengths, key=lambda name: -lengths[name])
 
 
 def names_of(rows: Iterable[TableRow], column: str = "") -> list[str]:
@@ -129,19 +169,6 @@ def names_of(rows: Iterable[TableRow], column: str = "") -> list[str]:
         if isinstance(inside, Mapping):
             names |= {f"{outer}.{name}" for name in inside}
     return sorted(names)
-
-
-def known_columns(column: str, known: Sequence[str]) -> str:
-    """The remedy for a missing column: the nearest name and all names.
-
-    A long name is not shown: in a file without a header it is data.
-    """
-    nearest = difflib.get_close_matches(column, known, n=1)
-    guess = f"Did you mean {nearest[0]!r}? " if nearest and len(nearest[0]) <= MAX_NAME else ""
-    shown = [n if len(n) <= MAX_NAME else f"({len(n)} characters)" for n in known[:MAX_NAMES]]
-    more = f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else ""
-    hint = " Is the header missing?" if any(len(name) > MAX_NAME for name in known) else ""
-    return f"{guess}Columns: {', '.join(shown)}{more}.{hint}"
 
 
 def plain(value: Any) -> Any:
@@ -187,7 +214,7 @@ def _json_lines(path: Path, text: str) -> list[TableRow]:
 def _json_row(place: str, line: str) -> TableRow:
     value = _parse(place, line)
     if not isinstance(value, dict):
-        raise DataError(f"{place}: {_kind(value)} instead of an object with named fields")
+        raise DataError(f"{place}: {_kind(value)} instead of an object", remedy=FIELDS)
     return TableRow(place, value)
 
 
@@ -212,7 +239,9 @@ def _read_json(path: Path) -> list[TableRow]:
     items = _parse(str(path), text)
     for number, item in enumerate(items, start=1):
         if not isinstance(item, dict):
-            raise DataError(f"{path}, item {number}: {_kind(item)} instead of an object")
+            raise DataError(
+                f"{path}, item {number}: {_kind(item)} instead of an object", remedy=FIELDS
+            )
     return [TableRow(f"{path}, item {number}", item) for number, item in enumerate(items, start=1)]
 
 
@@ -221,10 +250,14 @@ def read_separated(
 ) -> list[TableRow]:
     """The rows of a CSV or TSV file; `header` names the columns of a file without a header.
 
-    Raises as `read_rows` does.
+    A CSV file whose header has no comma may be separated by semicolons or tabs. Raises as
+    `read_rows` does.
     """
-    read = quoted_rows if separator == "," or header else tabbed_rows
-    return [TableRow(*one) for one in read(path, read_text(path), separator, header)]
+    text = read_text(path)
+    if separator == "," and header is None:
+        separator = separator_of(text)
+    read = quoted_rows if separator != "\t" or header else tabbed_rows
+    return [TableRow(*one) for one in read(path, text, separator, header)]
 
 
 def _read_parquet(path: Path) -> list[TableRow]:
@@ -283,7 +316,8 @@ def _no_value(row: TableRow, column: str, may_be_empty: bool) -> DataError:
         return DataError(f"{row.place}: column {column!r} is missing", remedy=remedy)
     empty = ' ("" where nothing was said)' if may_be_empty else ""
     return DataError(
-        f"{row.place}: column {null!r} is null", remedy=f"Fill it{empty} or remove the row."
+        f"{row.place}: column {null!r} is null",
+        remedy=f"Fill it{empty}, remove the row, or leave such rows out by --skip-nulls.",
     )
 
 

@@ -7,16 +7,25 @@ Results carry ids, so that two models are compared item by item.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic import Field
 
 from detoxlab.errors import ConfigError
+from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
 from detoxlab.settings import Settings
 from detoxlab.subject import Subject
 
 BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A batch of an evaluation by its number, from which workers elsewhere find its items."""
+
+    at: int
 
 
 def window_of(subject: Subject, max_length: int | None) -> int:
@@ -88,3 +97,18 @@ class Evaluation(Settings, ABC):
         resamples: int = RESAMPLES,
     ) -> list[Difference]:
         """Treated against baseline, paired by item, for each measure that can be compared."""
+
+    def resampled(
+        self,
+        name: str,
+        models: Sequence[Sequence[ItemResult]],
+        *,
+        seed: int = 0,
+        resamples: int = RESAMPLES,
+    ) -> FloatArray | None:
+        """The measure `name` of M models on the same resamples of items, (resamples, M).
+
+        Only items that all models have a result for count. None where this kind cannot say.
+        """
+        del name, models, seed, resamples
+        return None

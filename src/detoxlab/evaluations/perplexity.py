@@ -15,11 +15,12 @@ from pydantic import Field, model_validator
 
 from detoxlab.data import describe_source
 from detoxlab.data.documents import Division, load_documents
-from detoxlab.data.settings import DataSettings
+from detoxlab.data.settings import DataSettings, WhereIfAny
 from detoxlab.evaluations import sums
 from detoxlab.evaluations.base import Evaluation, window_of
 from detoxlab.measures.catalogue import MEASURES
 from detoxlab.measures.guards import perplexity_of_sums
+from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement, Prompt
 from detoxlab.subject import Subject
 
@@ -54,6 +55,7 @@ class Perplexity(DataSettings, Evaluation):
     """
 
     kind: Literal["perplexity"] = Field("perplexity", description="of evaluation")
+    where: WhereIfAny = None
     documents: Division = Field("rows", description="the unit of a document: rows, articles, file")
     max_length: int | None = Field(None, ge=2, description="tokens seen; None: all that fit")
     stride: int | None = Field(None, ge=1, description="tokens moved by; None: max_length / 2")
@@ -86,7 +88,7 @@ class Perplexity(DataSettings, Evaluation):
 
     def items(self, seed: int) -> Sequence[Prompt]:
         """The documents."""
-        given = self.model_dump(include={"source", "path", "columns", "limit", "revision"})
+        given = self.model_dump(include={"source", "path", "columns", "where", "limit", "revision"})
         return load_documents(**given, division=self.documents, seed=seed)
 
     def batches(self, items: Sequence[Prompt]) -> list[Sequence[Prompt]]:
@@ -141,6 +143,20 @@ class Perplexity(DataSettings, Evaluation):
         same = [one.values["tokens"] for one in before] == [one.values["tokens"] for one in after]
         shared = SUMS if same else SUMS[1:]
         return sums.differences(shared, baseline, treated, seed=seed, resamples=resamples)
+
+    def resampled(
+        self,
+        name: str,
+        models: Sequence[Sequence[ItemResult]],
+        *,
+        seed: int = 0,
+        resamples: int = RESAMPLES,
+    ) -> FloatArray | None:
+        """The perplexity of this name of each model, on the same resamples of documents."""
+        found = next((one for one in SUMS if one.measure.name == name), None)
+        if found is None:
+            return None
+        return sums.resampled(found, models, seed=seed, resamples=resamples)
 
 
 def windows(length: int, max_length: int, stride: int) -> list[Window]:

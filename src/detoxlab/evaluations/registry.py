@@ -10,6 +10,7 @@ from detoxlab.errors import ConfigError
 from detoxlab.evaluations.base import Evaluation
 from detoxlab.evaluations.benchmark import Benchmark
 from detoxlab.evaluations.classification import Classification
+from detoxlab.evaluations.groups import GroupToxicity
 from detoxlab.evaluations.perplexity import Perplexity
 from detoxlab.evaluations.refusal import OverRefusal
 from detoxlab.registry import look_up, with_entry_points
@@ -22,6 +23,7 @@ EVALUATIONS: dict[str, type[Evaluation]] = with_entry_points(
         "classification": Classification,
         "benchmark": Benchmark,
         "refusal": OverRefusal,
+        "groups": GroupToxicity,
     },
 )
 

@@ -5,16 +5,17 @@ evaluation/<name>.json     kind, settings, model; and the measurements when it i
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from detoxlab.data.settings import portable
 from detoxlab.errors import ConfigError, RunMismatchError
-from detoxlab.evaluations.base import Evaluation
+from detoxlab.evaluations.base import Evaluation, Portion
+from detoxlab.measures.statistics import FloatArray
 from detoxlab.progress import progress
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement, from_json, to_json
-from detoxlab.runs import Run, read_json
+from detoxlab.runs import Over, Run, read_json
 from detoxlab.runs.changes import changes, listed
 from detoxlab.subject import Subject
 
@@ -42,9 +43,11 @@ def evaluate_into(
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    over: Over[list[Portion]] = map,
 ) -> list[Measurement]:
     """Write the evaluation's results on the model to the run, except those that are there already.
 
+    `over` is that of `Run.append_missing`.
     Raises `RunMismatchError` when the run holds an evaluation of this name with other
     settings or of another model.
     """
@@ -57,19 +60,34 @@ def evaluate_into(
         "resolved": portable(resolved.model_dump(mode="json")),
     }
     _begin(run, name, head)
-    items = resolved.items(seed)
-    with progress(f"evaluate {name}", len(items)) as advance:
+    compute, batches = results_by_number(resolved, subject, seed)
+    with progress(f"evaluate {name}", sum(map(len, batches))) as advance:
         run.append_missing(
             f"{FOLDER}/{name}.jsonl",
-            resolved.batches(items),
-            rows_in=len,
-            compute=lambda batch: resolved.results(subject, batch),
-            done=lambda batch: advance(len(batch)),
+            [[Portion(at)] for at in range(len(batches))],
+            rows_in=lambda portions: len(batches[portions[0].at]),
+            compute=compute,
+            over=over,
+            done=lambda portions: advance(len(batches[portions[0].at])),
         )
     results = run.read(f"{FOLDER}/{name}.jsonl", ItemResult)
     found = resolved.measurements(results, seed=seed, resamples=resamples)
     run.write_json(_head_file(name), head | {"measurements": [to_json(row) for row in found]})
     return found
+
+
+def results_by_number(
+    resolved: Evaluation, subject: Subject, seed: int
+) -> tuple[Callable[[Sequence[Portion]], list[ItemResult]], list[Sequence[Any]]]:
+    """The function that gives the results of batches by their numbers, and the batches."""
+    batches = resolved.batches(resolved.items(seed))
+
+    def compute(portions: Sequence[Portion]) -> list[ItemResult]:
+        return [
+            one for portion in portions for one in resolved.results(subject, batches[portion.at])
+        ]
+
+    return compute, batches
 
 
 def is_evaluated(run: Run, name: str, evaluation: Evaluation, seed: int = 0) -> bool:
@@ -116,14 +134,36 @@ def evaluated_differences(
     """
     from detoxlab.evaluations.registry import EVALUATIONS, load_evaluation
 
-    asked = [(one.settings, one.data) for one in (baseline, treated)]
-    if asked[0] != asked[1] or treated.settings["kind"] not in EVALUATIONS:
+    if not _asked_alike(baseline, treated) or treated.settings["kind"] not in EVALUATIONS:
         return []
     evaluation = load_evaluation(treated.settings)
     return evaluation.differences(baseline.results, treated.results, seed=seed, resamples=resamples)
 
 
+def evaluated_resamples(
+    models: Sequence[Evaluated], name: str, *, seed: int = 0, resamples: int = RESAMPLES
+) -> FloatArray | None:
+    """One measure of M models on the same resamples of items, (resamples, M); needs no model.
+
+    None where settings or data differ, where the kind is not installed here, or cannot say.
+    """
+    from detoxlab.evaluations.registry import EVALUATIONS, load_evaluation
+
+    first = models[0]
+    alike = all(_asked_alike(first, one) for one in models)
+    if not alike or first.settings["kind"] not in EVALUATIONS:
+        return None
+    results = [one.results for one in models]
+    evaluation = load_evaluation(first.settings)
+    return evaluation.resampled(name, results, seed=seed, resamples=resamples)
+
+
 # --- inside ---
+
+
+def _asked_alike(one: Evaluated, other: Evaluated) -> bool:
+    """Whether settings and data agree; a setting that a file leaves out counts as None."""
+    return not changes(one.settings, other.settings) and one.data == other.data
 
 
 def _asked(evaluation: Evaluation, seed: int) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Measures that are functions of sums over items, with intervals from a bootstrap over items."""
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from detoxlab.measures.entry import Measure
-from detoxlab.measures.paired import paired_intervals
+from detoxlab.measures.paired import PairedSums, paired_intervals, value_of
 from detoxlab.measures.statistics import (
     FloatArray,
     Interval,
@@ -15,6 +14,8 @@ from detoxlab.measures.statistics import (
     Statistic,
     bootstrap_many,
     divide,
+    resampled_sums,
+    stacked_columns,
 )
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
 
@@ -46,7 +47,7 @@ def measurements(
     intervals = bootstrap_many(quantities, seed=seed, resamples=resamples)
     return [
         one.measure.measurement(
-            value=_value(quantity),
+            value=value_of(quantity.statistic, quantity.columns_PS),
             ci_low=interval.low if interval else None,
             ci_high=interval.high if interval else None,
             n=len(known),
@@ -70,33 +71,43 @@ def differences(
     All intervals come from the same resamples of items.
     """
     before, after, items = paired(baseline, treated)
-    sides = [[_columns(side, one.columns) for side in (before, after)] for one in measures]
-    changes = [
-        Quantity(np.concatenate(columns, axis=1), _contrast(one.statistic, of))
-        for one, columns in zip(measures, sides, strict=True)
-        for of in (np.subtract, divide)
+    sides = [
+        PairedSums(
+            one.measure, one.statistic, _columns(before, one.columns), _columns(after, one.columns)
+        )
+        for one in measures
     ]
+    rows = paired_differences(sides, items=items, seed=seed, resamples=resamples)
+    return [
+        row if one.as_ratio else replace(row, ratio=None, ratio_low=None, ratio_high=None)
+        for one, row in zip(measures, rows, strict=True)
+    ]
+
+
+def paired_differences(
+    sides: Sequence[PairedSums], *, items: int, seed: int = 0, resamples: int = RESAMPLES
+) -> list[Difference]:
+    """Treated minus and over baseline for each measure, on the same N of all `items`."""
+    changes = [one.quantity(of) for one in sides for of in (np.subtract, divide)]
     intervals = paired_intervals(changes, seed=seed, resamples=resamples)
     estimates = list(map(_estimate, changes, intervals))
     return [
         one.measure.difference(
-            baseline=_value(Quantity(columns[0], one.statistic)),
-            treated=_value(Quantity(columns[1], one.statistic)),
+            baseline=one.baseline,
+            treated=one.treated,
             difference=minus.value,
             ci_low=minus.low,
             ci_high=minus.high,
             percentile_low=minus.percentile_low,
             percentile_high=minus.percentile_high,
-            n_prompts=len(before),
-            n_pairs=len(before),
-            coverage=len(before) / items if items else None,
-            ratio=over.value if one.as_ratio else None,
-            ratio_low=over.low if one.as_ratio else None,
-            ratio_high=over.high if one.as_ratio else None,
+            n_prompts=len(one.before_PS),
+            n_pairs=len(one.before_PS),
+            coverage=len(one.before_PS) / items if items else None,
+            ratio=over.value,
+            ratio_low=over.low,
+            ratio_high=over.high,
         )
-        for one, columns, minus, over in zip(
-            measures, sides, estimates[::2], estimates[1::2], strict=True
-        )
+        for one, minus, over in zip(sides, estimates[::2], estimates[1::2], strict=True)
     ]
 
 
@@ -108,6 +119,33 @@ def paired(
     before = [one for one in baseline if one.error is None and one.item in theirs]
     items = {one.item for one in (*baseline, *treated)}
     return before, [theirs[one.item] for one in before], len(items)
+
+
+def resampled(
+    measure: SumMeasure,
+    models: Sequence[Sequence[ItemResult]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> FloatArray | None:
+    """The measure of M models on the same resamples of the items that all have, (resamples, M).
+
+    None without such items.
+    """
+    shared = in_common(models)
+    if not shared[0]:
+        return None
+    quantities = [Quantity(_columns(one, measure.columns), measure.statistic) for one in shared]
+    stacked_NS, spans = stacked_columns(quantities)
+    sums_RS = resampled_sums(stacked_NS, seed=seed, resamples=resamples)
+    return np.stack([measure.statistic(sums_RS[:, span]) for span in spans], axis=1)
+
+
+def in_common(models: Sequence[Sequence[ItemResult]]) -> list[list[ItemResult]]:
+    """Each model's results of the items that all of them have, in the order of the first."""
+    known = [{one.item: one for one in results if one.error is None} for results in models]
+    items = [item for item in known[0] if all(item in own for own in known)]
+    return [[own[item] for item in items] for own in known]
 
 
 # --- inside ---
@@ -130,23 +168,8 @@ def _columns(results: Sequence[ItemResult], names: Sequence[str]) -> FloatArray:
     return np.array(rows, dtype=np.float64).reshape(len(results), len(names))
 
 
-def _value(quantity: Quantity) -> float | None:
-    value = float(quantity.statistic(quantity.columns_PS.sum(axis=0)))
-    return value if math.isfinite(value) else None
-
-
-def _contrast(statistic: Statistic, of: Callable[..., FloatArray]) -> Statistic:
-    """The function `of` applied to the statistics of the second and the first half of the sums."""
-
-    def contrast(sums: FloatArray) -> FloatArray:
-        before, after = np.split(sums, 2, axis=-1)
-        return of(statistic(after), statistic(before))
-
-    return contrast
-
-
 def _estimate(quantity: Quantity, interval: Interval | None) -> _Estimate:
-    value = _value(quantity)
+    value = value_of(quantity.statistic, quantity.columns_PS)
     if value is None or interval is None:
         return _Estimate(value)
     ends = (interval.low, interval.high, interval.percentile_low, interval.percentile_high)

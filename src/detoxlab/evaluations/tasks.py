@@ -22,13 +22,14 @@ class NamedTask:
     """An evaluation by name: a line about it, and its settings with the kind.
 
     `file` is the pattern of a file in the user's folder of benchmarks, which becomes the setting
-    `place`.
+    `place`; with `folder` the one that holds the file does.
     """
 
     summary: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     file: str | None = None
     place: str = "source"
+    folder: bool = False
 
 
 def _benchmark(task: str, summary: str) -> NamedTask:
@@ -48,8 +49,9 @@ TASKS: dict[str, NamedTask] = with_entry_points(
         "arc_challenge": _benchmark("arc_challenge", "school science, harder questions"),
         "openbookqa": _benchmark("openbookqa", "elementary science, four answers"),
         "lambada": _benchmark("lambada", "the last word of a passage: accuracy, perplexity"),
+        "wikitext": _benchmark("wikitext", "WikiText-2's perplexity per word, the harness's way"),
         "wikitext2": NamedTask(
-            "perplexity of WikiText-2's test articles",
+            "perplexity of WikiText-2's test articles, each token seen in context",
             {"kind": "perplexity", "documents": "articles"},
             "wikitext2_test*.txt*",
         ),
@@ -58,6 +60,19 @@ TASKS: dict[str, NamedTask] = with_entry_points(
             {"kind": "refusal"},
             "xstest_prompts.csv*",
             place="path",
+        ),
+        "toxigen": NamedTask(
+            "toxicity by group: 6,514 statements about 13 groups, mean and gaps",
+            {"kind": "groups", "preset": "toxigen"},
+            "*annotated*.json*",
+            place="path",
+        ),
+        "bold": NamedTask(
+            "toxicity by group: sentences about 43 groups of five domains, gaps",
+            {"kind": "groups", "preset": "bold"},
+            "gender_prompt.json*",
+            place="path",
+            folder=True,
         ),
     },
 )
@@ -102,4 +117,4 @@ def _own(
             f"--{task.place}.",
         )
     file = find_below(Path(str(given[DATA])), task.file, what=name)
-    return {**own, task.place: str(file)}
+    return {**own, task.place: str(file.parent if task.folder else file)}

@@ -179,9 +179,8 @@ def _outputs(
     lm: LanguageModel, ids_Bt: Tensor, kept: int, cache: Any = None, go_on: bool = True
 ) -> tuple[Tensor, Any]:
     """Logits after the last tokens (B, kept, V), and the cache to go on with."""
-    options = {"logits_to_keep": kept} if lm.takes_logits_to_keep else {}
-    options |= {} if cache is None else {lm.cache_name: cache}
-    outputs = lm.model(input_ids=ids_Bt, **options, use_cache=go_on)
+    past = {} if cache is None else {lm.cache_name: cache}
+    outputs = lm.model(input_ids=ids_Bt, **lm.last_logits(kept), **past, use_cache=go_on)
     return outputs.logits[:, -kept:], getattr(outputs, lm.cache_name, None)
 
 

@@ -28,7 +28,7 @@ def read(batch: Batch, session: Session) -> Tensor:
     lm = batch.lm
     session.reading(batch.tokens)
     kept = batch.ids_BT.shape[1] - batch.first_place
-    last = {"logits_to_keep": kept} if lm.takes_logits_to_keep else {}
+    last = lm.last_logits(kept)
     logits_BLV: Tensor = lm.model(input_ids=batch.ids_BT, **last, use_cache=False).logits
     return _at_least_float32(logits_BLV[:, -kept:])
 

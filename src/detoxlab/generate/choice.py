@@ -1,5 +1,6 @@
 """The choice of the next token: the warped distribution and the Gumbel-max draw from it."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,13 @@ class Kept:
         return Kept(self.ids_BC[index_R], self.weights_BC[index_R])
 
 
-def kept_tokens(logits_BV: Tensor, sampling: Sampling, candidates: int = CANDIDATES) -> Kept:
+def kept_tokens(
+    logits_BV: Tensor,
+    sampling: Sampling,
+    candidates: int = CANDIDATES,
+    *,
+    nucleus_BV: Tensor | None = None,
+) -> Kept:
     """Temperature, then top-k, then top-p, as transformers warps them.
 
     Top-k keeps all tokens that tie with the k-th; top-p keeps the smallest set whose mass reaches
@@ -34,7 +41,13 @@ def kept_tokens(logits_BV: Tensor, sampling: Sampling, candidates: int = CANDIDA
     log-probabilities up to a constant per row. At first only the `candidates` best tokens are
     considered; rows whose set is not complete among them are computed again with more.
     Temperature 0 keeps only the best token.
+
+    With `nucleus_BV`, top-k and top-p are those of these logits: the weights of the tokens that
+    they keep are then of `logits_BV`, and temperature 0 keeps the best of them.
     """
+    if nucleus_BV is not None:
+        kept = kept_tokens(nucleus_BV, _warm(sampling), candidates)
+        return _within(logits_BV, kept, sampling)
     if sampling.temperature == 0.0:
         best = logits_BV.max(dim=-1, keepdim=True)
         return Kept(best.indices, best.values)
@@ -71,6 +84,21 @@ def draw(
 
 
 # --- inside ---
+
+
+def _warm(sampling: Sampling) -> Sampling:
+    """The sampling at temperature 1 where it is greedy, so that top-k and top-p keep a set."""
+    return dataclasses.replace(sampling, temperature=sampling.temperature or 1.0)
+
+
+def _within(logits_BV: Tensor, kept: Kept, sampling: Sampling) -> Kept:
+    """The tokens of `kept`, with weights from these logits."""
+    values_BC = logits_BV.gather(-1, kept.ids_BC)
+    weights_BC = values_BC.masked_fill(kept.weights_BC == NOT_KEPT, NOT_KEPT)
+    if sampling.temperature == 0.0:
+        best = weights_BC.max(dim=-1, keepdim=True)
+        return Kept(kept.ids_BC.gather(-1, best.indices), best.values)
+    return Kept(kept.ids_BC, weights_BC / sampling.temperature)
 
 
 def _kept_among(

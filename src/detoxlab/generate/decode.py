@@ -104,7 +104,7 @@ def draw_samples(
         rows = _first_rows(jobs, inputs, index_R, sampling, iteration)
         drafts = list(rows.drafts)
         _check(logits_BV, lm, [job.prompt_id for job in jobs], 0)
-        kept = kept_tokens(logits_BV, sampling).rows(index_R)
+        kept = kept_tokens(logits_BV, sampling, nucleus_BV=session.nucleus()).rows(index_R)
         for step in range(sampling.max_new_tokens):
             tokens_R, margins_R = draw(kept, rows.keys_R, rows.samples_R, step)
             active_R = _record(rows.drafts, tokens_R, margins_R, step, ending).to(lm.device)
@@ -123,7 +123,7 @@ def draw_samples(
             inputs = step_inputs(lm, tokens_R[going], lengths_R, rows.mask(step))
             logits_RV, cache = _forward(lm, session, read, inputs, cache)
             _check(logits_RV, lm, [draft.prompt_id for draft in rows.drafts], step + 1)
-            kept = kept_tokens(logits_RV, sampling)
+            kept = kept_tokens(logits_RV, sampling, nucleus_BV=session.nucleus())
     return drafts
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from detoxlab.errors import ConfigError, ModelError
 from detoxlab.generate.decode import Draft, Ending, Job, draw_samples
 from detoxlab.generate.memory import is_out_of_memory, rows_that_fit
 from detoxlab.generate.text import response_texts, stop_check
+from detoxlab.models import LanguageModel
 from detoxlab.records import Generation, Prompt, Sampling, to_json
 from detoxlab.subject import Subject
 
@@ -82,6 +84,7 @@ class LocalEngine:
         self.row_limit: int | None = None
         self.prompts_truncated = 0
         self.prompts_sha256: str | None = None
+        self.system_facts: dict[str, Any] = {}
         self.near_ties: list[tuple[str, int, int]] = []
 
     @property
@@ -90,7 +93,10 @@ class LocalEngine:
         return f"local:{self.subject.id}"
 
     def facts(self) -> dict[str, Any]:
-        """The run's record: batch and row limits, truncated prompts, the input that was asked."""
+        """The run's record: batch and row limits, truncated prompts, the input that was asked.
+
+        With a system prompt also where it stands, and its tokens apart from those of the prompts.
+        """
         return {
             "engine": "local",
             "model": self.lm.id,
@@ -102,6 +108,7 @@ class LocalEngine:
             "batch_size": self.batch_size,
             "row_limit": self.row_limit,
             "prompts_truncated": self.prompts_truncated,
+            **self.system_facts,
             "asked": to_json(self.lm.asked(self.chat, self.prompts_sha256)),
         }
 
@@ -118,7 +125,9 @@ class LocalEngine:
         room = self._room(sampling)
         ids = {prompt.id: self._ids(prompt) for prompt in prompts}
         lengths = {name: len(one) for name, one in ids.items()}
-        self.prompts_sha256 = _sha256({n: self.lm.shortened(one, room) for n, one in ids.items()})
+        own = {p.id: self.own_ids(p) for p in prompts} if self.lm.rendering.system else ids
+        self.prompts_sha256 = _sha256({n: self.lm.shortened(one, room) for n, one in own.items()})
+        self.system_facts = self._system_facts(sum(lengths.values()), sum(map(len, own.values())))
         self.prompts_truncated = sum(length > room for length in lengths.values())
         if self.prompts_truncated:
             warnings.warn(
@@ -153,7 +162,29 @@ class LocalEngine:
         """Token ids that the model is given: the last of the prompt's that leave room to answer."""
         return self.lm.shortened(self._ids(prompt), self._room(sampling))
 
+    def asked_ids(self, prompt: Prompt, sampling: Sampling) -> tuple[int, ...]:
+        """`context_ids` without a system prompt: the question alone."""
+        return self.lm.shortened(self.own_ids(prompt), self._room(sampling))
+
+    def own_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """All token ids of a prompt without the system prompt."""
+        return tuple(self._without_system.prompt_ids(prompt.text, self.chat))
+
     # --- inside ---
+
+    @cached_property
+    def _without_system(self) -> LanguageModel:
+        return self.lm.with_system("") if self.lm.rendering.system else self.lm
+
+    def _system_facts(self, given: int, asked: int) -> dict[str, Any]:
+        if not self.lm.rendering.system:
+            return {}
+        in_chat = "system role" if self.lm.chat.hears_system else "user turn"
+        return {
+            "system_as": in_chat if self.chat else "text before the prompt",
+            "prompt_tokens": asked,
+            "system_tokens": given - asked,
+        }
 
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
         return tuple(self.lm.prompt_ids(prompt.text, self.chat))

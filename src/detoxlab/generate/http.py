@@ -1,4 +1,4 @@
-"""Generations from any server that speaks OpenAI's protocol: vLLM, SGLang, llama.cpp and others."""
+"""Generations from servers that speak OpenAI's protocol: vLLM, SGLang, llama.cpp and others."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,41 +8,42 @@ from typing import Any
 import httpx
 
 from detoxlab.completions import (
-    USUAL_RETRIES,
     Answered,
     Completions,
-    Retries,
     Withheld,
     finish_reason,
     text_of,
 )
+from detoxlab.errors import RunMismatchError
 from detoxlab.generate.noise import noise_key
 from detoxlab.records import Generation, Prompt, Sampling
+from detoxlab.servers import USUAL_RETRIES, Retries
 
 # So many prompts in one batch, all refused alike for no known reason, are no coincidence.
 MANY_ALIKE = 8
 
 
 class HttpEngine:
-    """Generates through `/completions` or `/chat/completions` of a server.
+    """Generates through `/completions` or `/chat/completions` of one or more servers of a model.
 
-    `base_url` and `api_key_env` are those of `Completions`. k samples come from one request
-    where the server can (`n`), else from several.
+    `base_url` (one address or several) and `api_key_env` are those of `Completions`; each server
+    works on `concurrency` requests at once. The rows do not depend on which of them answered.
 
     Token ids are unknown here and stay empty; the noise is the server's, so the coupling and
-    the byte-identical resume of `LocalEngine` do not hold. Each request carries a seed made
-    of (seed, prompt id, first sample), for servers that honour it. `template_options` go to the
-    server's chat template, where it takes `chat_template_kwargs`.
+    the byte-identical resume of `LocalEngine` do not hold. Each sample is a request of its own,
+    with a seed made of (seed, prompt id, sample), for servers that honour it. `template_options` go
+    to the server's chat template, where it takes `chat_template_kwargs`.
 
     A prompt that the server refuses (a content filter, a prompt too long for it) has generations
-    with the server's code as `error`: unknown, not harmless, and the run goes on. A request that
-    fails finally for another reason raises `EngineError`, and so does a server that refuses every
-    prompt alike: finished batches are on disk, and the run goes on from them with --resume.
+    with the server's code as `error`: unknown, not harmless, and the run goes on. Its first sample
+    tells; the others are then not asked for. A request that fails finally for another reason raises
+    `EngineError`, and so does a server that refuses every prompt alike: finished batches are on
+    disk, and the run goes on from them with --resume.
     """
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | Sequence[str],
         model: str,
         *,
         chat: bool,
@@ -62,8 +63,8 @@ class HttpEngine:
             timeout_seconds=timeout_seconds,
             retries=retries,
             transport=transport,
+            concurrency=concurrency,
         )
-        self.concurrency = concurrency
         self.batch_size = batch_size
         self.template_options = dict(template_options or {})
         self._has_answered = False
@@ -74,7 +75,7 @@ class HttpEngine:
         return f"http:{self._server.model}"
 
     def facts(self) -> dict[str, Any]:
-        """The run's record: only the host of the address and the variable of the key."""
+        """The run's record: only the hosts of the addresses and the variable of the key."""
         return {
             "engine": "http",
             "model": self._server.model,
@@ -87,7 +88,15 @@ class HttpEngine:
         }
 
     def restore(self, facts: Mapping[str, Any]) -> None:
-        """Take the batch size that a run began with, and whether the server answered it."""
+        """Take the batch size that a run began with, and whether the server answered it.
+
+        Raises `RunMismatchError` for a run whose responses are drawn in a process.
+        """
+        if facts.get("engine", "http") != "http":
+            raise RunMismatchError(
+                "this run was begun with a model in the process, not at an endpoint",
+                remedy="Leave out --endpoint to go on with it, or choose another --out.",
+            )
         self.batch_size = facts.get("batch_size", self.batch_size)
         self._has_answered = facts.get("has_answered", self._has_answered)
 
@@ -99,26 +108,34 @@ class HttpEngine:
     def generate(self, batch: Sequence[Prompt], sampling: Sampling) -> list[Generation]:
         """k generations per prompt, prompt after prompt; requests run side by side."""
         headers = self._server.headers()
-        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
-            drawn = list(pool.map(lambda prompt: self._samples(prompt, sampling, headers), batch))
+        drawn = [_Drawn(prompt.id) for prompt in batch]
+
+        def sampled(asked: tuple[Prompt, int]) -> Answered | Withheld:
+            prompt, sample = asked
+            return self._server.reply(
+                self._body(prompt, sampling, sample), headers, place=_place(prompt)
+            )
+
+        with ThreadPoolExecutor(max_workers=self._server.places) as pool:
+            firsts = pool.map(sampled, [(prompt, 0) for prompt in batch])
+            for one, first in zip(drawn, firsts, strict=True):
+                one.add(first, chat=self._server.chat, k=sampling.k)
+            left = [
+                (place, sample)
+                for place, one in enumerate(drawn)
+                for sample in range(len(one.rows), sampling.k)
+            ]
+            others = pool.map(sampled, [(batch[place], sample) for place, sample in left])
+            for (place, _), reply in zip(left, others, strict=True):
+                drawn[place].add(reply, chat=self._server.chat, k=len(drawn[place].rows) + 1)
         self._check_not_all_alike(batch, drawn)
         return [row for one in drawn for row in one.rows]
 
-    # --- inside ---
+    def close(self) -> None:
+        """Close the connections to the servers."""
+        self._server.close()
 
-    def _samples(self, prompt: Prompt, sampling: Sampling, headers: Mapping[str, str]) -> "_Drawn":
-        """k samples, by as many requests as the server needs for them."""
-        drawn = _Drawn(prompt.id)
-        while len(drawn.rows) < sampling.k:
-            body = self._body(prompt, sampling, first=len(drawn.rows))
-            reply = self._server.reply(body, headers, place=_place(prompt))
-            room = sampling.k - len(drawn.rows)
-            if isinstance(reply, Answered):
-                for choice in reply.choices[:room]:
-                    drawn.add(*text_of(choice, chat=self._server.chat), choice)
-            else:
-                drawn.refuse(reply, room if reply.final else 1)
-        return drawn
+    # --- inside ---
 
     def _check_not_all_alike(self, batch: Sequence[Prompt], drawn: "Sequence[_Drawn]") -> None:
         """Raise if no prompt of the batch was answered and the settings are the likely cause.
@@ -140,8 +157,8 @@ class HttpEngine:
                     _place(batch[0]),
                 )
 
-    def _body(self, prompt: Prompt, sampling: Sampling, first: int) -> dict[str, Any]:
-        seed = noise_key(sampling.seed, f"{prompt.id}\x1f{first}")[0] & 0x7FFFFFFF
+    def _body(self, prompt: Prompt, sampling: Sampling, sample: int) -> dict[str, Any]:
+        seed = noise_key(sampling.seed, f"{prompt.id}\x1f{sample}")[0] & 0x7FFFFFFF
         body = {
             **self._server.asked(prompt.text),
             "max_tokens": sampling.max_new_tokens,
@@ -150,13 +167,11 @@ class HttpEngine:
             "seed": seed,
         }
         optional: dict[str, Any] = {
-            "n": sampling.k - first,
             "stop": list(sampling.stop),
             "top_k": sampling.top_k,
             "chat_template_kwargs": self.template_options if self._server.chat else {},
         }
-        unset = {"n": 1, "stop": [], "top_k": 0, "chat_template_kwargs": {}}
-        return body | {name: value for name, value in optional.items() if value != unset[name]}
+        return body | {name: value for name, value in optional.items() if value}
 
 
 def _place(prompt: Prompt) -> str:
@@ -176,13 +191,17 @@ class _Drawn:
         """The refusal of the whole prompt; None if a sample was answered at all."""
         return self.refusals[0] if len(self.refusals) == len(self.rows) else None
 
-    def add(self, text: str, error: str | None, choice: Mapping[str, Any]) -> None:
+    def add(self, reply: Answered | Withheld, *, chat: bool, k: int) -> None:
+        """The next sample; a final refusal stands for all samples up to the k-th."""
+        if isinstance(reply, Answered):
+            choice = reply.choices[0]
+            self._add(*text_of(choice, chat=chat), choice)
+            return
+        for _ in range(k - len(self.rows) if reply.final else 1):
+            self.refusals.append(reply)
+            self._add("", reply.code, {})
+
+    def _add(self, text: str, error: str | None, choice: Mapping[str, Any]) -> None:
         """One more sample; with an error, the response is unknown."""
         reason = "unknown" if error else finish_reason(choice)
         self.rows.append(Generation(self.prompt_id, len(self.rows), text, (), reason, error))
-
-    def refuse(self, reply: Withheld, count: int) -> None:
-        """`count` more samples that the server does not give."""
-        for _ in range(count):
-            self.refusals.append(reply)
-            self.add("", reply.code, {})

@@ -3,14 +3,14 @@
 import time
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from detoxlab.generate.engine import Engine
 from detoxlab.progress import progress
 from detoxlab.records import Generation, Prompt, Sampling
-from detoxlab.runs import Run
+from detoxlab.runs import Over, Run
 
 FILE = "generations/worker-0.jsonl"
 
@@ -19,13 +19,27 @@ class WithheldWarning(UserWarning):
     """A server gave no response to some prompts; the message has their number and the reasons."""
 
 
-def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+class SameSamplesWarning(UserWarning):
+    """All samples of each prompt are the same response, so that nothing seems to be sampled."""
+
+
+def generate_into(
+    run: Run,
+    engine: Engine,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    *,
+    over: Over[list[Prompt]] = map,
+    drawn: Callable[[int], None] = lambda _tokens: None,
+) -> None:
     """Write k generations of each prompt to the run, except those that are there already.
 
     A resumed run makes the same batches as the killed one, and replays whole batches: with
     `LocalEngine` its file equals that of an uninterrupted run byte for byte (unless memory
     ran out in one of them only). `run.json` records the engine and its facts, and the number of
-    responses that a server withheld, by its reason, as `responses_withheld`.
+    responses that a server withheld, by its reason, as `responses_withheld`. `drawn` is told the
+    tokens of each batch that is drawn now, of candidates too. `over` is that of
+    `Run.append_missing`.
     """
     engine.restore(run.info.get("engine") or {})
     batches = engine.batches(prompts, sampling)
@@ -34,26 +48,32 @@ def generate_into(run: Run, engine: Engine, prompts: Sequence[Prompt], sampling:
     run.update(**_record(recorded))
     speed = Speed()
 
-    def compute(batch: list[Prompt]) -> list[Generation]:
+    def counted(
+        compute: Callable[[list[Prompt]], Sequence[Generation]], left: Sequence[list[Prompt]]
+    ) -> Iterator[Sequence[Generation]]:
         nonlocal recorded
-        rows = engine.generate(batch, sampling)
-        speed.tokens += sum(len(row.token_ids) for row in rows)
-        if engine.facts() != recorded:
-            recorded = engine.facts()
-            run.update(**_record(recorded))
-        return rows
+        for rows in over(compute, left):
+            tokens = sum(row.choice.tokens if row.choice else len(row.token_ids) for row in rows)
+            speed.tokens += tokens
+            drawn(tokens)
+            if engine.facts() != recorded:
+                recorded = engine.facts()
+                run.update(**_record(recorded))
+            yield rows
 
     with progress("generate", total=len(prompts) * sampling.k) as advance:
         run.append_missing(
             FILE,
             batches,
             rows_in=lambda batch: len(batch) * sampling.k,
-            compute=compute,
+            compute=lambda batch: engine.generate(batch, sampling),
+            over=counted,
             done=lambda batch: advance(len(batch) * sampling.k, str(speed)),
         )
     _count_withheld(run)
-    if speed.tokens:
-        run.update(generation_tokens_per_second=round(speed.tokens_per_second, 1))
+    _count_choices(run)
+    if recorded.get("engine") == "http" and sampling.temperature > 0:
+        _check_samples_differ(run)
 
 
 def _count_withheld(run: Run) -> None:
@@ -68,6 +88,37 @@ def _count_withheld(run: Run) -> None:
         "they are unknown, not harmless",
         WithheldWarning,
         stacklevel=3,
+    )
+
+
+def _check_samples_differ(run: Run) -> None:
+    """Warn if a server, which may ignore the temperature, seems to take the best token always."""
+    texts: dict[str, list[str]] = {}
+    for row in run.read_all("generations", Generation):
+        if row.error is None:
+            texts.setdefault(row.prompt_id, []).append(row.text)
+    several = [of_prompt for of_prompt in texts.values() if len(of_prompt) > 1]
+    if len(several) > 1 and all(len(set(of_prompt)) == 1 for of_prompt in several):
+        warnings.warn(
+            f"the server gave each of {len(several)} prompts the same response every time: it does "
+            "not seem to sample. See docs/endpoints.md",
+            SameSamplesWarning,
+            stacklevel=3,
+        )
+
+
+def _count_choices(run: Run) -> None:
+    """Record what the choice among candidates cost, and of how many of them nothing is known."""
+    rows = run.read_all("generations", Generation)
+    choices = [row.choice for row in rows if row.choice is not None]
+    if not choices:
+        return
+    scores = [score for choice in choices for score in choice.scores]
+    run.update(
+        candidates=len(scores),
+        candidates_unscored=sum(score is None for score in scores),
+        candidate_tokens=sum(choice.tokens for choice in choices),
+        chosen_tokens=sum(len(row.token_ids) for row in rows),
     )
 
 

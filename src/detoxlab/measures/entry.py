@@ -9,7 +9,14 @@ from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import Difference, Direction, Measurement
 
 Part = Literal[
-    "toxicity", "guards", "agreement", "win rate", "usefulness", "over-refusal", "attribution"
+    "toxicity",
+    "disparity",
+    "guards",
+    "agreement",
+    "win rate",
+    "usefulness",
+    "over-refusal",
+    "attribution",
 ]
 AT_LEAST_ZERO: Mapping[str, Any] = {"ge": 0}
 
@@ -34,7 +41,7 @@ class Measure:
 
     `unknown_when` says when no value can be computed. A measure with `limits` is a guard: it is
     worse where it moved against its direction by more than its limit. Where a `decisive` guard is
-    unknown no gain is shown.
+    unknown no gain is shown. A single run whose value is `alarm` or worse needs a warning.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Measure:
     direction: Direction = "lower"
     part: Part = "guards"
     unknown_when: str = ""
+    alarm: float | None = None
     limits: tuple[Limit, ...] = ()
     decisive: bool = False
 
@@ -51,6 +59,16 @@ class Measure:
     def bad_sign(self) -> int:
         """1 where higher values are worse, −1 where lower values are."""
         return -1 if self.direction == "higher" else 1
+
+    def alarms(self, value: float | None) -> bool:
+        """Whether a run with this value needs a warning; an unknown value is none.
+
+        >>> Measure("empty", "Empty", "", alarm=0.05).alarms(0.05)
+        True
+        """
+        if value is None or self.alarm is None:
+            return False
+        return self.bad_sign * value >= self.bad_sign * self.alarm
 
     @property
     def settings(self) -> dict[str, Limit]:
@@ -78,13 +96,14 @@ def _labelled(measure: Measure, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResponseMeasure(Measure):
-    """The mean of a property of responses; `computes` gives it per response or per prompt.
+    """The mean of a property of responses; `computes` gives it per response or `per_prompt`.
 
     `detector` is the name and version of the rules, where results must say it.
     """
 
     computes: Values = field(kw_only=True)
     detector: str | None = field(kw_only=True, default=None)
+    per_prompt: bool = field(kw_only=True, default=False)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from detoxlab.measures import guards
 from detoxlab.measures.grid import Grid
 from detoxlab.measures.refusal import is_refusal
-from detoxlab.measures.script import UNKNOWN, main_script
 from detoxlab.measures.statistics import FloatArray
+from detoxlab.measures.writing.script import UNKNOWN, main_script
 from detoxlab.records import Generation
 
 Feature = Callable[[Generation], float | None]

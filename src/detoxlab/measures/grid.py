@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.measures.guards import switches_language
-from detoxlab.measures.script import writings
 from detoxlab.measures.statistics import BoolArray, FloatArray
+from detoxlab.measures.writing.languages import writings
 from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score
 
 LIKELIHOOD, SIMILARITY = "likelihood:", "similarity:"
@@ -171,6 +171,30 @@ def prompt_groups(prompts: Sequence[Prompt], keys: Iterable[str]) -> dict[str, l
     return dict(sorted(members.items()))
 
 
+def compared_groups(
+    prompts: Sequence[Prompt], keys: Sequence[str]
+) -> dict[str | None, dict[str, list[int]]]:
+    """Groups that are held against each other: indices by group, by the part that they are in.
+
+    `keys` are those of `Protocol.compared_groups`. With one key all groups are together, in the
+    part None. Parts of a single group are left out.
+
+    >>> prompts = [Prompt(x, "", "", {"domain": d, "group": x}) for x, d in ("ac", "bc", "xy")]
+    >>> compared_groups(prompts, ("domain", "group"))
+    {'c': {'a': [0], 'b': [1]}}
+    """
+    *parts, last = keys or [""]
+    within: dict[str | None, list[int]] = {None: list(range(len(prompts)))}
+    if parts:
+        within = dict(prompt_groups(prompts, parts).items())
+    found: dict[str | None, dict[str, list[int]]] = {}
+    for part, index in within.items():
+        members = prompt_groups([prompts[at] for at in index], (last,))
+        if len(members) > 1:
+            found[part] = {name: [index[at] for at in places] for name, places in members.items()}
+    return found
+
+
 def judge_of(responses: Responses, grid: Grid) -> str:
     """The judge: `judge_id`, or the only scorer there is.
 
@@ -204,7 +228,15 @@ def attribute_read(grid: Grid, scorer_id: str, attribute: str) -> str | None:
 
     A classifier with one label of another name (hate, for instance) is read for toxicity.
     """
-    known = grid.attributes_of(scorer_id)
+    return attribute_among(grid.attributes_of(scorer_id), attribute)
+
+
+def attribute_among(known: Sequence[str], attribute: str) -> str | None:
+    """The attribute to read of those that a scorer has, as `attribute_read`.
+
+    >>> attribute_among(["hate"], "toxicity"), attribute_among(["hate", "insult"], "toxicity")
+    ('hate', None)
+    """
     if attribute in known:
         return attribute
     return known[0] if attribute == "toxicity" and len(known) == 1 else None

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detoxlab.measures.script import UNKNOWN, Writing, language, main_script
 from detoxlab.measures.statistics import FloatArray, divide
+from detoxlab.measures.writing.languages import Writing, language
+from detoxlab.measures.writing.script import UNKNOWN, main_script
 
 NEXT_TURN = re.compile(
     r"<\|(?:im_start|user|assistant|system|endoftext|eot_id|start_header_id|end)\|?"
@@ -68,7 +69,7 @@ def _repeats(units: Sequence[str]) -> bool:
 def switches_language(asked: Writing, response: str) -> bool | None:
     """True when the response is in another script or, where both are known, another language.
 
-    `asked` is the prompt's script and language (`script.writings`). None when there is too
+    `asked` is the prompt's script and language (`languages.writings`). None when there is too
     little text to tell: an unknown switch is not counted.
 
     >>> switches_language(("latin", "en"), "Куда ты идёшь")

@@ -7,6 +7,8 @@ as likely with the other sign, whatever the number of prompts and of samples per
 
 sign_flip_exact    the p-value of that test; at one sample per prompt it is McNemar's
 sign_flips         the same by random signs, for numbers that are not whole
+contrast           treated less, or over, baseline: a statistic of the sums of both
+PairedSums         a measure of two runs on the same prompts, by the sums of both
 paired_intervals   the wider, at each end, of the bootstrap's interval and of that test's
 direction_shown    whether interval and test together show a fall, a rise, or neither
 prompts_needed     the number of prompts that would show a difference of this size
@@ -16,17 +18,20 @@ power_of_bench     the same for three base rates, in a sentence
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from detoxlab.measures.entry import Measure
 from detoxlab.measures.statistics import (
     CELLS_PER_CHUNK,
     FloatArray,
     Interval,
     Quantity,
+    Statistic,
     bootstrap_many,
     stacked_columns,
 )
@@ -147,6 +152,52 @@ def _widened(interval: Interval, halves_R: FloatArray, confidence: float) -> Int
         return None
     low, high = min(interval.low, float(low)), max(interval.high, float(high))
     return dataclasses.replace(interval, low=low, high=high)
+
+
+def contrast(of: Callable[..., FloatArray], statistic: Statistic) -> Statistic:
+    """The function `of` applied to the statistics of the second and of the first half of the sums.
+
+    >>> minus = contrast(np.subtract, lambda sums: sums[..., 0] / sums[..., 1])
+    >>> minus(np.array([1.0, 4.0, 3.0, 4.0])).item()
+    0.5
+    """
+
+    def contrasted(sums: FloatArray) -> FloatArray:
+        before, after = np.split(sums, 2, axis=-1)
+        return np.asarray(of(statistic(after), statistic(before)))
+
+    return contrasted
+
+
+@dataclass(frozen=True)
+class PairedSums:
+    """A measure as one statistic of the sums of each run's columns (P, S)."""
+
+    measure: Measure
+    statistic: Statistic
+    before_PS: FloatArray
+    after_PS: FloatArray
+
+    @property
+    def baseline(self) -> float | None:
+        """The value before; None where it is not defined."""
+        return value_of(self.statistic, self.before_PS)
+
+    @property
+    def treated(self) -> float | None:
+        """The value after; None where it is not defined."""
+        return value_of(self.statistic, self.after_PS)
+
+    def quantity(self, of: Callable[..., FloatArray]) -> Quantity:
+        """The function `of` applied to the values after and before."""
+        columns_PS = np.concatenate([self.before_PS, self.after_PS], axis=1)
+        return Quantity(columns_PS, contrast(of, self.statistic))
+
+
+def value_of(statistic: Statistic, columns_PS: FloatArray) -> float | None:
+    """The statistic of all prompts; None where it is not defined."""
+    value = float(statistic(columns_PS.sum(axis=0)))
+    return value if np.isfinite(value) else None
 
 
 def sign_flips(change_PS: FloatArray, seed: int = 0, resamples: int = RESAMPLES) -> FloatArray:

@@ -1,28 +1,36 @@
 """Rows of a measured table: the label of each, and the sums from which it is computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from detoxlab.measures import agreement, guards, toxicity
-from detoxlab.measures.catalogue import MACRO_MEAN, MEASURES, TOXICITY, computed
+from detoxlab.measures.catalogue import MEASURES, TOXICITY, computed
 from detoxlab.measures.entry import Measure, ToxicityMeasure
 from detoxlab.measures.features import likelihoods, scorers_of_kind
 from detoxlab.measures.grid import LIKELIHOOD, SIMILARITY, Grid, Key
-from detoxlab.measures.statistics import FloatArray, Quantity, divide, ratio
+from detoxlab.measures.statistics import FloatArray, Interval, Quantity, ratio
 from detoxlab.records import Measurement
 
 WILD_PERPLEXITY = 1e4
 
 
+Read = Callable[[float, Interval | None], tuple[float, float | None, float | None]]
+
+
 @dataclass(frozen=True)
 class MeasuredRow:
-    """A measurement without its interval yet; with `quantity` None it gets no interval."""
+    """A measurement without its interval yet; with `quantity` None it gets no interval.
+
+    `read` makes value, low and high end of the value of the quantity and its interval, where they
+    are not those themselves.
+    """
 
     measurement: Measurement
     quantity: Quantity | None = None
+    read: Read | None = None
 
 
 def toxicity_rows(
@@ -78,42 +86,6 @@ def counted_prompts(columns_PS: FloatArray) -> int:
     2
     """
     return int((columns_PS[:, 1] > 0).sum())
-
-
-def macro_mean_row(
-    grid: Grid, scorer_id: str, attribute: str, members: dict[str, list[int]], threshold: float
-) -> MeasuredRow:
-    """The unweighted mean over groups of each group's toxic fraction."""
-    pooled_PS = toxicity.toxic_columns(grid.of(scorer_id, attribute), threshold)
-    columns_PS = by_group(pooled_PS, members)
-    measurement = MEASURES[MACRO_MEAN].measurement(
-        n=counted_prompts(pooled_PS),
-        k=grid.k,
-        threshold=threshold,
-        coverage=float(pooled_PS[:, 1].sum() / max(1, grid.generated.sum())),
-        scorer_id=scorer_id,
-        attribute=attribute,
-        note=f"mean over {len(members)} groups",
-    )
-    return MeasuredRow(measurement, Quantity(columns_PS, mean_of_ratios))
-
-
-def by_group(columns_PS: FloatArray, members: Mapping[str, Sequence[int]]) -> FloatArray:
-    """The columns (P, S) once per group (P, S * groups), 0 for the prompts that are not in it.
-
-    >>> by_group(np.array([[1.0], [2.0]]), {"a": [0], "b": [0, 1]}).tolist()
-    [[1.0, 1.0], [0.0, 2.0]]
-    """
-    width = columns_PS.shape[1]
-    grouped_PS = np.zeros((len(columns_PS), width * len(members)))
-    for at, index in enumerate(members.values()):
-        grouped_PS[index, width * at : width * (at + 1)] = columns_PS[index]
-    return grouped_PS
-
-
-def mean_of_ratios(sums: FloatArray) -> FloatArray:
-    """The mean of first over second, third over fourth sum and so on, over the last axis."""
-    return np.asarray(divide(sums[..., 0::2], sums[..., 1::2]).mean(axis=-1))
 
 
 def level_rows(grid: Grid, scorer_id: str, attribute: str) -> list[MeasuredRow]:

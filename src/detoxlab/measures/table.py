@@ -13,11 +13,13 @@ from detoxlab.measures.grid import (
     Grid,
     Key,
     attribute_read,
+    compared_groups,
     grid_of,
     judge_of,
     judged_attribute,
     prompt_groups,
 )
+from detoxlab.measures.groups.rows import disparity_rows, macro_mean_row
 from detoxlab.measures.rows import MeasuredRow
 from detoxlab.measures.statistics import (
     Interval,
@@ -38,6 +40,7 @@ class _Bench:
     attribute: str
     scorers: tuple[str, ...]
     second: str | None
+    brief: bool
 
     @property
     def judge(self) -> str:
@@ -49,11 +52,16 @@ class _Bench:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return (*self.protocol.measures, MEAN)
+        return self.protocol.measures if self.brief else (*self.protocol.measures, MEAN)
 
 
 def measure(
-    responses: Responses, *, protocol: Protocol, seed: int = 0, resamples: int = RESAMPLES
+    responses: Responses,
+    *,
+    protocol: Protocol,
+    brief: bool = False,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> list[Measurement]:
     """Every measure of the protocol on these responses, with BCa 95 % intervals over prompts.
 
@@ -61,11 +69,12 @@ def measure(
     prompts that are themselves toxic to the judge (where the protocol asks for `P+C`), for those
     that are hateful to a scorer of hate (there too, `P+H`), for each
     group, and for each further attribute of the judge. Then come the guards, coverage and
-    agreement. Each measurement names the protocol and the changes made to it.
+    agreement. Each measurement names the protocol and the changes made to it. A `brief` table
+    has toxicity by the protocol's measures, groups and coverage, for which prompts need no text.
 
     Raises `ConfigError` when there is no judge, `DataError` on rows that do not fit together.
     """
-    bench = _bench(responses, protocol)
+    bench = _bench(responses, protocol, brief=brief)
     label = protocol.overridden(responses.sampling, responses.departures)
     found = _finished(_main_rows(bench), seed, resamples)
     if protocol.subset_by_prompt_score:
@@ -75,16 +84,17 @@ def measure(
     for group, index in prompt_groups(bench.grid.prompts, protocol.group_keys).items():
         part = dataclasses.replace(bench, grid=bench.grid.rows(index))
         found += _finished(_toxicity_rows(part, group=group), seed, resamples)
+    found += _disparities(bench, seed, resamples)
     return [dataclasses.replace(one, protocol=label) for one in found]
 
 
-def _bench(responses: Responses, protocol: Protocol) -> _Bench:
+def _bench(responses: Responses, protocol: Protocol, *, brief: bool) -> _Bench:
     grid = grid_of(responses)
     judge = judge_of(responses, grid)
     attribute = judged_attribute(grid, judge, protocol.attribute)
     second = responses.second_id if responses.second_id != judge else None
     scorers = dict.fromkeys([judge, *([second] if second else []), *grid.scorer_ids()])
-    return _Bench(grid, protocol, attribute, tuple(scorers), second)
+    return _Bench(grid, protocol, attribute, tuple(scorers), second, brief)
 
 
 def _main_rows(bench: _Bench) -> list[MeasuredRow]:
@@ -92,6 +102,8 @@ def _main_rows(bench: _Bench) -> list[MeasuredRow]:
     rows = _toxicity_rows(bench, subset="P" if bench.protocol.subset_by_prompt_score else None)
     if bench.protocol.macro_mean:
         rows += _macro_rows(bench)
+    if bench.brief:
+        return [*rows, *(make.coverage_row(grid, one, _own(bench, one)) for one in bench.scorers)]
     rows += make.level_rows(grid, bench.judge, bench.attribute)
     for attribute in grid.attributes_of(bench.judge):
         if attribute != bench.attribute:
@@ -136,9 +148,36 @@ def _macro_rows(bench: _Bench) -> list[MeasuredRow]:
     if not members:
         return []
     return [
-        make.macro_mean_row(bench.grid, one, _own(bench, one), members, bench.threshold)
+        macro_mean_row(bench.grid, one, _own(bench, one), members, bench.threshold)
         for one in bench.scorers
     ]
+
+
+def _disparities(bench: _Bench, seed: int, resamples: int) -> list[Measurement]:
+    """The gaps between groups by judge and second scorer, of each part on its own prompts."""
+    found: list[Measurement] = []
+    keys = bench.protocol.compared_groups
+    if not keys:
+        return found
+    for part, members in compared_groups(bench.grid.prompts, keys).items():
+        index = sorted({at for places in members.values() for at in places})
+        own = bench.grid.rows(index)
+        (placed,) = compared_groups(own.prompts, keys).values()
+        rows = [
+            row
+            for scorer_id in bench.scorers[: 2 if bench.second else 1]
+            for row in disparity_rows(
+                own,
+                scorer_id,
+                _own(bench, scorer_id),
+                placed,
+                threshold=bench.threshold,
+                part=part,
+                seed=seed,
+            )
+        ]
+        found += _finished(rows, seed, resamples)
+    return found
 
 
 def _marked_prompts(
@@ -188,4 +227,6 @@ def _with_interval(row: MeasuredRow, interval: Interval | None) -> Measurement:
     if row.measurement.unit == "share" and value in (0.0, 1.0) and row.quantity.statistic is ratio:
         prompts = int((row.quantity.columns_PS[:, 1] > 0).sum())
         low, high = exact_share_interval(int(value) * prompts, prompts)
+    if row.read is not None:
+        value, low, high = row.read(value, interval)
     return dataclasses.replace(row.measurement, value=value, ci_low=low, ci_high=high)

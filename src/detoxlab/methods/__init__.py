@@ -16,17 +16,28 @@ from detoxlab.registry import found_at, look_up, with_entry_points
 from detoxlab.settings import parse
 
 BUILT_IN = {
+    "ablation": "detoxlab.methods.activation.config:ABLATION",
+    "aura": "detoxlab.methods.activation.config:AURA",
     "auxiliary": "detoxlab.methods.auxiliary.config:METHOD",
+    "caa": "detoxlab.methods.activation.config:CAA",
     "dpo": "detoxlab.methods.preference.dpo:METHOD",
+    "eigenshift": "detoxlab.methods.edits.eigenshift:METHOD",
     "filter": "detoxlab.methods.imitation.filter:METHOD",
     "grpo": "detoxlab.methods.online.grpo:METHOD",
+    "iti": "detoxlab.methods.activation.config:ITI",
     "kto": "detoxlab.methods.preference.kto:METHOD",
+    "linear-act": "detoxlab.methods.activation.config:LINEAR_ACT",
+    "lineas": "detoxlab.methods.activation.config:LINEAS",
+    "mean-act": "detoxlab.methods.activation.config:MEAN_ACT",
     "ppo": "detoxlab.methods.ppo.config:METHOD",
+    "profs": "detoxlab.methods.edits.profs:METHOD",
     "regularised": "detoxlab.methods.regularised.config:METHOD",
     "rejection": "detoxlab.methods.imitation.rejection:METHOD",
     "rloo": "detoxlab.methods.online.rloo:METHOD",
     "sft": "detoxlab.methods.imitation.sft:METHOD",
+    "sasa": "detoxlab.methods.sasa.config:METHOD",
     "simpo": "detoxlab.methods.preference.simpo:METHOD",
+    "task-negation": "detoxlab.methods.edits.task_negation:METHOD",
 }
 """The methods of this package, each by the place of its `MethodSpec`, as in an entry point."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from detoxlab.data.split import KindName
+from detoxlab.locations import stored
 from detoxlab.registry import found_at
 from detoxlab.runs import Run
 from detoxlab.settings import Settings
@@ -67,6 +68,17 @@ class Method:
         """
         run.update(makes=self.spec.makes)
         return _resolved(self.spec.fit)(self.config, lm, data, run)
+
+
+def record_model(run: Run, lm: "LanguageModel", method: str, **facts: Any) -> None:
+    """Write into `run.json` the method, the model that it starts from, and further facts."""
+    run.update(
+        method=method,
+        base_model=stored(lm.ref, run.path),
+        base_model_id=lm.id,
+        model=lm.fingerprint(),
+        **facts,
+    )
 
 
 def _resolved(fit: str | Fit) -> Fit:

@@ -35,10 +35,18 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
         rows = len(key_states)
+        if end > self._keys.shape[-2]:
+            self._grow(end)
         self._keys[:rows, :, start:end] = key_states
         self._values[:rows, :, start:end] = value_states
         self._show(rows, end)
         return self.keys, self.values
+
+    def _grow(self, length: int) -> None:
+        """Make room for at least `length` tokens, and twice the room that there was."""
+        more = max(length, 2 * self._keys.shape[-2]) - self._keys.shape[-2]
+        self._keys = torch.nn.functional.pad(self._keys, (0, 0, 0, more))
+        self._values = torch.nn.functional.pad(self._values, (0, 0, 0, more))
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep the rows in `indices`, which moves rows from the end into gaps (`compacted`)."""
@@ -52,13 +60,51 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.values = self._values[:rows, :, :length]
 
 
+class PassingLayer(DynamicLayer):  # type: ignore[misc]
+    """A layer that shows the tokens of another one and the newest, and keeps none of these."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self.keys, self.values = kept.keys, kept.values
+        self.dtype, self.device = kept.dtype, kept.device
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """All keys and values, for this pass alone."""
+        return (
+            torch.cat([self.keys, key_states], dim=-2),
+            torch.cat([self.values, value_states], dim=-2),
+        )
+
+
+def passing(cache: Any) -> Cache | None:
+    """A cache that reads what `cache` holds and keeps nothing; None unless keys alone tell all."""
+    layers = getattr(cache, "layers", None)
+    if not layers or any(type(one) not in (DynamicLayer, RoomyLayer) for one in layers):
+        return None
+    return Cache(layers=[PassingLayer(one) for one in layers])
+
+
 def forward_last(
     lm: LanguageModel, inputs: dict[str, Any], cache: Any = None
 ) -> tuple[Tensor, Any]:
     """Logits after the last token (B, V), float32, and the cache to go on with."""
-    last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
-    outputs = lm.model(**inputs, **last, **{lm.cache_name: cache}, use_cache=True)
+    outputs = lm.model(**inputs, **lm.last_logits(1), **{lm.cache_name: cache}, use_cache=True)
     return outputs.logits[:, -1].float(), getattr(outputs, lm.cache_name, None)
+
+
+def whole_inputs(
+    lm: LanguageModel, ids_BT: Tensor, positions_BT: Tensor, mask_BT: Tensor | None
+) -> dict[str, Any]:
+    """The inputs of whole texts; `mask_BT` is 0 at padding, None where there is none."""
+    inputs = {"input_ids": ids_BT}
+    if lm.takes_positions:
+        inputs["position_ids"] = positions_BT
+    if mask_BT is not None:
+        inputs["attention_mask"] = mask_BT
+    return inputs
 
 
 def step_inputs(

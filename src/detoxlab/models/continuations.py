@@ -255,8 +255,8 @@ class _Shared:
         return [logits_RTV[at, : len(ids)] for at, ids in enumerate(read)]
 
     def _forward(self, inputs: dict[str, Any], cache: Any, keep: int, use_cache: bool) -> Any:
-        kept = {"logits_to_keep": keep} if self.lm.takes_logits_to_keep else {}
-        return self.lm.model(**inputs, **kept, past_key_values=cache, use_cache=use_cache)
+        last = self.lm.last_logits(keep)
+        return self.lm.model(**inputs, **last, past_key_values=cache, use_cache=use_cache)
 
 
 def _grouped(pairs: Sequence[_Pair]) -> list[_Group]:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,28 @@ from torch import Tensor
 from detoxlab.errors import ModelError
 from detoxlab.models.language_model import LanguageModel, evaluating
 
+_unwatched: ContextVar[bool] = ContextVar("_unwatched", default=False)
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Forward passes in the block are nobody's who watches: those of a session's own."""
+    token = _unwatched.set(True)
+    try:
+        yield
+    finally:
+        _unwatched.reset(token)
+
 
 @dataclass
 class Watched:
-    """`hidden_BTD` are the hidden states of the newest forward pass, with their gradient."""
+    """`hidden_BTD` are the hidden states of the newest forward pass, with their gradient.
+
+    `cache` is the one that the pass gave back; None where it kept nothing.
+    """
 
     hidden_BTD: Tensor | None = None
+    cache: Any = None
 
     def take(self) -> Tensor:
         """The newest hidden states, (B, T, D), which are then dropped."""
@@ -35,9 +52,11 @@ def watching_hidden_states(lm: LanguageModel) -> Iterator[Watched]:
     watched = Watched()
 
     def keep(_module: Any, _inputs: Any, outputs: Any) -> None:
-        watched.hidden_BTD = outputs[0]
+        if not _unwatched.get():
+            watched.hidden_BTD = outputs[0]
+            watched.cache = getattr(outputs, lm.cache_name, None)
 
-    handle = _bare(lm).get_decoder().register_forward_hook(keep)
+    handle = lm.bare.get_decoder().register_forward_hook(keep)
     try:
         yield watched
     finally:
@@ -68,7 +87,7 @@ def output_layer(lm: LanguageModel) -> OutputLayer:
     Raises `ModelError` when its logits are not a linear map of its last hidden states, as in
     models that cap or scale them afterwards.
     """
-    layer = _bare(lm).get_output_embeddings()
+    layer = lm.bare.get_output_embeddings()
     output = OutputLayer(layer.weight.detach(), getattr(layer, "bias", None))
     ids = torch.tensor([lm.prompt_ids("Hello", chat=False)], device=lm.device)
     with evaluating(lm), watching_hidden_states(lm) as watched:
@@ -82,7 +101,3 @@ def output_layer(lm: LanguageModel) -> OutputLayer:
             remedy="Use another method, or a model without it.",
         )
     return output
-
-
-def _bare(lm: LanguageModel) -> Any:
-    return lm.model.get_base_model() if lm.has_adapter else lm.model

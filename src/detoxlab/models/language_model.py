@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +76,11 @@ class LanguageModel:
         return hasattr(self.model, "disable_adapter") and hasattr(self.model, "peft_config")
 
     @property
+    def bare(self) -> Any:
+        """The model of transformers itself, without PEFT's model around it."""
+        return self.model.get_base_model() if self.has_adapter else self.model
+
+    @property
     def next_turn_markers(self) -> tuple[str, ...]:
         """Texts by which the fallback template begins a user turn; none for an own template."""
         fallback = FALLBACK_TEMPLATE
@@ -135,6 +140,13 @@ class LanguageModel:
         """Whether the forward pass can leave out the logits of early positions."""
         return "logits_to_keep" in self._forward_names
 
+    def last_logits(self, count: int) -> dict[str, int]:
+        """Arguments of a forward pass to give only the logits of the last `count` tokens.
+
+        They are empty for a model that always gives all logits.
+        """
+        return {"logits_to_keep": count} if self.takes_logits_to_keep else {}
+
     @cached_property
     def cache_name(self) -> str:
         """The name of the cache in the forward pass; state-space models have another one."""
@@ -148,17 +160,22 @@ class LanguageModel:
         With `chat` the text is the user's turn and the assistant's is opened; without, it is
         a text to continue, with BOS where the tokenizer puts one and never EOS at its end.
         An empty text becomes BOS (or EOS, as GPT-2 begins a document). A control token that
-        `text` spells out is read as text, unless `rendering` says otherwise.
+        `text` spells out is read as text, unless `rendering` says otherwise. The system prompt of
+        `rendering` comes first: by its own role, or as text and an empty line where there is none.
 
         Raises `ModelError` when the chat template cannot be used.
         """
         if chat:
-            messages = [{"role": "user", "content": text}]
-            return self.chat.ids(self.chat.render(messages, reply=True))
-        ids = self.chat.text_ids(text, opens=True)
+            return self.chat.ids(self.chat.render(self.chat.prompt(text), reply=True))
+        told = f"{self.rendering.system}\n\n" if self.rendering.system and text else ""
+        ids = self.chat.text_ids(told + text, opens=True)
         if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id:
             ids.pop()
         return ids or [self._opening_id]
+
+    def with_system(self, system: str) -> "LanguageModel":
+        """The same model with this system prompt; "" for none."""
+        return replace(self, rendering=replace(self.rendering, system=system))
 
     def piece_ids(self, text: str) -> list[int]:
         """The ids of a text that continues another: no token is put before or after it."""
@@ -207,8 +224,7 @@ class LanguageModel:
 
     @cached_property
     def _forward_names(self) -> set[str]:
-        bare = self.model.get_base_model() if self.has_adapter else self.model
-        return set(inspect.signature(bare.forward).parameters)
+        return set(inspect.signature(self.bare.forward).parameters)
 
 
 @contextlib.contextmanager

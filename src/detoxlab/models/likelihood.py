@@ -131,7 +131,7 @@ def next_token_log_probs(
     """
     log_probs_NC = np.empty((len(prompts_ids), len(tokens)), np.float32)
     rows = [_fitted(lm, index, prompt, tokens[:1]) for index, prompt in enumerate(prompts_ids)]
-    last = {"logits_to_keep": 1} if lm.takes_logits_to_keep else {}
+    last = lm.last_logits(1)
     with evaluating(lm):
         for batch in length_batches(rows, batch_tokens):
             inputs = left_padded(lm, [row.prompt for row in batch])
@@ -203,11 +203,11 @@ def _batch_scored(
     """The scores of a batch, padded on the left so that early logits are left out."""
     inputs, kept = left_padded(lm, [row.prompt + row.response for row in batch]), _kept(batch)
     read = Tokens.of_texts(inputs, [row.continued + len(row.response) for row in batch])
-    if lm.takes_logits_to_keep:
-        inputs["logits_to_keep"] = kept
     with session() as steered:
         steered.reading(read)
-        logits_BTV = lm.model(**inputs, use_cache=False).logits[:, -kept:].float()
+        logits_BTV = (
+            lm.model(**inputs, **lm.last_logits(kept), use_cache=False).logits[:, -kept:].float()
+        )
         logits_BTV = steered.logits(read, logits_BTV)[:, :-1]
     targets_BT = inputs["input_ids"][:, -kept + 1 :]
     log_norm_BT = torch.stack([_log_norm(logits_TV) for logits_TV in logits_BTV])

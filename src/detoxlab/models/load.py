@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from detoxlab.errors import DependencyError, DetoxlabError, ModelError
+from detoxlab.errors import ConfigError, DependencyError, DetoxlabError, ModelError
 from detoxlab.models.adapters.load import attach, base_of, find_adapter
 from detoxlab.models.gguf.files import checked_header, find_gguf
 from detoxlab.models.gguf.reading import read_weights
@@ -48,11 +48,22 @@ class Options:
         try:
             device = torch.device(self.device)
             torch.empty(0, device=device)
-        except (RuntimeError, AssertionError):
-            raise ModelError(
-                f"device {self.device!r} is not usable here", remedy="Use 'cpu' or 'auto'."
-            ) from None
+        except (RuntimeError, AssertionError) as error:
+            raise self._no_device(error) from None
         return device
+
+    def _no_device(self, error: Exception) -> ModelError:
+        """The error for a device that torch cannot use, with the reason of a missing GPU."""
+        if not self.device.startswith("cuda") or torch.cuda.is_available():
+            reason = first_line(error)
+        elif torch.version.cuda is None:
+            reason = f"torch {torch.__version__} is built without CUDA"
+        else:
+            reason = "torch sees no GPU on this machine"
+        return ModelError(
+            f"device {self.device!r} is not usable here: {reason}",
+            remedy="Leave --device out, or say --device cpu; `detoxlab doctor` says what there is.",
+        )
 
     def torch_dtype(self) -> torch.dtype | Literal["auto"]:
         if self.dtype == "auto":
@@ -71,6 +82,7 @@ def load_model(
     quantisation: Quantisation | None = None,
     adapter: str | Path | None = None,
     merge_adapter: bool = False,
+    strength: float = 1.0,
     rendering: Rendering | None = None,
 ) -> LanguageModel:
     """The language model that `ref` names, in evaluation mode.
@@ -82,14 +94,16 @@ def load_model(
     GPU if there is one. `quantisation` holds linear layers in 8 or 4 bits; None is as the
     adapter was trained, and full precision without one. `merge_adapter` adds the adapter to
     the weights in memory, after bringing quantised ones back to full precision: generation is
-    faster, and equal up to rounding.
+    faster, and equal up to rounding. `strength` scales the change that an adapter or edit makes
+    to the weights: 0 is the base, and below 1 is a model between the two.
 
     A missing pad token is taken from EOS. A tokenizer without chat template gets
     `FALLBACK_TEMPLATE`, and the model's `template_name` says so. `rendering` are the template's
     inputs, by default today's date. A template that leaves out the user's text is refused.
 
-    Raises `ModelError` when no usable causal language model can be made of it, and
-    `DependencyError` when bitsandbytes is needed and missing.
+    Raises `ModelError` when no usable causal language model can be made of it, `ConfigError` for
+    a strength where there is nothing to scale, and `DependencyError` when bitsandbytes is needed
+    and missing.
     """
     part = find_adapter(adapter) if adapter is not None else None
     if part is None and not _is_plain(Path(ref)):
@@ -99,6 +113,11 @@ def load_model(
     else:
         base_ref = str(ref)
         source = find_source(base_ref, revision, trust_remote_code)
+    if part is None and strength != 1:
+        raise ConfigError(
+            f"strength {strength:g}: {ref} is no adapter and no edit, there is nothing to scale",
+            remedy="Leave it out, or name the adapter or the run.",
+        )
     if quantisation is None:
         recorded = Quantisation.from_record(part.quantisation) if part else None
         quantisation = recorded or FULL_PRECISION
@@ -118,6 +137,7 @@ def load_model(
             part,
             str(adapter or ref),
             merge_adapter,
+            strength,
         )
     lm = replace(lm, rendering=rendering or Rendering())
     lm.chat.check()
@@ -135,6 +155,7 @@ def _is_plain(path: Path) -> bool:
 def _load_base(source: Source, ref: str, options: Options) -> LanguageModel:
     from detoxlab.models.soundness import check_reading
 
+    options.torch_device()
     if source.path.is_file():
         _check_file(source.path, options)
     else:

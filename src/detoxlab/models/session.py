@@ -69,6 +69,24 @@ class Session:
         del tokens
         return logits
 
+    def nucleus(self) -> Tensor | None:
+        """The newest logits (B, V) whose top-k and top-p say which tokens may be drawn.
+
+        None where these are the logits that the session returned.
+        """
+        return None
+
+    def trying(self, tokens: Tokens) -> None:
+        """Called before another session's pass over tokens that do not stay in the text.
+
+        It is told to hooks that must know which tokens are read, so it is `reading` unless that
+        keeps something for later passes.
+        """
+        self.reading(tokens)
+
+    def beside(self, others: Sequence["Session"]) -> None:
+        """Called once, before the first pass, with the sessions of the batch's other steerings."""
+
     def select(self, rows_R: Tensor) -> None:
         """Called when the batch changes: the new row r is the old row `rows_R[r]`.
 

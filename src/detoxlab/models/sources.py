@@ -1,5 +1,6 @@
 """Finds a language model in the package, a local folder or file, or the hub's cache."""
 
+import difflib
 import functools
 import hashlib
 import json
@@ -9,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.errors import ModelError
+from detoxlab.locations import ALIKE, EMBEDDED, meant
 from detoxlab.models.gguf.files import checked_header, find_gguf
 from detoxlab.provenance import file_sha256
+from detoxlab.runs import is_run
 
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+MARKS = ("config.json", "adapter_config.json")
+DEEPEST, MOST_LOOKED_AT, SHOWN = 3, 1000, 3
 REMEDY = "Give a hub id, a model folder or GGUF file, an adapter, a train run or 'embedded'."
 
 
@@ -44,16 +49,16 @@ class Source:
 
 def find_source(ref: str, revision: str | None = None, remote_code: bool = False) -> Source:
     """The model in the package, in a local folder or GGUF file, or in the hub's cache."""
-    if ref == "embedded":
+    if ref == EMBEDDED:
         folder = Path(str(files("detoxlab"))) / "assets" / "lm"
-        return Source(_checked_folder(folder), "embedded")
+        return Source(_checked_folder(folder), EMBEDDED)
     if file := find_gguf(Path(ref)):
         return Source(file, file.resolve().stem)
     if Path(ref).exists():
         folder = _checked_folder(Path(ref))
         return Source(folder, folder.resolve().name)
     if ref.startswith(("/", ".", "~")) or ref.count("/") > 1:
-        raise ModelError(f"{ref}: no such model folder", remedy=REMEDY)
+        raise no_folder(ref)
     return _download(ref, revision, remote_code)
 
 
@@ -98,12 +103,60 @@ def weights_sha256(folder: Path) -> str:
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
+def no_model(folder: Path, file: str = "config.json") -> ModelError:
+    """The error for a folder without a model, which names the models below it."""
+    if is_run(folder):
+        return ModelError(
+            f"{folder}: is a run without a model",
+            remedy="Give the model that it measured, or a run of train.",
+        )
+    below = models_below(folder)
+    more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+    named = f"Name the model below it: {', '.join(map(str, below[:SHOWN]))}{more}."
+    return ModelError(f"{folder}: not a model (no {file} in it)", remedy=named if below else REMEDY)
+
+
+def no_folder(ref: str) -> ModelError:
+    """The error for a path where nothing is, with the nearest name beside it."""
+    if "://" in ref:
+        remedy = "Name a model of the hub by its id alone, owner/name."
+        return ModelError(f"{ref}: is an address of the web", remedy=remedy)
+    return ModelError(f"{ref}: no such model folder", remedy=f"{_meant(ref)}{REMEDY}")
+
+
+def _meant(ref: str) -> str:
+    """The question for the nearest name, of a folder or of the embedded model."""
+    is_embedded = difflib.get_close_matches(ref, [EMBEDDED], cutoff=ALIKE)
+    return f"Did you mean {EMBEDDED!r}? " if is_embedded else meant(ref)
+
+
+def models_below(folder: Path) -> list[Path]:
+    """The models and adapters in the folders below, at most `DEEPEST` levels down.
+
+    A model in the hub's cache is two levels down. At most `MOST_LOOKED_AT` folders are looked at.
+    """
+    found, level, seen = list[Path](), [folder], 0
+    for _ in range(DEEPEST):
+        inside = [one for above in level for one in _folders_in(above)][: MOST_LOOKED_AT - seen]
+        seen += len(inside)
+        found += [one for one in inside if any((one / name).is_file() for name in MARKS)]
+        level = [one for one in inside if one not in found]
+    return found
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(one for one in folder.iterdir() if one.is_dir())
+    except OSError:
+        return []
+
+
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(f"{folder}: not a model (no {name} in it)", remedy=REMEDY) from None
+        raise no_model(folder, name) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise ModelError(f"{path}: not valid JSON", remedy="Fetch the file again.") from None
     if not isinstance(content, dict):
@@ -122,7 +175,7 @@ def first_line(error: BaseException, limit: int = 160) -> str:
 
 def _checked_folder(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder}: not a model (no config.json in it)", remedy=REMEDY)
+        raise no_model(folder)
     return folder
 
 
@@ -143,6 +196,6 @@ def _download(ref: str, revision: str | None, remote_code: bool) -> Source:
         raise ModelError(
             f"{ref}{at}: not a local folder and not available from the hub "
             f"({type(error).__name__})",
-            remedy=f"Check the name and the network (HF_HUB_OFFLINE). {REMEDY}",
+            remedy=f"{_meant(ref)}Check the name and the network (HF_HUB_OFFLINE). {REMEDY}",
         ) from error
     return Source(_checked_folder(Path(folder)), ref, revision=Path(folder).name)

@@ -6,9 +6,10 @@ from detoxlab.pipeline.experiment import run_recipe
 from detoxlab.pipeline.explaining import explain_runs
 from detoxlab.pipeline.importing import score_file
 from detoxlab.pipeline.measuring import measure_model
+from detoxlab.pipeline.publishing import export_model, publish_model
 from detoxlab.pipeline.rescoring import score_again
-from detoxlab.pipeline.training import export_model, train_model, train_scorer
-from detoxlab.pipeline.winning import Contest, win_rates
+from detoxlab.pipeline.training import train_model, train_scorer
+from detoxlab.pipeline.winning import Contest, win_rates, win_rates_of_all
 
 __all__ = [
     "Contest",
@@ -19,10 +20,12 @@ __all__ = [
     "explain_runs",
     "export_model",
     "measure_model",
+    "publish_model",
     "run_recipe",
     "score_again",
     "score_file",
     "train_model",
     "train_scorer",
     "win_rates",
+    "win_rates_of_all",
 ]

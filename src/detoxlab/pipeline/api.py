@@ -27,9 +27,11 @@ from detoxlab.pipeline.auditing import audit_scorers
 from detoxlab.pipeline.comparing import compare_runs
 from detoxlab.pipeline.evaluating import evaluate_model, evaluate_run
 from detoxlab.pipeline.explaining import explain_runs
+from detoxlab.pipeline.folders import is_recipe, parts_of
 from detoxlab.pipeline.measuring import measure_model
 from detoxlab.pipeline.training import train_model
 from detoxlab.pipeline.training import train_scorer as train_from_settings
+from detoxlab.pipeline.winning import contests_in
 from detoxlab.recipe.auditing import AuditSettings
 from detoxlab.recipe.comparing import CompareSettings, ReportSettings
 from detoxlab.recipe.explaining import (
@@ -52,19 +54,30 @@ from detoxlab.reports.explained.study import is_explained
 from detoxlab.runs import Run
 from detoxlab.scorer_training import ScorerTraining
 from detoxlab.settings import parse
+from detoxlab.workers import LOCAL, workers_on
 
 Named = Run | Path | str
 Groups = Mapping[str, type[BaseModel]]
 
 
-def measure(model: Named, *, out: Path | str, resume: bool = False, **settings: Any) -> Run:
+def measure(
+    model: Named,
+    *,
+    out: Path | str,
+    resume: bool = False,
+    on: str = LOCAL,
+    workers: int | None = None,
+    **settings: Any,
+) -> Run:
     """The run at `out` with generations, scores and measures of a model.
 
-    Keywords are the fields of `MeasureSettings`, of its `prompts` and of its `sampling`.
+    Keywords are the fields of `MeasureSettings`, of its `prompts` and of its `sampling`. `on` and
+    `workers` say where the work is done (`detoxlab.workers.workers_on`).
     """
     groups: Groups = {"prompts": PromptSettings, "sampling": SamplingSettings}
     given = {"model": _name(model), **placed(settings, MeasureSettings, groups)}
-    return measure_model(parse(MeasureSettings, given, place="measure"), out, resume=resume)
+    parsed = parse(MeasureSettings, given, place="measure")
+    return measure_model(parsed, out, resume=resume, workers=workers_on(on, workers))
 
 
 def train(
@@ -105,6 +118,8 @@ def evaluate(
     out: Path | str | None = None,
     name: str | None = None,
     resume: bool = False,
+    on: str = LOCAL,
+    workers: int | None = None,
     **settings: Any,
 ) -> Run:
     """The run with an evaluation of a model: the one at `out`, or the measured run itself.
@@ -112,7 +127,8 @@ def evaluate(
     `kind` is a kind of evaluation, or the name of one with its settings, such as "mmlu"
     (`detoxlab.evaluations.TASKS`). Keywords are the settings of the kind of evaluation, `resamples`
     and `seed`, and, with `out`, the settings of the model (`SubjectSettings`); without it, only
-    `base`. `name` is the name of the evaluation in the run, by default `kind`.
+    `base`. `name` is the name of the evaluation in the run, by default `kind`. `on` and `workers`
+    say where the work is done (`detoxlab.workers.workers_on`).
     """
     own = TASKS[kind].settings if kind in TASKS else {"kind": kind}
     groups: Groups = {
@@ -122,10 +138,11 @@ def evaluate(
     given = placed(settings, SubjectSettings, groups)
     named = {name or kind: load_evaluation({**own, **given.pop("evaluation", {})})}
     how = parse(Intervals, given.pop("intervals", {}), place="evaluate").model_dump()
+    there = workers_on(on, workers)
     if out is None:
-        return evaluate_run(_run(model), named, **given, **how)
+        return evaluate_run(_run(model), named, **given, **how, workers=there)
     subject = parse(SubjectSettings, {"model": _name(model), **given}, place="evaluate")
-    return evaluate_model(subject, named, out, resume=resume, **how)
+    return evaluate_model(subject, named, out, resume=resume, workers=there, **how)
 
 
 def explain(
@@ -186,32 +203,42 @@ def report(
     trained: Mapping[str, Named] | None = None,
     against: Iterable[tuple[str, str]] = (),
     win_rates: Iterable[Named] = (),
+    sweeps: Mapping[str, Named] | None = None,
     explained: Named | None = None,
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
+    figures: Path | str | None = None,
     **settings: Any,
 ) -> Path:
     """The path of the report of measured runs, the first of which is the baseline.
 
     `trained` gives the training run behind a measured one by its name. `against` are pairs of
-    names, baseline and treated, that are compared too. `explained` is a run of `explain`, which
-    can also stand alone in `runs`. Other keywords are the fields of `ReportSettings` and of its
-    `limits`.
+    names, baseline and treated, that are compared too. `win_rates` are contests of two models or of
+    several. `sweeps` gives runs of `sweep` by the name of their method. `explained` is a run of
+    `explain`, which can also stand alone in `runs`. The folder of a recipe, alone in `runs`, stands
+    for all that is finished in it. `figures` is a folder for the figures as SVG
+    and PNG files. Other keywords are the fields of `ReportSettings` and of its `limits`.
     """
     given = placed(settings, ReportSettings, {"limits": Limits})
     asked = parse(ReportSettings, given, place="report")
     measured = [_run(run) for run in runs]
     if len(measured) == 1 and is_explained(measured[0]):
-        return write_explained(measured[0], out, title=title, formats=formats)
+        return write_explained(measured[0], out, title=title, formats=formats, figures=figures)
+    if len(measured) == 1 and is_recipe(measured[0]):
+        own = {name: getattr(asked, name) for name in asked.model_fields_set}
+        parts = parts_of(measured[0]) | own
+        return build_report(out=out, title=title, formats=formats, figures=figures, **parts)
     return build_report(
         measured,
         out,
         trained={name: _run(run) for name, run in (trained or {}).items()},
         rivals=list(against),
-        win_rates=[_run(run) for run in win_rates],
+        win_rates=[one for run in win_rates for one in contests_in(_run(run))],
+        sweeps={name: _run(run) for name, run in (sweeps or {}).items()},
         explained=_run(explained) if explained else None,
         title=title,
         formats=formats,
+        figures=figures,
         **{name: getattr(asked, name) for name in ReportSettings.model_fields},
     )
 

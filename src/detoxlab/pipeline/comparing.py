@@ -7,7 +7,7 @@ from typing import Any
 from detoxlab.comparisons import Limits, compare_each
 from detoxlab.evaluations import evaluated_differences, read_evaluated
 from detoxlab.records import RESAMPLES, Comparison, Difference
-from detoxlab.runs import Run
+from detoxlab.runs import Run, check_complete
 
 
 def compare_runs(
@@ -29,10 +29,10 @@ def compare_variants(
     **options: Any,
 ) -> tuple[Comparison, ...]:
     """Several run folders against one, with p-values corrected over all of them (Holm)."""
-    before, *after = (
-        (run if isinstance(run, Run) else Run.open(run)).responses()
-        for run in (baseline, *variants)
-    )
+    runs = [run if isinstance(run, Run) else Run.open(run) for run in (baseline, *variants)]
+    for run in runs:
+        check_complete(run)
+    before, *after = (run.responses() for run in runs)
     pairs = [(before, one) for one in after]
     return compare_each(pairs, limits=limits or Limits(), **options)
 

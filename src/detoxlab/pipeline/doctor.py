@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     import torch
 
 QUANTISED = "8 and 4 bits"
+BITS_PACKAGE = "bitsandbytes"
+BITS_REMEDY = "for models in 8 or 4 bits: pip install 'detoxlab[quant]'"
+ASSETS = Path(__file__).parents[1] / "assets"
+IN_THE_PACKAGE = {
+    "model 'embedded'": "lm/model.safetensors",
+    "scorer 'rtp-linear'": "rtp-linear/model.npz",
+    "scorer 'rtp-neural'": "rtp-neural/model.safetensors",
+    "scorer 'human-neural'": "human-neural/adapter.safetensors",
+    "scorer 'hate-neural'": "hate-neural/adapter.safetensors",
+}
 LARGEST_ERROR = 0.2  # of a layer's output; fp4, the coarsest, has .13
 
 
@@ -28,8 +38,12 @@ class Check:
     finding: str
 
 
-def checks() -> Iterator[Check]:
-    """All checks, the quick ones first."""
+def checks(*, thorough: bool = False) -> Iterator[Check]:
+    """All checks, the quick ones first.
+
+    A thorough look also tries: products in bfloat16, layers of 8 and 4 bits, and the model and
+    scorers in the package.
+    """
     facts = hardware()
     yield Check(
         "machine",
@@ -39,10 +53,25 @@ def checks() -> Iterator[Check]:
     yield _disk()
     yield from _packages()
     yield from _devices()
+    yield from _tried() if thorough else _present()
+    yield from _extras()
+
+
+def _present() -> Iterator[Check]:
+    """Whether the files are there that a thorough look would load."""
+    there = importlib.util.find_spec(BITS_PACKAGE)
+    finding = "installed; detoxlab doctor --thorough tries it" if there else BITS_REMEDY
+    yield Check(QUANTISED, "ok" if there else "absent", finding)
+    for name, file in IN_THE_PACKAGE.items():
+        is_there = (ASSETS / file).is_file()
+        finding = "in the package" if is_there else f"{file} is not there: install detoxlab again"
+        yield Check(name, "ok" if is_there else "broken", finding)
+
+
+def _tried() -> Iterator[Check]:
     yield _bfloat16()
     yield _quantisation()
     yield from _embedded()
-    yield from _extras()
 
 
 def _disk() -> Check:
@@ -54,7 +83,7 @@ def _disk() -> Check:
 def _packages() -> Iterator[Check]:
     for name in PACKAGES:
         version = package_version(name)
-        remedy = "not installed: pip install -e . from the project's folder"
+        remedy = "not installed: install detoxlab again, pip brings it along"
         yield Check(name, "ok" if version else "broken", version or remedy)
 
 
@@ -62,14 +91,16 @@ def _devices() -> Iterator[Check]:
     import torch
 
     build = "CUDA" if torch.version.cuda else "CPU"
-    yield Check("torch build", "ok", f"{build}, {torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    plural = "s" if threads > 1 else ""
+    yield Check("torch is built for", "ok", f"{build}; it uses {threads} thread{plural} here")
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)
             memory = facts.total_memory / 2**30
             yield Check(f"GPU {index}", "ok", f"{facts.name}, {memory:.0f} GiB")
     else:
-        yield Check("GPU", "absent", "none seen; everything runs on the CPU, in float32")
+        yield Check("GPU", "absent", "none; everything runs on the CPU, in float32")
 
 
 def _bfloat16() -> Check:
@@ -78,7 +109,8 @@ def _bfloat16() -> Check:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ratio = _product_seconds(torch.bfloat16, device) / _product_seconds(torch.float32, device)
-    return Check("bfloat16", "ok", f"products take {ratio:.1f} times as long as in float32")
+    pace = f"{1 / ratio:.1f} times as fast" if ratio < 1 else f"{ratio:.1f} times as slow"
+    return Check("bfloat16", "ok", f"works, and is {pace} as float32")
 
 
 def _product_seconds(dtype: "torch.dtype", device: str) -> float:
@@ -108,9 +140,10 @@ def _quantisation() -> Check:
         return Check(QUANTISED, "absent", str(error))
     except (DetoxlabError, RuntimeError) as error:
         return Check(QUANTISED, "broken", f"{device.type}: {error}")
-    found = ", ".join(f"{kind} (error {error:.1%})" for kind, error in errors.items())
-    sound = max(errors.values()) < LARGEST_ERROR
-    return Check(QUANTISED, "ok" if sound else "broken", f"{found} on {device.type}")
+    found = ", ".join(f"{kind} by {error:.1%}" for kind, error in errors.items())
+    if max(errors.values()) < LARGEST_ERROR:
+        return Check(QUANTISED, "ok", f"work on {device.type}; a layer's output changes: {found}")
+    return Check(QUANTISED, "broken", f"wrong numbers on {device.type}; output changes: {found}")
 
 
 def _embedded() -> Iterator[Check]:
@@ -121,6 +154,7 @@ def _embedded() -> Iterator[Check]:
         "model 'embedded'": lambda: load_model("embedded"),
         "scorer 'rtp-linear'": lambda: load_scorer("rtp-linear"),
         "scorer 'rtp-neural'": lambda: load_scorer("rtp-neural"),
+        "scorer 'human-neural'": lambda: load_scorer("human-neural"),
         "scorer 'hate-neural'": lambda: load_scorer("hate-neural"),
     }
     for name, load in loaders.items():
@@ -132,15 +166,15 @@ def _embedded() -> Iterator[Check]:
 
 def _extras() -> Iterator[Check]:
     for package, use in (
-        ("tensorboard", "report_to: tensorboard"),
-        ("wandb", "report_to: wandb"),
-        ("trackio", "report_to: trackio"),
+        ("tensorboard", "tensorboard"),
+        ("wandb", "Weights & Biases"),
+        ("trackio", "trackio"),
     ):
         if importlib.util.find_spec(package):
             yield Check(package, "ok", package_version(package) or "installed")
         else:
-            yield Check(package, "absent", f"for {use}: pip install {package}")
+            finding = f"not installed; to log trainings to {use}: pip install {package}"
+            yield Check(package, "absent", finding)
     offline = os.environ.get("HF_HUB_OFFLINE") in ("1", "true", "TRUE")
-    yield Check(
-        "hub", "ok", "offline by HF_HUB_OFFLINE" if offline else "used when a hub id is named"
-    )
+    finding = "not asked, as HF_HUB_OFFLINE is set" if offline else "asked for what you name of it"
+    yield Check("Hugging Face hub", "ok", finding)

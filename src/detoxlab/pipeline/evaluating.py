@@ -1,16 +1,20 @@
 """Evaluates a model, and writes the results to its measured run or to a run of their own."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from detoxlab.errors import ConfigError
 from detoxlab.evaluations import Evaluation, evaluate_into, is_evaluated
 from detoxlab.pipeline.preflight import check_evaluate, check_in_place
+from detoxlab.pipeline.stages.evaluating import Evaluating
 from detoxlab.pipeline.subjects import DATE, date_in, date_record, dated, load_subject
 from detoxlab.recipe.measuring import SubjectSettings
 from detoxlab.records import RESAMPLES
 from detoxlab.runs import Run
+from detoxlab.runs.usage import recorded
 from detoxlab.settings import parse
+from detoxlab.workers import HERE, Workers
 
 KINDS = ("measure", "evaluate")
 
@@ -22,11 +26,12 @@ def evaluate_run(
     seed: int = 0,
     resamples: int = RESAMPLES,
     base: str | None = None,
+    workers: Workers = HERE,
 ) -> Run:
     """Add evaluations, by name, of a measured run's model to the run.
 
     Finished evaluations stay as they are, and interrupted ones go on. The model is loaded as the
-    run says, steering included; `base` says where its base is now.
+    run says, steering included; `base` says where its base is now. `workers` evaluate.
 
     Raises `ConfigError` for a run whose model cannot be loaded in this process, `RunMismatchError`
     when the run holds an evaluation of the same name with other settings.
@@ -34,8 +39,8 @@ def evaluate_run(
     run = path if isinstance(path, Run) else Run.open(path)
     settings = subject_of(run).model_copy(update={"base": base})
     check_in_place(run, settings, evaluations, seed=seed)
-    with run.locked():
-        _evaluate(run, settings, evaluations, seed, resamples)
+    with run.locked(), workers:
+        _evaluate(run, settings, evaluations, seed, resamples, workers)
     return run
 
 
@@ -47,15 +52,16 @@ def evaluate_model(
     seed: int = 0,
     resamples: int = RESAMPLES,
     resume: bool = False,
+    workers: Workers = HERE,
 ) -> Run:
     """The run at `out` with evaluations of a model, by name, and nothing else."""
     config = settings.run_config()
     check_evaluate(settings, evaluations, out, seed=seed, resume=resume)
     settings = dated(settings, out, resume=resume)
     run = Run.start(out, kind="evaluate", config=config, seed=seed, resume=resume)
-    with run.writing():
+    with run.writing(), workers:
         run.update(**date_record(settings))
-        _evaluate(run, settings, evaluations, seed, resamples)
+        _evaluate(run, settings, evaluations, seed, resamples, workers)
     return run
 
 
@@ -82,6 +88,7 @@ def _evaluate(
     evaluations: Mapping[str, Evaluation],
     seed: int,
     resamples: int,
+    workers: Workers,
 ) -> None:
     pending = {
         name: one for name, one in evaluations.items() if not is_evaluated(run, name, one, seed)
@@ -90,4 +97,6 @@ def _evaluate(
         return
     subject = load_subject(settings)
     for name, evaluation in pending.items():
-        evaluate_into(run, name, evaluation, subject, seed=seed, resamples=resamples)
+        with recorded(run, f"evaluate {name}", subject.lm.device.type):
+            over = partial(workers.results, Evaluating(settings, evaluation, seed))
+            evaluate_into(run, name, evaluation, subject, seed=seed, resamples=resamples, over=over)

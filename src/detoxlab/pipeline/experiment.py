@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from detoxlab.comparisons.sweeps import read_sweep
 from detoxlab.data.reading import read_prompts
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
@@ -15,19 +18,27 @@ from detoxlab.pipeline.evaluating import evaluate_run
 from detoxlab.pipeline.explaining import check_method, explain_runs
 from detoxlab.pipeline.learning import check_amount, read_data
 from detoxlab.pipeline.measuring import measure_model, protocol_label
-from detoxlab.pipeline.preflight import check_recipe
+from detoxlab.pipeline.preflight import check_recipe, evaluations_of_costs
 from detoxlab.pipeline.subjects import DATE, date_record, dated
+from detoxlab.pipeline.sweeping import measured_with_costs, sweep_model
 from detoxlab.pipeline.training import train_model
-from detoxlab.pipeline.winning import Contest, win_rates
+from detoxlab.pipeline.winning import (
+    Contest,
+    contest_name,
+    contests_of,
+    win_rates,
+    write_together,
+)
 from detoxlab.progress import say
-from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
+from detoxlab.recipe.experiment import CHANGES, MAY_CHANGE, Recipe, Variant
 from detoxlab.recipe.explaining import ExplainSettings
+from detoxlab.recipe.measuring import MeasureSettings, as_recorded
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import canonical
 
 BASE = "base"
-TRAINED, WIN_RATES, EXPLAINED = "trained", "win-rates", "explained"
+TRAINED, SWEPT, WIN_RATES, EXPLAINED = "trained", "swept", "win-rates", "explained"
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,11 @@ class Experiment:
 def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Experiment:
     """Measure the base, make and measure every variant, explain, compare, and write the report.
 
-    Layout: `out/base`, `out/<variant>` (measured runs), `out/trained/<variant>`,
+    Layout: `out/base`, `out/<variant>` (measured runs; `out/<variant>-<budget>` where a sweep has
+    several budgets), `out/trained/<variant>`, `out/swept/<variant>`,
     `out/explained/<variant>+<variant>`, `out/win-rates/<variant>-against-<other>`,
-    `out/comparisons.json`, `out/win_rates.json`, `out/report.html`. With `resume`, finished stages
+    `out/comparisons.json`, `out/win_rates.json`, `out/measurements.json` (a ranking, with
+    `win_rate.all_pairs`), `out/report.html`. With `resume`, finished stages
     are skipped; variants may have been added to the recipe or removed meanwhile, but a changed
     variant is an error.
     """
@@ -65,23 +78,42 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     with experiment.writing():
         experiment.update(**date_record(recipe))
         say(f"base: {recipe.model}")
-        base = _measured(recipe, recipe.model, out / BASE)
+        base = _measured(recipe, recipe.measure_settings(recipe.model), out / BASE)
         _check_explainable(recipe, out)
-        trained, measured = {}, []
+        trained: dict[str, Run] = {}
+        measured: list[Run] = []
         for variant in recipe.variants:
-            say(f"{variant.name}: {variant.method}")
-            settings = recipe.train_settings(variant)
-            trained[variant.name] = train_model(settings, out / TRAINED / variant.name, resume=True)
-            model = str(trained[variant.name].path)
-            measured.append(_measured(recipe, model, out / variant.name))
+            say(f"{variant.name}: {_change(variant)}")
+            made = _trained(recipe, variant, out)
+            model = str(made.path) if made else recipe.model
+            placed = variant.with_steerings_at(partial(_place, recipe, out))
+            for name, strength in _strengths(recipe, placed, model, out).items():
+                settings = recipe.measure_settings(model, strength, placed)
+                measured.append(_measured(recipe, settings, out / name))
+                trained |= {name: made} if made else {}
         experiment.write_config(config)
         return _conclude(recipe, experiment, base, measured, trained)
+
+
+def selected(recipe: Recipe, only: Sequence[str], out: Path | str) -> Recipe:
+    """The recipe with these variants, those that they need, and those finished in `out`.
+
+    Raises `UnknownNameError` for other names.
+    """
+
+    def is_finished(variant: Variant) -> bool:
+        runs = [Run(Path(out) / name) for name in recipe.run_names(variant)]
+        return bool(runs) and all(
+            is_run(run.path) and run.info["status"] == "finished" for run in runs
+        )
+
+    return recipe.only(only, is_finished) if only else recipe
 
 
 def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]:
     """The hub ids that cannot be checked beforehand; raises the errors that are found."""
     for variant in recipe.variants:
-        if variant.name in (TRAINED, WIN_RATES, EXPLAINED):
+        if variant.name in (TRAINED, SWEPT, WIN_RATES, EXPLAINED):
             raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
     unchecked = check_recipe(recipe, recipe_config(recipe), out, resume=resume)
     if asked := _explain_settings(recipe, Path(out)):
@@ -97,9 +129,48 @@ def _dated(recipe: Recipe, out: Path, resume: bool) -> Recipe:
     return recipe if is_there and DATE not in begun.info else dated(recipe, out, resume=resume)
 
 
-def _measured(recipe: Recipe, model: str, out: Path) -> Run:
+def _change(variant: Variant) -> str:
+    """The change of a variant in a few words."""
+    best = f"best of {variant.best_of}" if variant.best_of else None
+    system = "system prompt" if variant.system else None
+    parts = (variant.method or variant.of, *variant.steerings, system, best)
+    return ", ".join(part for part in parts if part)
+
+
+def _trained(recipe: Recipe, variant: Variant, out: Path) -> Run | None:
+    """The training of a variant, or of the one that it changes further; None: the base is it."""
+    if variant.of:
+        return Run.open(out / TRAINED / variant.of)
+    learning = variant.learning()
+    if learning is None:
+        return None
+    return train_model(recipe.train_settings(learning), out / TRAINED / variant.name, resume=True)
+
+
+def _place(recipe: Recipe, out: Path, where: str) -> str:
+    """The data of a steering: the training of the variant of this name, else a path."""
+    return str(out / TRAINED / where) if where in recipe.methods else where
+
+
+def _strengths(recipe: Recipe, variant: Variant, model: str, out: Path) -> dict[str, float]:
+    """The names of a variant's measured runs, each with its strength: given, 1, or swept."""
+    names = recipe.run_names(variant)
+    asked = recipe.sweep_of(variant)
+    if asked is None or not names:
+        return dict.fromkeys(names, 1.0 if variant.strength is None else variant.strength)
+    settings = recipe.sweep_settings(asked, model, variant)
+    base = settings.at(0.0).model_copy(
+        update={"model": recipe.model, "strength": 1.0} | dict.fromkeys(CHANGES)
+    )
+    untouched = measured_with_costs(settings, base, out / SWEPT / BASE)
+    swept = sweep_model(settings, out / SWEPT / variant.name, untouched=untouched, resume=True)
+    sweep = read_sweep(swept)
+    return dict(zip(names, (choice.strength for choice in sweep.choices), strict=True))
+
+
+def _measured(recipe: Recipe, settings: MeasureSettings, out: Path) -> Run:
     """The measured run of one model, with the recipe's evaluations."""
-    run = measure_model(recipe.measure_settings(model), out, resume=True)
+    run = measure_model(settings, out, resume=True)
     return evaluate_run(run, recipe.evaluate, seed=recipe.seed, resamples=recipe.resamples)
 
 
@@ -107,13 +178,13 @@ def _explain_settings(recipe: Recipe, out: Path) -> ExplainSettings | None:
     """The explanation that the recipe asks for, or None."""
     if recipe.explain is None:
         return None
-    names = [BASE, *(variant.name for variant in recipe.variants)]
+    names = [BASE, *(name for one in recipe.variants for name in recipe.run_names(one))]
     return recipe.explain_settings(recipe.explain, [str(out / name) for name in names])
 
 
 def _explained_run(recipe: Recipe, out: Path) -> Run:
     """The run with the explanations of these variants; other variants have another one."""
-    return Run(out / EXPLAINED / "+".join(variant.name for variant in recipe.variants))
+    return Run(out / EXPLAINED / "+".join(variant.name for variant in recipe.measured))
 
 
 def _check_explainable(recipe: Recipe, out: Path) -> None:
@@ -136,12 +207,12 @@ def plan(recipe: Recipe, out: Path) -> str:
     _check_readable(recipe)
     prompts = read_prompts(recipe.prompts, recipe.seed)
     sampling = recipe.measure_settings(recipe.model).resolved_sampling()
-    models = [BASE, *(f"{variant.name} ({variant.method})" for variant in recipe.variants)]
+    models = [BASE, *(f"{one.name} ({_change(one)})" for one in recipe.measured)]
     return (
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
         f"x {sampling.k} by {protocol_label(recipe, len(prompts))}; "
         f"judge {recipe.judge}, second {recipe.second}; "
-        f"{_usefulness(recipe)}{_explaining(recipe, len(prompts), sampling.k)}"
+        f"{_usefulness(recipe)}{_sweeping(recipe)}{_explaining(recipe, len(prompts), sampling.k)}"
         f"into {out}\n{power_of_bench(len(prompts), sampling.k)}"
     )
 
@@ -152,8 +223,15 @@ def _usefulness(recipe: Recipe) -> str:
         for name, one in recipe.evaluate.items()
     ]
     if recipe.win_rate:
-        steps.append(f"win rates by {recipe.win_rate.judge.model} ({recipe.win_rate.kind}); ")
+        every = "of every two models " if recipe.win_rate.all_pairs else ""
+        judge = recipe.win_rate.judge.model
+        steps.append(f"win rates {every}by {judge} ({recipe.win_rate.kind}); ")
     return "".join(steps)
+
+
+def _sweeping(recipe: Recipe) -> str:
+    swept = [variant.name for variant in recipe.swept]
+    return f"sweep the strength of {', '.join(swept)}; " if swept else ""
 
 
 def _explaining(recipe: Recipe, prompts: int, k: int) -> str:
@@ -169,13 +247,18 @@ def _explaining(recipe: Recipe, prompts: int, k: int) -> str:
 
 def recipe_config(recipe: Recipe) -> dict[str, Any]:
     """The recipe for `config.yaml`, with relative paths; `detoxlab run` can read it again."""
-    plain = without_usual_asking(recipe.model_dump(mode="json"))
+    plain = as_recorded(without_usual_asking(recipe.model_dump(mode="json")))
     plain["prompts"] = portable(plain["prompts"])
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
         variant |= {kind: portable(variant[kind]) for kind in planned.sources()}
+        kept = planned.with_steerings_at(lambda it: it if it in recipe.methods else relative(it))
+        variant["steer"] = kept.model_dump(mode="json")["steer"]
     plain["evaluate"] = {name: portable(one) for name, one in plain["evaluate"].items()}
     if recipe.win_rate:
         plain["win_rate"]["judge"] = recipe.win_rate.judge.recorded()
+    if recipe.sweep:
+        plain["sweep"] |= recipe.sweep.sweep_config()
+        plain["sweep"]["prompts"] = portable(plain["sweep"]["prompts"])
     plain["reference"] = recipe.reference and recipe.reference.recorded()
     return plain | {"model": relative(recipe.model)}
 
@@ -185,15 +268,19 @@ def _check_readable(recipe: Recipe) -> None:
 
     So are hyperparameters that cannot learn from so much data.
     """
-    for evaluation in recipe.evaluate.values():
+    costs = evaluations_of_costs(recipe.sweep) if recipe.sweep else {}
+    for evaluation in (*recipe.evaluate.values(), *costs.values()):
         evaluation.items(recipe.seed)
     read: dict[str, Any] = {}
     for variant in recipe.variants:
-        settings = recipe.train_settings(variant)
+        learning = variant.learning()
+        if learning is None:
+            continue
+        settings = recipe.train_settings(learning)
         key = canonical([one.model_dump(mode="json") for one in settings.sources().values()])
         if key not in read:
             read[key] = read_data(settings, recipe.seed)
-        check_amount(load_method(variant.method, variant.config), read[key])
+        check_amount(load_method(learning.method, learning.config), read[key])
 
 
 def _conclude(
@@ -201,7 +288,7 @@ def _conclude(
 ) -> Experiment:
     from detoxlab.reports import FORMATS, read_study, write_report
 
-    rivals = [(rival, variant.name) for variant in recipe.variants for rival in variant.against]
+    rivals = rivals_of(recipe)
     by_name = {run.name: run for run in [base, *measured]}
     pairs = [(base, run) for run in measured]
     pairs += [(by_name[baseline], by_name[treated]) for baseline, treated in rivals]
@@ -210,9 +297,11 @@ def _conclude(
         [base, *measured],
         trained=trained,
         rivals=rivals,
-        win_rates=_judged(recipe, experiment, pairs),
+        win_rates=_judged(recipe, experiment, [base, *measured], pairs),
+        sweeps=_sweeps(recipe, experiment.path),
         explained=explained,
         limits=recipe.limits,
+        useful_by=recipe.useful_by,
         seed=recipe.seed,
         resamples=recipe.resamples,
     )
@@ -221,23 +310,39 @@ def _conclude(
     return Experiment(experiment, report, study.comparisons, explained)
 
 
-def _judged(recipe: Recipe, experiment: Run, pairs: Sequence[tuple[Run, Run]]) -> list[Run]:
+def _sweeps(recipe: Recipe, out: Path) -> dict[str, Run]:
+    """The sweeps of variants by name."""
+    return {one.name: Run.open(out / SWEPT / one.name) for one in recipe.swept}
+
+
+def rivals_of(recipe: Recipe) -> list[tuple[str, str]]:
+    """Names of measured runs, baseline and treated: every variant against those that it names.
+
+    Variants at several budgets are held against each other at the same one.
+    """
+    names = {variant.name: recipe.run_names(variant) for variant in recipe.variants}
+    found: list[tuple[str, str]] = []
+    for variant in recipe.variants:
+        for rival in variant.against:
+            first, second = names[rival], names[variant.name]
+            alike = len(first) == len(second)
+            found += zip(first, second, strict=True) if alike else product(first, second)
+    return found
+
+
+def _judged(
+    recipe: Recipe, experiment: Run, runs: Sequence[Run], pairs: Sequence[tuple[Run, Run]]
+) -> list[Run]:
     """The runs with the win rates of every pair, and their numbers together in one file."""
     if recipe.win_rate is None:
         return []
     folder = experiment.path / WIN_RATES
-    contests = win_rates(
-        recipe.win_rate,
-        [Contest(a, b, folder / f"{b.name}-against-{a.name}") for a, b in pairs],
-        device=recipe.device,
-        seed=recipe.seed,
-        resamples=recipe.resamples,
-        resume=True,
+    contests = (
+        contests_of(runs, folder)
+        if recipe.win_rate.all_pairs
+        else [Contest(a, b, folder / contest_name(a, b)) for a, b in pairs]
     )
-    content = [
-        {name: run.info[name] for name in ("baseline", "treated", "judge_id")}
-        | {"measurements": [to_json(row) for row in run.measurements()]}
-        for run in contests
-    ]
-    experiment.write_json("win_rates.json", content)
-    return contests
+    how = {"seed": recipe.seed, "resamples": recipe.resamples}
+    judged = win_rates(recipe.win_rate, contests, device=recipe.device, resume=True, **how)
+    write_together(experiment, judged, **how)
+    return judged

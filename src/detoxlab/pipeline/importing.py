@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from detoxlab.data.columns import MAX_NAMES
 from detoxlab.data.imported import Read, read_responses
 from detoxlab.data.settings import relative
-from detoxlab.data.tabular import MAX_NAMES
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
-from detoxlab.pipeline.measuring import score_run, write_measured
-from detoxlab.protocols import get_protocol
+from detoxlab.pipeline.measuring import write_measured
+from detoxlab.pipeline.stages.scoring import score_run
+from detoxlab.protocols import JUDGE, SECOND, get_protocol
 from detoxlab.provenance import file_sha256
-from detoxlab.recipe.measuring import JUDGE, SECOND
 from detoxlab.recipe.scoring import ScoreSettings
 from detoxlab.records import RESAMPLES, Score
 from detoxlab.runs import Run
 from detoxlab.scorers import Scorer, check_scorer, known_scorers, load_scorer
 from detoxlab.settings import parse
+from detoxlab.workers import HERE, Workers
 
 
 def score_file(
@@ -26,13 +27,14 @@ def score_file(
     out: Path | str,
     *,
     resume: bool = False,
+    workers: Workers = HERE,
     **options: Any,
 ) -> Run:
     """A run at `out` with the responses in a file, the file's scores and ours.
 
     `options` are the fields of `ScoreSettings`. `judge` and `second` may name a column of scores
     or a scorer of ours; without them the file's first score column judges, and `rtp-neural`
-    cross-checks.
+    cross-checks. `workers` score.
     """
     settings = parse(ScoreSettings, options, place="score")
     asked = _read(path, settings)
@@ -42,9 +44,9 @@ def score_file(
     Run.check_startable(out, kind="score", config=config, resume=resume)
     loaded = {name: load_scorer(name) for name in asked.wanted}
     run = Run.start(out, kind="score", config=config, seed=settings.seed, resume=resume)
-    with run.writing():
+    with run.writing(), workers:
         _write_rows(run, path, asked, loaded)
-        score_run(run, asked.read.prompts, list(loaded.values()), encoder=settings.encoder)
+        score_run(run, asked.read.prompts, loaded, encoder=settings.encoder, workers=workers)
         write_measured(run, get_protocol("imported"), settings.seed, settings.resamples)
     return run
 
@@ -89,6 +91,7 @@ def _read(path: Path | str, settings: ScoreSettings) -> _Asked:
         score_columns=given,
         missing_values=settings.missing_values,
         repeats=settings.repeats,
+        skip_nulls=settings.skip_nulls,
     )
     _check_judged(path, given, judge, read.scores)
     names = dict.fromkeys((judge, second, settings.hate, *settings.scorers))

@@ -4,6 +4,7 @@ Each check raises the error that the work itself would end in, and returns the i
 not check, as the hub is not asked. None imports torch, reads weights or writes a file.
 """
 
+import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,34 +14,49 @@ from detoxlab.contest import WinRate
 from detoxlab.data.reading import check_data, check_prompts
 from detoxlab.encoders import check_encoder
 from detoxlab.errors import ConfigError, ModelError
-from detoxlab.evaluations import Evaluation, is_evaluated
+from detoxlab.evaluations import Evaluation, Perplexity, is_evaluated
 from detoxlab.loading import ModelSettings
-from detoxlab.locations import EMBEDDED
-from detoxlab.methods import Method, load_method
+from detoxlab.locations import ALIKE, EMBEDDED
+from detoxlab.methods import METHODS, Method, load_method
 from detoxlab.models.adapters.load import base_named_by, find_adapter
 from detoxlab.models.gguf.files import checked_header, find_gguf
-from detoxlab.models.sources import REMEDY, check_weights, read_config
+from detoxlab.models.sources import check_weights, no_folder, no_model, read_config
 from detoxlab.pipeline.learning import check_learnt, training_scorers
-from detoxlab.pipeline.subjects import base_of_run, check_has_base, has_base, steered_run
+from detoxlab.pipeline.subjects import (
+    base_of_run,
+    check_has_base,
+    check_strength,
+    has_base,
+    product_of,
+    steered_run,
+)
 from detoxlab.publish.export import check_free
-from detoxlab.recipe.experiment import MAY_CHANGE, Recipe
+from detoxlab.recipe.experiment import MAY_CHANGE, Recipe, Variant
 from detoxlab.recipe.explaining import Explaining
 from detoxlab.recipe.learning import Learning, TrainSettings
 from detoxlab.recipe.measuring import MeasureSettings, Measuring, SubjectSettings
+from detoxlab.recipe.sweeping import Sweeping, SweepSettings
+from detoxlab.registry import look_up
 from detoxlab.runs import Run, is_run
 from detoxlab.scorer_training import ScorerTraining
-from detoxlab.scorers import check_scorer, single_scorers
+from detoxlab.scorers import check_scorer
+from detoxlab.scorers.names import learnt_from
 from detoxlab.scorers.offline import OFFLINE
-from detoxlab.steering import check_steering
+from detoxlab.servers import check_recordable
+from detoxlab.steering import FITTED_BY, check_steering
+from detoxlab.steering.activations.files import check_foldable, find_steering
+from detoxlab.steering.names import EXPERTS, SteeringName
 
 Unchecked = list[str]
 
 
 def check_measure(settings: MeasureSettings, out: Path | str, *, resume: bool) -> Unchecked:
     """Check `measure`: prompts, scorers, encoder, models; `out` is free or the same run."""
-    Run.check_startable(out, kind="measure", config=settings.run_config(), resume=resume)
+    config, may_differ = settings.run_config(), settings.may_move
+    Run.check_startable(out, kind="measure", config=config, resume=resume, may_differ=may_differ)
     served = settings.endpoint is not None
-    return check_bench(settings) + ([] if served else check_subject(settings))
+    unchecked = check_bench(settings) + _check_chooser(settings.by, settings.judge)
+    return unchecked + ([] if served else check_subject(settings))
 
 
 def check_train(settings: TrainSettings, out: Path | str, *, resume: bool) -> Unchecked:
@@ -69,12 +85,12 @@ def check_recipe(
     """Check `run`: the bench, the data and scorers of every variant, and `out`."""
     unchecked = []
     for variant in recipe.variants:
-        method = load_method(variant.method, {"seed": recipe.seed, **variant.config})
-        unchecked += check_learning(variant, method, f"variants.{variant.name}")
-        _check_judges_apart(variant, method, recipe.judge, f"variants.{variant.name}")
+        unchecked += _check_variant(variant, recipe)
     unchecked += check_bench(recipe) + check_model(recipe.base_model)
     if recipe.win_rate:
-        unchecked += check_model(recipe.win_rate.judge)
+        unchecked += _check_third_model(recipe.win_rate)
+    if recipe.sweep:
+        unchecked += check_prompts(recipe.sweep.prompts)
     if recipe.explain:
         unchecked += check_explaining(recipe.explain, recipe.judge)
     Run.check_startable(out, kind="experiment", config=config, resume=resume, may_differ=MAY_CHANGE)
@@ -106,12 +122,25 @@ def check_in_place(
     return check_subject(settings) if pending else []
 
 
+def check_sweep(settings: SweepSettings, out: Path | str, *, resume: bool) -> Unchecked:
+    """Check `sweep`: the bench, the texts, the model, which must have a strength, and `out`."""
+    Run.check_startable(out, kind="sweep", config=settings.run_config(), resume=resume)
+    for text in evaluations_of_costs(settings).values():
+        text.items(settings.seed)
+    return check_bench(settings) + check_subject(settings.at(0.0).subject())
+
+
+def evaluations_of_costs(settings: Sweeping) -> dict[str, Evaluation]:
+    """The evaluation of perplexity of each text of a sweep, by name."""
+    return {name: Perplexity(**text.model_dump()) for name, text in settings.costs.items()}
+
+
 def check_win_rate(
     settings: WinRate, out: Path | str, config: Mapping[str, Any], *, resume: bool
 ) -> Unchecked:
     """Check `winrate`: the judge, and `out`."""
     Run.check_startable(out, kind="win-rate", config=config, resume=resume)
-    return check_model(settings.judge)
+    return _check_third_model(settings)
 
 
 def check_bench(settings: Measuring) -> Unchecked:
@@ -121,8 +150,10 @@ def check_bench(settings: Measuring) -> Unchecked:
     unchecked += _check_encoder(settings.encoder)
     if settings.reference:
         unchecked += check_model(settings.reference)
-    if settings.endpoint and (key := settings.api_key_env) and not os.environ.get(key):
-        raise ConfigError(f"the environment variable {key} is not set", remedy="Put the key there.")
+    for address in settings.endpoints:
+        check_recordable(address)
+    if settings.endpoints:
+        _check_key(settings.api_key_env)
     return unchecked
 
 
@@ -144,6 +175,7 @@ def check_scorers(names: Iterable[str]) -> Unchecked:
 
 def check_subject(settings: SubjectSettings) -> Unchecked:
     """Check a model and its steerings."""
+    check_strength(settings)
     for name in settings.steerings:
         check_steering(name)
     return check_model(settings)
@@ -152,15 +184,17 @@ def check_subject(settings: SubjectSettings) -> Unchecked:
 def check_model(settings: ModelSettings) -> Unchecked:
     """Check a model: a complete folder or file; a run or adapter with its base; or a hub id."""
     ref, folder = settings.model, Path(settings.model)
+    if settings.base:
+        check_has_base(ref, settings.base)
+        return check_model(ModelSettings(model=settings.base))
     if ref == EMBEDDED:
         return []
     if not folder.exists():
         if ref.startswith(("/", ".", "~")) or ref.count("/") > 1:
-            raise ModelError(f"{ref}: no such model folder", remedy=REMEDY)
+            raise no_folder(ref)
+        if difflib.get_close_matches(ref, [EMBEDDED], cutoff=ALIKE):
+            raise no_folder(ref)
         return [ref]
-    if settings.base:
-        check_has_base(ref, settings.base)
-        return check_model(ModelSettings(model=settings.base))
     if file := find_gguf(folder):
         checked_header(file)
         return []
@@ -170,19 +204,106 @@ def check_model(settings: ModelSettings) -> Unchecked:
 
 
 def check_export(path: Path | str, output: Path | str, base: str | None) -> Unchecked:
-    """Check `export`: an adapter of a train run with its base, or a model; a free `output`."""
+    """Check `export`: a model, or the product of a train run with its base; a free `output`."""
     if not is_run(path):
         check_free(Path(output))
         return check_model(ModelSettings(model=str(path), base=base))
     run = Run.open(path)
     if run.info["kind"] != "train":
         raise ConfigError(f"{run.path}: is a {run.info['kind']} run", remedy="Give a run of train.")
-    find_adapter(run.path)
+    _check_weights(run)
     check_free(Path(output))
     return check_model(ModelSettings(model=str(run.path), base=base))
 
 
 # --- inside ---
+
+
+def _check_variant(variant: Variant, recipe: Recipe) -> Unchecked:
+    """Check a variant's training and changes; the data of steerings may be other variants'."""
+    place = f"variants.{variant.name}"
+    unchecked = _check_chooser(variant.by, recipe.judge)
+    for name in variant.steerings:
+        _check_steering_in(recipe, variant, name)
+    learning = variant.learning()
+    if learning is None:
+        return unchecked
+    method = load_method(learning.method, {"seed": recipe.seed, **learning.config})
+    unchecked += check_learning(learning, method, place)
+    _check_judges_apart(learning, method, recipe.judge, place)
+    return unchecked
+
+
+def _check_steering_in(recipe: Recipe, variant: Variant, name: str) -> None:
+    """Check a steering of a variant, whose data are a path or a variant that is trained before."""
+    parsed = SteeringName.parse(name)
+    used = [one for one in parsed.places if one in recipe.methods]
+    if not used:
+        check_steering(name)
+        return
+    before = [one.name for one in recipe.variants[: recipe.variants.index(variant)]]
+    for one in used:
+        place = f"variants.{variant.name}: steer {name}"
+        if one not in before:
+            raise ConfigError(f"{place}: {one} is trained after it", remedy="Let it stand before.")
+        method = recipe.methods[one]
+        if not _fits(method, parsed.kind):
+            raise ConfigError(
+                f"{place}: {parsed.kind} cannot use {one}, a training by {method}",
+                remedy="See docs/steering.md for the trainings that a steering uses.",
+            )
+
+
+def _fits(method: str, kind: str) -> bool:
+    """Whether a method makes the data of this kind of steering; unknown kinds may use any.
+
+    >>> _fits("auxiliary", "nado"), _fits("sft", "dexperts"), _fits("caa", "dexperts")
+    (True, True, False)
+    """
+    if kind in EXPERTS:
+        return look_up("method", method, METHODS).makes == "adapter"
+    return FITTED_BY.get(kind, method) == method
+
+
+def _check_weights(run: Run) -> None:
+    """Check that the product of a run can stand in weights: an adapter, an edit, some steerings."""
+    product = product_of(run)
+    if product == "head":
+        raise ModelError(
+            f"{run.path}: made the head of nado, which changes the next-token distribution",
+            remedy=f"Use the run itself, as in detoxlab measure {run.path}.",
+        )
+    if product == "steering":
+        check_foldable(find_steering(run.path))
+    else:
+        find_adapter(run.path)
+
+
+def _check_chooser(chooser: str | None, judge: str) -> Unchecked:
+    """Check the scorer that chooses the best of n; it must not judge."""
+    if chooser is None:
+        return []
+    if learnt_from(judge, [chooser]):
+        raise ConfigError(
+            f"by {chooser}: it would choose the responses and judge them",
+            remedy="Take another scorer to choose, or another judge.",
+        )
+    return check_scorers([chooser])
+
+
+def _check_third_model(settings: WinRate) -> Unchecked:
+    """Check the judge of win rates; nothing is asked of a server."""
+    if not settings.served:
+        return check_model(settings.judge)
+    _check_key(settings.api_key_env)
+    return []
+
+
+def _check_key(name: str | None) -> None:
+    if name and not os.environ.get(name):
+        raise ConfigError(
+            f"the environment variable {name} is not set", remedy="Put the key there."
+        )
 
 
 def _check_encoder(name: str | None) -> Unchecked:
@@ -201,13 +322,12 @@ def _base_of(folder: Path) -> str:
         check_steering(steered.steering)
         return base_of_run(steered.run)
     if not has_base(folder):
-        raise ModelError(f"{folder}: not a model (no config.json in it)", remedy=REMEDY)
+        raise no_model(folder)
     return base_named_by(find_adapter(folder))
 
 
-def _check_judges_apart(variant: Learning, method: Method, judge: str, place: str) -> None:
-    learnt = map(single_scorers, training_scorers(variant, method))
-    if single_scorers(judge) & frozenset().union(*learnt):
+def _check_judges_apart(learning: Learning, method: Method, judge: str, place: str) -> None:
+    if learnt_from(judge, training_scorers(learning, method)):
         raise ConfigError(
             f"{place}: trains on the scorer that judges ({judge})",
             remedy="Take another judge, or another scorer for the reward.",

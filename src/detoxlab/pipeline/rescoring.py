@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detoxlab.errors import ConfigError, UnknownNameError
-from detoxlab.pipeline.measuring import score_run, write_measured
+from detoxlab.pipeline.measuring import write_measured
+from detoxlab.pipeline.stages.scoring import score_run
 from detoxlab.protocols import get_protocol
 from detoxlab.records import RESAMPLES, Prompt, Score, from_json
-from detoxlab.runs import Run
+from detoxlab.runs import Run, check_complete
 from detoxlab.scorers import check_scorer, known_scorers, load_scorer
+from detoxlab.workers import HERE, Workers
 
 NONE = "none"
 NO_SCORERS = ("similarity:", "likelihood:")
@@ -21,12 +23,13 @@ def score_again(
     *,
     judge: str | None = None,
     second: str | None = None,
+    workers: Workers = HERE,
 ) -> Run:
     """The run at `path` with further scorers, measured again as it was before.
 
     `judge` and `second` give the two roles to other scorers: to one whose scores the run has, by
     its id or its name, or to one that scores it now; without them the roles stay. `second` "none"
-    leaves the run without a second scorer.
+    leaves the run without a second scorer. `workers` score.
 
     Raises `ConfigError` when one scorer would have both roles, or nothing is asked for;
     `UnknownNameError` for a scorer that is neither in the run nor known.
@@ -41,11 +44,13 @@ def score_again(
         "second_id": _role(run, "second_id", second, ids, there),
     }
     _check_differ(roles["judge_id"], roles["second_id"])
-    with run.locked():
-        score_run(run, run.read("prompts.jsonl", Prompt), list(loaded.values()), encoder=None)
+    with run.locked(), workers:
+        prompts = run.read("prompts.jsonl", Prompt)
+        score_run(run, prompts, loaded, encoder=None, workers=workers)
         run.update(**roles)
-        protocol, resamples = run.config["protocol"], run.config.get("resamples", RESAMPLES)
-        write_measured(run, get_protocol(protocol), run.info["seed"], resamples)
+        protocol = get_protocol(run.config["protocol"]).asking(run.config.get("chat", "auto"))
+        resamples = run.config.get("resamples", RESAMPLES)
+        write_measured(run, protocol, run.info["seed"], resamples)
     return run
 
 
@@ -55,6 +60,7 @@ def check_again(
     """The names of the scorers that must be loaded; raises the errors that can be found before."""
     if not (scorers or judge or second):
         raise ConfigError(f"{run.path}: no scorer named", remedy="Name one with --scorer.")
+    check_complete(run)
     if judge == NONE:
         raise ConfigError(f"{run.path}: somebody must judge", remedy="Name a scorer with --judge.")
     there = scorers_in(run)

@@ -10,10 +10,13 @@ from detoxlab.errors import ConfigError, ModelError
 from detoxlab.loading import Asking, ModelSettings, OtherModel, is_unusual
 from detoxlab.locations import EMBEDDED, located
 from detoxlab.methods.base import Product
-from detoxlab.models.adapters.load import BASE_REMEDY, check_base
+from detoxlab.models.adapters.load import BASE_REMEDY, DELTA, check_base
 from detoxlab.models.sources import read_config
+from detoxlab.progress import say
 from detoxlab.recipe.measuring import SubjectSettings
 from detoxlab.runs import Run, is_run
+from detoxlab.steering.activations.files import CONTENT
+from detoxlab.steering.activations.files import FOLDER as STEERING
 from detoxlab.subject import Subject
 
 if TYPE_CHECKING:
@@ -21,15 +24,15 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Asking)
 DATE = "template_date"  # in run.json
-STEERING = "steering"  # folder and file of a run that made one; the file says of which kind
 
 
-def load_named(settings: ModelSettings) -> "LanguageModel":
-    """The model that the settings name, read as they say.
+def load_named(settings: ModelSettings, strength: float = 1.0) -> "LanguageModel":
+    """The model that the settings name, read as they say, its adapter or edit at `strength`.
 
     Raises `ConfigError` for a `base` where there is no adapter to put on it, and the errors of
     `load_model`.
     """
+    say(f"loading {settings.model}")
     from detoxlab.models import Quantisation, load_model
 
     if settings.base:
@@ -43,6 +46,7 @@ def load_named(settings: ModelSettings) -> "LanguageModel":
         revision=settings.revision,
         trust_remote_code=settings.trust_remote_code,
         quantisation=Quantisation(**chosen.model_dump()) if chosen else None,
+        strength=strength,
         rendering=rendering_of(settings),
     )
 
@@ -98,18 +102,21 @@ def load_other(other: OtherModel, device: str, asking: Asking) -> "LanguageModel
 def load_subject(settings: SubjectSettings) -> Subject:
     """The model that the settings name, with the steerings that they name on top.
 
-    A run that made a steering or a head gives its base model with that steering. Raises
-    `ModelError` for a run that made no model.
+    A run that made a steering or a head gives its base model with that steering. The strength
+    is that of an adapter, of an edit, and of all steerings whose name has none. Raises
+    `ModelError` for a run that made no model, `ConfigError` for a strength of nothing.
     """
     from detoxlab.steering import load_steering
 
+    check_strength(settings)
     own = steered_run(settings.model)
-    lm = _load_base(own.run, settings) if own else load_named(settings)
+    scaled = settings.strength if has_base(Path(settings.model)) else 1.0
+    lm = _load_base(own.run, settings) if own else load_named(settings, scaled)
     names = [own.steering] if own else []
     steerings = [
         load_steering(name, strength=settings.strength) for name in (*names, *settings.steerings)
     ]
-    return Subject(lm, tuple(steerings))
+    return Subject(lm.with_system(settings.system) if settings.system else lm, tuple(steerings))
 
 
 class SteeredRun(NamedTuple):
@@ -131,7 +138,7 @@ def steered_run(model: Path | str) -> SteeredRun | None:
     if product == "head":
         return SteeredRun(run, f"nado:{model}")
     if product == "steering":
-        content = read_config(run.path / STEERING, f"{STEERING}.json")
+        content = read_config(run.path / STEERING, CONTENT)
         return SteeredRun(run, f"{content.get('kind', '')}:{model}")
     return None
 
@@ -160,8 +167,17 @@ def base_of_run(run: Run) -> str:
 
 
 def has_base(folder: Path) -> bool:
-    """Whether a folder is an adapter or a run, which have a base of their own."""
-    return is_run(folder) or (folder / "adapter_config.json").is_file()
+    """Whether a folder is an adapter, an edit or a run, which have a base of their own."""
+    return is_run(folder) or any((folder / one).is_file() for one in ("adapter_config.json", DELTA))
+
+
+def check_strength(settings: SubjectSettings) -> None:
+    """Raises `ConfigError` for a strength where there is nothing that it could scale."""
+    if settings.strength != 1 and not settings.steer and not has_base(Path(settings.model)):
+        raise ConfigError(
+            f"strength {settings.strength:g}: {settings.model} has no adapter, edit or steering",
+            remedy="Leave it out, or name a steering by --steer.",
+        )
 
 
 def check_has_base(model: str, base: str) -> None:

@@ -1,13 +1,21 @@
-"""The model card: origin and training of the model, its measurements, and its limits."""
+"""The model card: verdict, figures and a way to use the model, then its training and its limits."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from detoxlab.markup.numbers import plain
 from detoxlab.provenance import last_part
-from detoxlab.records import Comparison, Measurement
+from detoxlab.publish.content import CardContent
+from detoxlab.publish.figures import measured_section
+from detoxlab.publish.markdown import section, table
+from detoxlab.publish.metadata import Form, base_on_hub, metadata
 
-MAIN_ATTRIBUTE = "toxicity"
+INTENDED = (
+    "Research on toxicity and its removal, and systems whose makers measure this model on prompts "
+    "of their own before they use it. It is not meant to moderate texts, to give advice, or to "
+    "answer people without supervision. Uses that the card of the base model excludes are excluded "
+    "here too."
+)
 LIMITS = (
     "It was trained to respond less toxically; it was not made harmless. It can still write "
     "toxic, false or biased text, and what it was not measured on is unknown.",
@@ -16,32 +24,50 @@ LIMITS = (
     "A fall in toxicity may cost fluency, relevance or diversity: read the guards beside it.",
     "The licences of the base model and of the training data hold for this model too.",
 )
+MERGED = """from transformers import pipeline
+
+generate = pipeline("text-generation", model="{model}")
+{call}"""
+CALL = 'print(generate("The weather today", max_new_tokens=40)[0]["generated_text"])'
+CHAT_CALL = """messages = [{"role": "user", "content": "How was your day?"}]
+print(generate(messages, max_new_tokens=40)[0]["generated_text"][-1]["content"])"""
+ADAPTER = """from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained("{model}")
+base = model.peft_config["default"].base_model_name_or_path
+tokenizer = AutoTokenizer.from_pretrained(base)
+inputs = tokenizer("The weather today", return_tensors="pt")
+tokens = model.generate(**inputs, max_new_tokens=40)
+print(tokenizer.decode(tokens[0], skip_special_tokens=True))"""
 
 
 def model_card(
     title: str,
     info: Mapping[str, Any],
     config: Mapping[str, Any],
+    content: CardContent,
     *,
-    measured: Mapping[str, Sequence[Measurement]],
-    comparisons: Sequence[Comparison],
-    licence: str,
+    form: Form = "weights",
 ) -> str:
     """The text of README.md for a model made by the train run with this `info` and `config`.
 
-    `measured` are the measurements of each model by its name, the baseline first.
+    `title` is the name of its folder, which the example of use names where it has no `repo`.
     """
+    base = base_on_hub(info, content)
+    tags = ("detoxlab", "detoxification", str(info["method"]))
     parts = [
-        _metadata(info, licence),
+        metadata(title, content, form=form, tags=tags, base=base),
         f"# {title}\n",
-        _summary(info, licence),
+        _summary(info, content, base),
+        measured_section(content),
+        section("Use", f"```python\n{_use(content.repo or title, config, form)}\n```"),
+        section("Intended use", INTENDED),
+        section("Limits", "\n".join(f"- {limit}" for limit in LIMITS)),
         _training(info, config),
-        _measurements(measured),
-        *map(_comparison, comparisons),
-        _section("Limits", "\n".join(f"- {limit}" for limit in LIMITS)),
         _provenance(info),
     ]
-    return "\n".join(part for part in parts if part)
+    return "\n".join(parts)
 
 
 def plain_card(title: str, facts: Mapping[str, Any], licence: str) -> str:
@@ -50,8 +76,9 @@ def plain_card(title: str, facts: Mapping[str, Any], licence: str) -> str:
     `facts` are its `fingerprint`.
     """
     rows = [(name.replace("_", " "), str(value)) for name, value in facts.items()]
+    content = CardContent(licence=licence)
     parts = [
-        _front_matter(_fields(licence, ["detoxlab"])),
+        metadata(title, content, form="weights", tags=["detoxlab"], base=None),
         f"# {title}\n",
         f"`{facts['id']}` in the layout of transformers, written by detoxlab.\n",
     ]
@@ -59,39 +86,24 @@ def plain_card(title: str, facts: Mapping[str, Any], licence: str) -> str:
         parts.append(f"The weights were stored as {stored}: those of the original may differ.\n")
     parts += [
         f"Licence: {licence}. That of the original holds for this model too.\n",
-        _section("Provenance", _table(("what", "value"), rows)),
+        section("Provenance", table(("what", "value"), rows)),
     ]
     return "\n".join(parts)
 
 
-def _metadata(info: Mapping[str, Any], licence: str) -> str:
-    base = str(info["base_model"])
-    fields = _fields(licence, ["detoxlab", "detoxification", str(info["method"])])
-    if info.get("model", {}).get("revision"):  # only a hub id means something to others
-        fields["base_model"] = base
-    return _front_matter(fields)
-
-
-def _fields(licence: str, tags: Sequence[str]) -> dict[str, Any]:
-    return {
-        "license": licence,
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": list(tags),
-    }
-
-
-def _front_matter(fields: Mapping[str, Any]) -> str:
-    lines = [f"{key}: {json.dumps(value)}" for key, value in fields.items()]
-    return "---\n" + "\n".join(lines) + "\n---\n"
-
-
-def _summary(info: Mapping[str, Any], licence: str) -> str:
+def _summary(info: Mapping[str, Any], content: CardContent, base: str | None) -> str:
+    hashed = f"`{info['base_model_id']}`"
+    named = f"[{base}](https://huggingface.co/{base}) ({hashed})" if base else hashed
     return (
-        f"A detoxified version of `{info['base_model_id']}`, made with "
-        f"detoxlab by `{info['method']}`.\n\n"
-        f"Licence: {licence}.\n"
+        f"A detoxified version of {named}, made with detoxlab by `{info['method']}`. "
+        f"Licence: {content.licence}.\n"
     )
+
+
+def _use(model: str, config: Mapping[str, Any], form: Form) -> str:
+    if form == "adapter":
+        return ADAPTER.format(model=model)
+    return MERGED.format(model=model, call=CHAT_CALL if _own(config).get("chat") else CALL)
 
 
 def _training(info: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -102,13 +114,25 @@ def _training(info: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         "training dialogues": info.get("train_dialogues"),
         "validation dialogues": info.get("validation_dialogues"),
         "left out": info.get("rejected_dialogues"),
-        "steps (best kept)": f"{info.get('steps')} ({info.get('best_step')})",
-        "validation loss, nats per token": _number(info.get("best_eval_loss")),
+        "steps (best kept)": _steps(info),
+        "validation loss, nats per token": _loss(info),
         "data": _data(info.get("dialogues")),
+        "strength": info.get("strength"),
+        "folded into the weights": info.get("folded"),
         **_hyperparameters(config),
     }
     rows = [(name, str(value)) for name, value in facts.items() if value is not None]
-    return _section("Training", _table(("what", "value"), rows))
+    return section("Training", table(("what", "value"), rows))
+
+
+def _steps(info: Mapping[str, Any]) -> str | None:
+    """Steps of a training; None for what was computed in closed form."""
+    return f"{info['steps']} ({info.get('best_step')})" if "steps" in info else None
+
+
+def _loss(info: Mapping[str, Any]) -> str | None:
+    best = info.get("best_eval_loss")
+    return None if best is None else plain(best)
 
 
 def _quantisation(info: Mapping[str, Any]) -> str | None:
@@ -116,9 +140,16 @@ def _quantisation(info: Mapping[str, Any]) -> str | None:
     return chosen and ", ".join(f"{key} {value}" for key, value in chosen.items())
 
 
+def _own(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The method's own settings in the config of a run."""
+    own: Mapping[str, Any] = config.get("config", config)
+    return own
+
+
 def _hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    own = config.get("config", config)
-    return {key: value for key, value in own.items() if isinstance(value, int | float | str)}
+    return {
+        key: value for key, value in _own(config).items() if isinstance(value, int | float | str)
+    }
 
 
 def _data(described: Any) -> str | None:
@@ -134,82 +165,10 @@ def _data(described: Any) -> str | None:
     return ", ".join([_plain(name) for name in named] + files) or None
 
 
-def _measurements(measured: Mapping[str, Sequence[Measurement]]) -> str:
-    if not measured:
-        return _section("Measured", "Nothing was measured. Until it is, nothing is known.")
-    tables = {
-        name: {
-            _key(m): m for m in rows if m.group is None and m.attribute in (None, MAIN_ATTRIBUTE)
-        }
-        for name, rows in measured.items()
-    }
-    keys = list(dict.fromkeys(key for table in tables.values() for key in table))
-    rows = []
-    for key in keys:
-        first = next(table[key] for table in tables.values() if key in table)
-        cells = [_cell(table.get(key)) for table in tables.values()]
-        rows.append((_label(first), first.direction, *cells))
-    note = "Values with 95 % intervals; `unknown` is not zero.\n\n"
-    return _section("Measured", note + _table(("measure", "better", *tables), rows))
-
-
-def _key(row: Measurement) -> tuple[object, ...]:
-    return (row.name, row.scorer_id, row.attribute, row.subset, row.protocol)
-
-
-def _label(row: Measurement) -> str:
-    details = [row.scorer_id, row.subset, row.k and f"k = {row.k}", row.protocol]
-    shown = ", ".join(str(detail) for detail in details if detail)
-    return f"{row.name.replace('_', ' ')}" + (f" ({shown})" if shown else "")
-
-
-def _cell(row: Measurement | None) -> str:
-    if row is None or row.value is None:
-        return "unknown"
-    text = _number(row.value) or ""
-    if row.ci_low is not None and row.ci_high is not None:
-        text += f" [{_number(row.ci_low)}, {_number(row.ci_high)}]"
-    if row.coverage is not None and row.coverage < 1:
-        text += f", {row.coverage:.1%} scored"
-    return text
-
-
-def _comparison(comparison: Comparison) -> str:
-    guards = [
-        (g.name.replace("_", " "), _number(g.difference) or "unknown", g.limit, g.status)
-        for g in comparison.guards
-    ]
-    lines = [
-        f"Verdict: **{comparison.verdict}** (judge `{comparison.judge_id}`).\n",
-        *[f"- {reason}" for reason in comparison.sentences],
-        "",
-        _table(("guard", "change", "limit", "status"), guards) if guards else "",
-    ]
-    title = f"{comparison.treated} against {comparison.baseline}"
-    return _section(title, "\n".join(lines))
-
-
 def _provenance(info: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in info["packages"].items())
     facts = f"Run `{info['id']}`, detoxlab {info['code_version']}, seed {info['seed']}; {packages}."
-    return _section("Provenance", facts)
-
-
-def _section(title: str, body: str) -> str:
-    return f"## {title}\n\n{body}\n"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell_text(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell_text(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4g}"
+    return section("Provenance", facts)
 
 
 def _plain(name: Any) -> str:

@@ -14,11 +14,27 @@ WithinLimits = Annotated[
 ]
 
 
-class ReportSettings(Intervals):
-    """The limits and intervals behind the verdicts of a report."""
+UsefulBy = Annotated[
+    str | None,
+    Field(
+        description="the evaluation on the horizontal axis of the trade-off, by its name in the "
+        "runs, or responses for the perplexity of the responses; none: the first there is of "
+        "commonsense, mmlu, perplexity of running text, responses"
+    ),
+]
+
+
+class Deciding(Intervals):
+    """The limits and intervals behind a verdict."""
 
     limits: WithinLimits
 
 
-class CompareSettings(Reading, ReportSettings):
+class ReportSettings(Deciding):
+    """The limits and intervals behind the verdicts of a report, and the axis of its trade-off."""
+
+    useful_by: UsefulBy = None
+
+
+class CompareSettings(Reading, Deciding):
     """One `compare` command."""

@@ -1,5 +1,6 @@
 """Settings of a training: the method, its data, and its hyperparameters."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,24 +23,35 @@ from detoxlab.settings import Seed, Settings
 def data_settings(kind: str, source: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a kind of data, from the name of its source and options.
 
-    Texts become one part; `validation` is an option of the whole, not of the part.
+    Texts become one part, or as many as `source` names (NAME=SOURCE,NAME=SOURCE); options are those
+    of each part, but `validation` is one of the whole.
 
     >>> data_settings("dialogues", "embedded", {"limit": 5})
     {'source': 'embedded', 'limit': 5}
     >>> data_settings("texts", "a.txt", {"limit": 5, "validation": 0.2})
     {'parts': {'texts': {'source': 'a.txt', 'limit': 5}}, 'validation': 0.2}
+    >>> data_settings("texts", "toxic=a.txt,other=b.txt", {})
+    {'parts': {'toxic': {'source': 'a.txt'}, 'other': {'source': 'b.txt'}}}
     """
     if kind != "texts":
         return {"source": source, **options}
     of_all = {name: value for name, value in options.items() if name == "validation"}
     part = {name: value for name, value in options.items() if name != "validation"}
-    return {"parts": {"texts": {"source": source, **part}}, **of_all}
+    parts = {name: {"source": one, **part} for name, one in _named_parts(source).items()}
+    return {"parts": parts, **of_all}
 
 
-class Learning(Settings):
-    """A method, its data (one of the sources, as the method needs) and its hyperparameters."""
+def _named_parts(source: str) -> dict[str, str]:
+    """The sources by the names of their parts; a source without a name is the part "texts"."""
+    parts = [part.partition("=") for part in source.split(",")]
+    if all(equals and re.fullmatch(r"[\w-]+", name) for name, equals, _ in parts):
+        return {name: one for name, _, one in parts}
+    return {"texts": source}
 
-    method: str = Field(description="the method, such as sft")
+
+class Lesson(Settings):
+    """The data of a method (one of the sources, as it needs) and its hyperparameters."""
+
     dialogues: DialogueSettings | None = Field(None, description="conversations to imitate")
     pairs: PairSettings | None = Field(None, description="a preferred and another response")
     prompts: PromptSettings | None = Field(None, description="prompts to draw own responses to")
@@ -49,6 +61,12 @@ class Learning(Settings):
     def sources(self) -> dict[KindName, Settings]:
         """The sources that were given, by the kind of data."""
         return {kind: given for kind in KINDS if (given := getattr(self, kind)) is not None}
+
+
+class Learning(Lesson):
+    """A method, its data and its hyperparameters."""
+
+    method: str = Field(description="the method, such as sft")
 
 
 class TrainSettings(ModelSettings, Learning):
@@ -76,5 +94,5 @@ def check_seed(config: Mapping[str, Any], seed: int, where: str) -> None:
     if config.get("seed", seed) != seed:
         raise ValueError(
             f"{where}config.seed is {config['seed']} and seed is {seed}: a run has one seed, "
-            "leave out config.seed"
+            "give it as seed (--seed) alone"
         )

@@ -9,14 +9,35 @@ from typing import Any, TypeVar
 from detoxlab.errors import ConfigError
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.overrides import with_overrides
+from detoxlab.registry import look_up
 from detoxlab.settings import Settings, parse, read_yaml
 
 S = TypeVar("S", bound=Settings)
+SHIPPED = Path(__file__).parents[1] / "assets" / "recipes"
+
+
+def recipe_file(name: Path | str, folder: Path = SHIPPED) -> Path:
+    """The file of a recipe: a path, or the name of one that comes with detoxlab.
+
+    Raises `UnknownNameError` for a bare name that is neither.
+
+    >>> recipe_file("steering").name, str(recipe_file("mine/new.yaml"))
+    ('steering.yaml', 'mine/new.yaml')
+    """
+    path = Path(name)
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        return path
+    return look_up("recipe", str(name), shipped_recipes(folder))
+
+
+def shipped_recipes(folder: Path = SHIPPED) -> dict[str, Path]:
+    """The recipes that come with detoxlab, by name."""
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe in a YAML file, as `load_settings` reads it."""
-    return load_settings(Recipe, path, overrides)
+    """The recipe of this name or in this YAML file, as `load_settings` reads it."""
+    return load_settings(Recipe, recipe_file(path), overrides)
 
 
 def load_settings(

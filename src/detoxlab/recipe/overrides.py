@@ -25,7 +25,10 @@ def with_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dict
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--set {override}: not of the form key=value")
+            raise ConfigError(
+                f"--set {override}: not of the form key=value",
+                remedy=f"Write --set {override.strip('=') or 'KEY'}=VALUE.",
+            )
         *groups, last = key.split(".")
         node: Any = result
         for group in groups:

@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from detoxlab.data.repeats import Repeats
-from detoxlab.recipe.measuring import ENCODER, HATE_SCORER, Encoder, HateScorer, Intervals
+from detoxlab.protocols import HATE_SCORER
+from detoxlab.recipe.measuring import ENCODER, Encoder, HateScorer, Intervals
 
 
 class ScoreSettings(Intervals):
@@ -22,6 +23,9 @@ class ScoreSettings(Intervals):
         "auto",
         description="rows that repeat a prompt are samples, prompts apart, or dropped (first); "
         "auto: samples if every prompt has as many rows, else apart",
+    )
+    skip_nulls: bool = Field(
+        False, description="leave out, and count, rows whose prompt or response is null"
     )
     scorers: tuple[str, ...] = Field((), description="scorers to run on the responses")
     judge: str | None = Field(

@@ -7,19 +7,21 @@ from detoxlab.comparisons import Limits
 from detoxlab.errors import ConfigError
 from detoxlab.records import RESAMPLES
 from detoxlab.reports.audited import card_as_markdown
+from detoxlab.reports.export import write_figures
 from detoxlab.reports.files import (
     FORMATS,
     check_formats,
+    check_replaceable,
     json_text,
     page_at,
     replace,
     write_formats,
 )
 from detoxlab.reports.html import as_html
+from detoxlab.reports.judged import card_path
 from detoxlab.reports.plain import as_csv, as_json, as_markdown
 from detoxlab.reports.read import read_study
 from detoxlab.reports.sections import sections
-from detoxlab.reports.sections.judges import card_path
 from detoxlab.reports.study import Study
 from detoxlab.runs import Run
 
@@ -31,10 +33,13 @@ def build_report(
     trained: Mapping[str, Run] | None = None,
     rivals: Sequence[tuple[str, str]] = (),
     win_rates: Sequence[Run] = (),
+    sweeps: Mapping[str, Run] | None = None,
     explained: Run | None = None,
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
+    figures: Path | str | None = None,
     limits: Limits | None = None,
+    useful_by: str | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Path:
@@ -44,34 +49,45 @@ def build_report(
     formats stand next to it. `trained` gives the training run behind a measured one, by
     the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
     to compare in addition to those with the first run. `win_rates` are runs of a judge that
-    compared two of the models, `explained` is a run of explain. `limits` are those of the verdict.
+    compared two of the models, `sweeps` are runs of sweep by the name of their method,
+    `explained` is a run of explain. `limits` are those of the verdict.
+    `figures` is a folder for the report's figures as SVG
+    and PNG files. `useful_by` names the evaluation on the horizontal axis of the trade-off.
 
-    Raises `ConfigError` without runs, with an unknown format, with unknown names in `rivals`, or
-    where `explained` is another kind of run.
+    Raises `ConfigError` without runs, with an unknown format, with unknown names in `rivals` or
+    `useful_by`, or where `explained` is another kind of run.
     """
     if not measured:
         raise ConfigError("a report of no runs", remedy="Give at least one measured run.")
     check_formats(formats)
+    check_replaceable(page_at(out), formats)
     study = read_study(
         measured,
         trained=trained or {},
         rivals=rivals,
         win_rates=win_rates,
+        sweeps=sweeps,
         explained=explained,
         title=title,
         limits=limits or Limits(),
+        useful_by=useful_by,
         seed=seed,
         resamples=resamples,
     )
-    return write_report(study, page_at(out), formats)
+    return write_report(study, page_at(out), formats, figures=figures)
 
 
-def write_report(study: Study, page: Path, formats: Sequence[str]) -> Path:
+def write_report(
+    study: Study, page: Path, formats: Sequence[str], *, figures: Path | str | None = None
+) -> Path:
     """Writes the study in each format next to `page`; returns the path of the first format.
 
-    The cards of its judges stand in the folder `judges`, which the report links.
+    The cards of its judges stand in the folder `judges`, which the report links. `figures` is a
+    folder for its figures as SVG and PNG files.
     """
     parts = sections(study)
+    if figures is not None:
+        write_figures(parts, figures)
     writers = {
         "html": lambda: as_html(study, parts),
         "md": lambda: as_markdown(study, parts),

@@ -5,11 +5,11 @@ well as by colour, and each has its name beside its curve.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from detoxlab.reports.figures.base import DASHES, SYMBOLS, run_colour
+from detoxlab.reports.geometry import Scale, linear, path, ticks
 from detoxlab.reports.parts import Drawing, Mark, Point, Table
 from detoxlab.reports.safety import label
 
@@ -20,8 +20,6 @@ LABEL_LETTERS = 14
 LINE = 14  # between labels
 ROW = 58  # of a distribution
 SIGN = 3.4
-
-Scale = Callable[[float], float]
 
 STROKES = {
     "solid": "",
@@ -66,10 +64,10 @@ def curves(
     labels = [label(curve.name, LABEL_LETTERS) for curve in drawn]
     right = round(WIDTH - 14 - LETTER * max(map(len, labels)), 1)
     steps = [x for curve in drawn for x, _ in curve.points]
-    x_scale = _scale(min(steps), max(steps), LEFT + 8, right - 8)
+    x_scale = linear(min(steps), max(steps), LEFT + 8, right - 8)
     low, high = _range(drawn)
-    ticks = _ticks(low, high)
-    y_scale = _scale(min(low, ticks[0]), max(high, ticks[-1]), HEIGHT - BOTTOM, TOP)
+    grid = ticks(low, high)
+    y_scale = linear(min(low, grid[0]), max(high, grid[-1]), HEIGHT - BOTTOM, TOP)
     heights = _apart([y_scale(curve.points[-1][1]) for curve in drawn])
     return Drawing(
         key=key,
@@ -79,12 +77,12 @@ def curves(
         frame=(LEFT, right, HEIGHT - BOTTOM),
         x_title=x_title,
         x_ticks=tuple((x_scale(step), f"{step:g}") for step in _counts(min(steps), max(steps))),
-        y_ticks=tuple((y_scale(tick), shown(tick)) for tick in ticks),
+        y_ticks=tuple((y_scale(tick), shown(tick)) for tick in grid),
         marks=tuple(
             Mark(
                 colour=run_colour(at),
                 area=_band(curve, x_scale, y_scale),
-                line=_path([(x_scale(x), y_scale(y)) for x, y in curve.points]),
+                line=path([(x_scale(x), y_scale(y)) for x, y in curve.points]),
                 dash=STROKES[DASHES[at % len(DASHES)]],
                 signs=" ".join(_sign(at, x_scale(x), y_scale(y)) for x, y in curve.points),
                 label=labels[at],
@@ -110,7 +108,7 @@ def distributions(
 ) -> Drawing:
     """A histogram from `low` to `high` per run, the middle half as a line, the median as a sign."""
     right, height = WIDTH - MARGIN, TOP + ROW * len(drawn) + BOTTOM
-    x_scale = _scale(low, high, MARGIN, right)
+    x_scale = linear(low, high, MARGIN, right)
     most = max((share for one in drawn for share in one.shares), default=0) or 1
     return Drawing(
         key=key,
@@ -119,7 +117,7 @@ def distributions(
         size=(WIDTH, height),
         frame=(MARGIN, right, height - BOTTOM),
         x_title=x_title,
-        x_ticks=tuple((x_scale(tick), shown(tick)) for tick in _ticks(low, high)),
+        x_ticks=tuple((x_scale(tick), shown(tick)) for tick in ticks(low, high)),
         y_ticks=(),
         marks=tuple(
             _row(at, one, TOP + ROW * (at + 1) - 8, x_scale, (low, high), most)
@@ -127,6 +125,22 @@ def distributions(
         ),
         table=table,
     )
+
+
+def sign_of(symbol: str, x: float, y: float, size: float = SIGN) -> str:
+    """The path of a symbol around a point."""
+    s, t = size, size * 1.25
+    corners = {
+        "diamond": [(0, -t), (t, 0), (0, t), (-t, 0)],
+        "square": [(-s, -s), (s, -s), (s, s), (-s, s)],
+        "triangle-up": [(0, -t), (t, s), (-t, s)],
+        "triangle-down": [(0, t), (t, -s), (-t, -s)],
+        "cross": [(-s, 0), (s, 0), (0, 0), (0, -s), (0, s), (0, 0)],
+        "x": [(-s, -s), (s, s), (0, 0), (s, -s), (-s, s), (0, 0)],
+    }
+    if symbol == "circle":
+        return f"M{x - s:g},{y:g} a{s:g},{s:g} 0 1,0 {2 * s:g},0 a{s:g},{s:g} 0 1,0 {-2 * s:g},0 Z"
+    return path([(round(x + dx, 2), round(y + dy, 2)) for dx, dy in corners[symbol]]) + " Z"
 
 
 # --- inside ---
@@ -145,18 +159,13 @@ def _row(
     first, median, third = (x_scale(value) for value in one.quartiles)
     return Mark(
         colour=run_colour(at),
-        area=_path(outline) + " Z",
-        line=_path([(first, floor + 4), (third, floor + 4)]),
+        area=path(outline) + " Z",
+        line=path([(first, floor + 4), (third, floor + 4)]),
         dash="",
         signs=_sign(at, median, floor + 4, 1.5 * SIGN),
         label=label(one.name, LABEL_LETTERS) + one.label,
         label_at=(float(MARGIN), round(floor - 37.0, 1)),
     )
-
-
-def _scale(low: float, high: float, start: float, stop: float) -> Scale:
-    span = (high - low) or 1.0
-    return lambda value: round(start + (value - low) / span * (stop - start), 2)
 
 
 def _range(drawn: Sequence[Curve]) -> tuple[float, float]:
@@ -165,20 +174,6 @@ def _range(drawn: Sequence[Curve]) -> tuple[float, float]:
     heights += [end for curve in drawn for _, *ends in curve.band for end in ends]
     low, high = min(heights), max(heights)
     return (0.0 if 0 <= low < high / 2 else low), high
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers that lie between two.
-
-    >>> _ticks(0.0, 0.97), _ticks(2.6, 2.9)
-    ([0.0, 0.2, 0.4, 0.6, 0.8], [2.6, 2.7, 2.8, 2.9])
-    """
-    span = (high - low) or 1.0
-    power = 10.0 ** math.floor(math.log10(span / 3))
-    step = next(n * power for n in (1, 2, 5, 10) if span / (n * power) < 5.5)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [round(n * step, 10) for n in range(first, last + 1)] or [low]
 
 
 def _counts(low: float, high: float) -> list[float]:
@@ -200,29 +195,13 @@ def _apart(heights: Sequence[float]) -> list[float]:
     return placed
 
 
-def _path(points: Sequence[Point]) -> str:
-    return "M" + " L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
-
-
 def _band(curve: Curve, x_scale: Scale, y_scale: Scale) -> str:
     """Along the upper ends and back along the lower."""
     upper = [(x_scale(x), y_scale(high)) for x, _, high in curve.band]
     lower = [(x_scale(x), y_scale(low)) for x, low, _ in reversed(curve.band)]
-    return _path(upper + lower) + " Z" if upper else ""
+    return path(upper + lower) + " Z" if upper else ""
 
 
 def _sign(at: int, x: float, y: float, size: float = SIGN) -> str:
     """The run's sign around a point; the shapes are those of the other figures."""
-    s, t = size, size * 1.25
-    corners = {
-        "diamond": [(0, -t), (t, 0), (0, t), (-t, 0)],
-        "square": [(-s, -s), (s, -s), (s, s), (-s, s)],
-        "triangle-up": [(0, -t), (t, s), (-t, s)],
-        "triangle-down": [(0, t), (t, -s), (-t, -s)],
-        "cross": [(-s, 0), (s, 0), (0, 0), (0, -s), (0, s), (0, 0)],
-        "x": [(-s, -s), (s, s), (0, 0), (s, -s), (-s, s), (0, 0)],
-    }
-    symbol = SYMBOLS[at % len(SYMBOLS)]
-    if symbol == "circle":
-        return f"M{x - s:g},{y:g} a{s:g},{s:g} 0 1,0 {2 * s:g},0 a{s:g},{s:g} 0 1,0 {-2 * s:g},0 Z"
-    return _path([(round(x + dx, 2), round(y + dy, 2)) for dx, dy in corners[symbol]]) + " Z"
+    return sign_of(SYMBOLS[at % len(SYMBOLS)], x, y, size)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detoxlab.errors import UnknownNameError
+from detoxlab.errors import ConfigError, UnknownNameError
 
 FORMATS = ("html", "md", "csv", "json")
 
@@ -21,6 +21,20 @@ def page_at(out: Path | str) -> Path:
     """The HTML file that `out` names: `report.html` in it where it is a folder."""
     path = Path(out)
     return path / "report.html" if path.is_dir() or not path.suffix else path
+
+
+def check_replaceable(page: Path, formats: Sequence[str]) -> None:
+    """Raises `ConfigError` where a table's name is taken by a file that is of no report.
+
+    The tables of an earlier report stand beside its page.
+    """
+    tables = [page.with_suffix(f".{name}") for name in formats if name != "html"]
+    taken = [table for table in tables if table.exists()]
+    if "html" in formats and taken and not page.exists():
+        raise ConfigError(
+            f"{taken[0]}: is there already, and a table of this report would replace it",
+            remedy="Choose another --out, or remove it.",
+        )
 
 
 def write_formats(

@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from detoxlab.reports import words
+from detoxlab.reports.figures.still import as_drawing
+from detoxlab.reports.judged import scorer_boxes
 from detoxlab.reports.parts import Figure, Section
 from detoxlab.reports.safety import script_json, visible
 from detoxlab.reports.sections.bench import BENCH
+from detoxlab.reports.sections.facts import study_facts
 from detoxlab.reports.study import Study
 from detoxlab.reports.summary import main_measurements, summarise
+from detoxlab.reports.tradeoff.section import TRADE_OFF
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-LONG_TABLE = 24
 
 
 def as_html(study: Study, parts: Sequence[Section]) -> str:
@@ -27,12 +29,13 @@ def as_html(study: Study, parts: Sequence[Section]) -> str:
         "template.html",
         sections,
         title=study.title,
-        facts=page_facts(study),
-        lead=sum(section.key == BENCH for section in sections),
+        facts=study_facts(study),
+        lead=sum(section.key in (BENCH, TRADE_OFF) for section in sections),
         summaries=[summarise(comparison) for comparison in study.comparisons],
         alone=[(name, _shown(row)) for name, row in main_measurements(study)],
         unfinished=study.unfinished,
         verdicts=words.VERDICTS,
+        scorers=scorer_boxes(study),
     )
 
 
@@ -41,17 +44,18 @@ def rendered(template: str, sections: Sequence[Section], **content: Any) -> str:
     from markupsafe import Markup
 
     figures = [figure for section in sections for figure in section.figures]
-    scripts = [_plotly() if figures else "", _asset("report.js")]
+    scripts = [_plotly() if figures else "", asset("report.js") + asset("examples.js")]
     text = (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             sections=sections,
             policy=content_policy(scripts),
-            style=Markup(_asset("style.css")),
+            style=Markup(asset("style.css")),
             scripts=[Markup(script) for script in scripts if script],
             figure_data=Markup(script_json(figure_data(figures))),
-            long_table=LONG_TABLE,
+            label=words.label,
+            still=as_drawing,
             **content,
         )
     )
@@ -59,7 +63,8 @@ def rendered(template: str, sections: Sequence[Section], **content: Any) -> str:
 
 
 @functools.cache
-def _environment() -> "Environment":
+def environment() -> "Environment":
+    """The templates of the page, which escape all text and spell out hidden characters."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -77,36 +82,17 @@ def figure_data(figures: Sequence[Figure]) -> dict[str, Any]:
     return {figure.key: {"data": figure.data, "layout": figure.layout} for figure in figures}
 
 
-def page_facts(study: Study) -> list[tuple[str, str]]:
-    """The first facts for the reader: models, prompts, samples, protocol, scorers, date."""
-    responses = study.baseline.responses
-    samples = max((g.sample for g in responses.generations), default=-1) + 1
-    dates = sorted(str(run.info.get("finished") or "") for run in study.measured)
-    facts = [
-        ("Baseline", study.baseline.name),
-        ("Variants", ", ".join(run.name for run in study.variants)),
-        ("Prompts", words.count(len(responses.prompts))),
-        ("Responses per prompt", str(samples)),
-        ("Protocol", _protocol(study)),
-        ("Judge", responses.judge_id or words.UNKNOWN),
-        ("Second scorer", responses.second_id or "none"),
-        ("Measured", dates[-1][:10]),
-    ]
-    return [(title, text) for title, text in facts if text]
+def content_policy(scripts: Sequence[str], *, served: bool = False) -> str:
+    """The policy that allows these scripts, no other script, and no access to the network.
 
-
-def _protocol(study: Study) -> str:
-    named = dict.fromkeys(m.protocol for run in study.measured for m in run.measurements)
-    return ", ".join(n for n in named if n) or study.baseline.responses.protocol or words.UNKNOWN
-
-
-def content_policy(scripts: Sequence[str]) -> str:
-    """The policy that allows these scripts, no other script, and no access to the network."""
+    A page that is `served` may ask its own server, and send forms to it.
+    """
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts if script)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        "img-src data: blob:; base-uri 'none'; "
+        + ("connect-src 'self'; form-action 'self'" if served else "form-action 'none'")
     )
 
 
@@ -131,5 +117,6 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a script or style sheet of the report."""
     return (importlib.resources.files("detoxlab.reports") / name).read_text(encoding="utf-8")

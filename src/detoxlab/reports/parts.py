@@ -4,7 +4,7 @@ Every format renders the same sections: HTML all of them, Markdown their tables,
 records, JSON their data.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -41,13 +41,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table of cells, with a note on how to read it."""
+    """A titled table of cells, with a note on how to read it.
+
+    A page begins a long table with its `first` rows, and shows the others when readers ask.
+    """
 
     key: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    first: int = 8
+
+    @property
+    def is_long(self) -> bool:
+        """Whether so many rows follow the first that a page does not begin with all."""
+        return len(self.rows) > 1.5 * self.first
 
     def shown(self) -> Iterator[list[tuple[Cell, int]]]:
         """Rows of (cell, rows it spans), without the cells that a span above covers."""
@@ -68,7 +77,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A Plotly figure, a sentence about it, and its numbers as a table."""
+    """A Plotly figure, a sentence about it, and its numbers as a table.
+
+    One that is `folded` is for readers who look for it, and opens when they ask.
+    """
 
     key: str
     title: str
@@ -76,6 +88,7 @@ class Figure:
     data: tuple[Trace, ...]
     layout: Mapping[str, Any]
     table: Table
+    folded: bool = False
 
 
 Point = tuple[float, float]
@@ -83,9 +96,18 @@ Tick = tuple[float, str]
 """The place of a line of the grid, and its number."""
 
 
+Anchor = Literal["start", "middle", "end"]
+Style = Literal["", "point", "hollow", "stair", "key", "flow", "limit"]
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One run in a drawing: the paths of an area, of a line and of signs, and the label."""
+    """One run in a drawing: the paths of an area, of a line and of signs, and the label.
+
+    `anchor` is the part of the label that stands at `label_at`. `style` is the class of its
+    group: the sign of a "hollow" one is not filled, a "stair" is a Pareto front or another thin
+    line, a "key" explains a sign, a "limit" is that of a guard, a "flow" has its own colours.
+    """
 
     colour: str
     area: str
@@ -94,6 +116,8 @@ class Mark:
     signs: str
     label: str
     label_at: Point
+    anchor: Anchor = "start"
+    style: Style = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +125,8 @@ class Drawing:
     """A picture in SVG, a sentence about it, and its numbers as a table.
 
     `size` is (width, height); `frame` has the left and the right end of the horizontal axis, and
-    its height.
+    its height. The title of the vertical axis, where there is one, stands above it. `narrow` is
+    the same picture for small screens.
     """
 
     key: str
@@ -114,6 +139,8 @@ class Drawing:
     y_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
     table: Table
+    y_title: str = ""
+    narrow: "Drawing | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +189,53 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Facets:
+    """The properties of an example by which readers choose; `moved` is the change of its score.
+
+    `score` is that of the last of its sides. A number that is unknown is None. `groups` are those
+    of its prompt, `guards` the names of the guards that mark it.
+    """
+
+    moved: float | None = None
+    score: float | None = None
+    groups: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The choices that readers have: whether scores `moved`, guards (name, label), groups."""
+
+    moved: bool
+    guards: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[Facets]) -> "Filters":
+        """The filters that choose among examples with these facets.
+
+        >>> Filters.of([Facets(0.1, 0.5, ("b", "a"), ("empty",))])
+        Filters(moved=True, guards=(('empty', 'Empty responses'),), groups=('a', 'b'))
+        """
+        names = dict.fromkeys(name for one in found for name in one.guards)
+        return cls(
+            moved=any(one.moved is not None for one in found),
+            guards=tuple((name, words.label(name)) for name in names),
+            groups=tuple(sorted({name for one in found for name in one.groups})),
+        )
+
+    @property
+    def numbered(self) -> list[tuple[int, str]]:
+        """The groups, which may hold any character, with their numbers."""
+        return list(enumerate(self.groups))
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
-    """One prompt and sample in the baseline and in a variant, or a sample of a training."""
+    """One prompt and sample in the baseline and in a variant, or a sample of a training.
+
+    Without `facets` it is no object of choice. Where it is `further`, it is shown on request.
+    """
 
     key: str
     rule: str
@@ -172,6 +244,8 @@ class Example:
     prompt: str
     change: str
     sides: tuple[Side, ...]
+    facets: Facets | None = None
+    further: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +253,9 @@ class Section:
     """A part of the report: a heading and its contents.
 
     `key` is its anchor in HTML. `records` are its rows in CSV (see `record`), `data` its keys in
-    JSON. `statements` are its sentences. `drawings`, `maps` (with a note) and `examples` stand by
-    headings and appear only in HTML; the last two hold texts of models.
+    JSON. `statements` are its sentences, `commands` lines for a console.
+    `drawings`, `maps` (with a note) and `examples` stand by headings and appear only in HTML; the
+    last two hold texts of models.
     """
 
     key: str
@@ -190,16 +265,25 @@ class Section:
     note: str = ""
     examples: tuple[tuple[str, list[Example]], ...] = ()
     statements: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     drawings: tuple[tuple[str, list[Drawing]], ...] = ()
     maps: tuple[tuple[str, str, list[HeatMap]], ...] = ()
     records: tuple[Mapping[str, Any], ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def filters(self) -> Filters | None:
+        """The filters of its examples; None where readers cannot choose among them."""
+        found = [one.facets for _, examples in self.examples for one in examples if one.facets]
+        return Filters.of(found) if found else None
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to see under the heading."""
         headed = (*self.examples, *self.drawings, *self.maps)
-        return not (self.tables or self.figures or any(found for *_, found in headed))
+        return not (
+            self.tables or self.figures or self.commands or any(found for *_, found in headed)
+        )
 
 
 def without_empty_columns(table: Table) -> Table:

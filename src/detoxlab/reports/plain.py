@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from detoxlab.records import Comparison, Difference, Guard, Measurement
+from detoxlab.reports.judged import box_text, scorer_boxes
 from detoxlab.reports.parts import Cell, Section, Table
 from detoxlab.reports.safety import csv_cell, markdown, visible
+from detoxlab.reports.sections.facts import study_facts
 from detoxlab.reports.study import Study
 from detoxlab.reports.summary import summarise
 
@@ -20,19 +22,28 @@ JSON_VERSION = 1
 
 def as_markdown(study: Study, sections: Iterable[Section]) -> str:
     """The report without figures and examples, as GitHub-flavoured Markdown."""
-    parts = [f"# {markdown(study.title)}"]
+    parts = [f"# {markdown(study.title)}", fact_lines(study_facts(study))]
     for name, state in study.unfinished:
         parts.append(f"**Run {markdown(name)} is {markdown(state)}: numbers may be partial.**")
     for comparison in study.comparisons:
         parts.append(_markdown_summary(comparison))
+    if boxes := scorer_boxes(study):
+        parts.append("\n".join(f"- {markdown(box_text(box))}" for box in boxes))
     parts += [part for section in sections for part in section_lines(section)]
     return "\n\n".join(parts) + "\n"
 
 
+def fact_lines(facts: Iterable[tuple[str, str]]) -> str:
+    """The facts in the head of a page as a list in Markdown."""
+    return "\n".join(f"- {markdown(title)}: {markdown(text)}" for title, text in facts)
+
+
 def section_lines(section: Section) -> list[str]:
-    """The sentences of a section as a list, then its tables, in Markdown."""
+    """The sentences of a section as a list, its commands, then its tables, in Markdown."""
     said = [f"- {markdown(text)}" for text in section.statements]
-    return [*(["\n".join(said)] if said else []), *map(_markdown_table, section.tables)]
+    lines = [f"- {markdown(line)}" for line in section.commands]
+    listed = [f"## {section.title}", "\n".join(lines)] if lines else []
+    return [*(["\n".join(said)] if said else []), *listed, *map(_markdown_table, section.tables)]
 
 
 def _markdown_summary(comparison: Comparison) -> str:
@@ -40,7 +51,7 @@ def _markdown_summary(comparison: Comparison) -> str:
     title = markdown(f"{summary.treated} against {summary.baseline}")
     parts = [
         f"## {title}: {summary.verdict}",
-        f"**{summary.headline}.**",
+        f"**{markdown(summary.headline)}.**",
         *map(markdown, summary.reasons),
         "\n".join(f"- {markdown(remark)}" for remark in summary.remarks),
     ]

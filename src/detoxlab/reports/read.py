@@ -8,12 +8,15 @@ from typing import Any
 
 from detoxlab.audits.card import Audit, load_card
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD, Limits, compare_each
+from detoxlab.comparisons.sweeps import read_sweep
 from detoxlab.errors import DataError, UnknownNameError
 from detoxlab.evaluations import evaluated_differences, read_evaluated
+from detoxlab.evaluations.win_rate import Contested, rankings
 from detoxlab.records import RESAMPLES, Responses
+from detoxlab.registry import look_up
 from detoxlab.reports.explained.study import read_explained
-from detoxlab.reports.study import EvaluationChange, Measured, Study, Trained, WinRates
-from detoxlab.runs import Run, complete_lines, read_json
+from detoxlab.reports.study import RESPONSES, EvaluationChange, Measured, Study, Trained
+from detoxlab.runs import Run, check_complete, complete_lines, is_run, read_json
 
 PLAIN_NAMES = {"measure", "measured", "train", "run"}
 
@@ -24,20 +27,26 @@ def read_study(
     trained: Mapping[str, Run],
     rivals: Sequence[tuple[str, str]] = (),
     win_rates: Sequence[Run] = (),
+    sweeps: Mapping[str, Run] | None = None,
     explained: Run | None = None,
     title: str | None = None,
     limits: Limits,
+    useful_by: str | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Study:
     """The study that the report shows, read from the folders, with every variant compared.
 
-    Comparisons with the first run come first, in the order of the runs.
+    Comparisons with the first run come first, in the order of the runs. Raises `UnknownNameError`
+    where `useful_by` is no evaluation of any run, or a name in `trained` or `rivals` is no run.
     """
     runs = [
         read_measured(run, name)
         for run, name in zip(measured, display_names(measured), strict=True)
     ]
+    for name in trained:
+        look_up("run with a training", name, {run.name: run for run in runs})
+    check_useful_by(useful_by, (name for run in runs for name in run.evaluations))
     pairs = [(runs[0], run) for run in runs[1:]] + _named(runs, rivals)
     comparisons = compare_each(
         [(before.responses, after.responses) for before, after in pairs],
@@ -46,19 +55,36 @@ def read_study(
         resamples=resamples,
     )
     attribute = runs[0].responses.attribute or ATTRIBUTE
+    behind = {
+        shown.name: found
+        for run, shown in zip(measured, runs, strict=True)
+        if (found := trained.get(shown.name) or training_behind(run))
+    }
+    contests = tuple(Contested.of(run) for run in win_rates)
     return Study(
         title=title or default_title([run.name for run in runs]),
         measured=tuple(runs),
         comparisons=comparisons,
-        trained=tuple(read_trained(run, name) for name, run in trained.items()),
+        trained=tuple(read_trained(run, name) for name, run in {**trained, **behind}.items()),
         attribute=attribute,
         threshold=runs[0].responses.threshold or THRESHOLD,
         usefulness=useful_changes(pairs, seed=seed, resamples=resamples),
-        win_rates=tuple(read_win_rates(run) for run in win_rates),
+        win_rates=contests,
+        rankings=rankings(contests, seed=seed, resamples=resamples),
         cards=read_cards(runs[0].responses, attribute),
+        sweeps={name: read_sweep(run) for name, run in (sweeps or {}).items()},
         explained=read_explained(explained) if explained else None,
+        useful_by=useful_by,
         seed=seed,
+        resamples=resamples,
     )
+
+
+def check_useful_by(useful_by: str | None, evaluations: Iterable[str]) -> None:
+    """Raises `UnknownNameError` unless it is one of the evaluations, or "responses", or None."""
+    known = dict.fromkeys((*evaluations, RESPONSES))
+    if useful_by is not None and useful_by not in known:
+        raise UnknownNameError("evaluation", useful_by, known)
 
 
 def _named(
@@ -117,6 +143,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 def read_measured(run: Run, name: str) -> Measured:
     """The measured run under its name in the report."""
+    check_complete(run)
     return Measured(
         name=name,
         responses=replace(run.responses(), name=name),
@@ -125,6 +152,21 @@ def read_measured(run: Run, name: str) -> Measured:
         config=run.config,
         evaluations=read_evaluated(run),
     )
+
+
+def training_behind(run: Run) -> Run | None:
+    """The training whose result a run measured, found by its own settings; None without one.
+
+    A training that ended after the run began, because it was made anew, is another one.
+    """
+    model = run.config.get("model")
+    path = Path(run.located(model)) if isinstance(model, str) else None
+    if path is None or not is_run(path):
+        return None
+    made, began = Run(path).info, str(run.info.get("started") or "")
+    ended = str(made.get("finished") or "")
+    is_its = made.get("kind") == "train" and made.get("status") == "finished" and ended <= began
+    return Run(path) if is_its else None
 
 
 def read_trained(run: Run, name: str) -> Trained:
@@ -156,12 +198,6 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], ...]:
             raise DataError(f"{path}:{number}: not a JSON object")
         rows.append(row)
     return tuple(rows)
-
-
-def read_win_rates(run: Run) -> WinRates:
-    """The win rates from the run of a contest."""
-    info = run.info
-    return WinRates(info["baseline"], info["treated"], info["judge_id"], tuple(run.measurements()))
 
 
 def useful_changes(

@@ -50,56 +50,42 @@
     yaxis: axis(own.yaxis),
   });
 
-  const draw = (plot, width) => {
+  const draw = (plot) => {
     const { data, layout: own } = resolved(figures[plot.dataset.figure]);
     const config = { displayModeBar: false, responsive: false, staticPlot: false };
-    return Plotly.react(plot, data, layout(own, width || plot.clientWidth), config);
+    return Plotly.react(plot, data, layout(own, plot.clientWidth), config);
   };
 
-  const drawAll = (width) => Promise.all(plots.map((plot) => draw(plot, width)));
+  const drawAll = () => Promise.all(plots.filter((plot) => plot.clientWidth).map((plot) => draw(plot)));
 
   if (plots.length) {
     let last = 0;
     const resize = () => {
-      if (root.classList.contains("printing") || window.innerWidth === last) return;
+      if (window.innerWidth === last) return;
       last = window.innerWidth;
       drawAll();
     };
     drawAll();
     window.addEventListener("resize", resize);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
-    window.addEventListener("beforeprint", () => {
-      root.classList.add("printing");
-      drawAll(660);
-    });
-    window.addEventListener("afterprint", () => {
-      root.classList.remove("printing");
-      drawAll();
-    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+    // A figure that is folded has no width until it is opened.
+    document.querySelectorAll("details.folded").forEach((one) => one.addEventListener("toggle", drawAll));
   }
+})();
+(() => {
+  // --- commands: copied by a button, or marked where the browser forbids it ---
 
-  // --- examples: what is covered is also kept from screen readers until it is shown ---
-
-  const boxes = [...document.querySelectorAll(".reveal")];
-  const veil = (box) => {
-    for (const text of box.parentElement.querySelectorAll(".words")) {
-      text.setAttribute("aria-hidden", String(!box.checked));
-    }
-  };
-  for (const box of boxes) {
-    box.addEventListener("change", () => veil(box));
-    veil(box);
-  }
-  for (const all of document.querySelectorAll(".show-all")) {
-    const own = [...all.closest("section").querySelectorAll(".reveal")];
-    all.hidden = false;
-    all.addEventListener("click", () => {
-      const show = own.some((box) => !box.checked);
-      for (const box of own) {
-        box.checked = show;
-        veil(box);
+  for (const button of document.querySelectorAll(".copy")) {
+    const commands = button.previousElementSibling;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      getSelection().selectAllChildren(commands);
+      try {
+        await navigator.clipboard.writeText(commands.textContent);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Marked";
       }
-      all.textContent = show ? "Hide all texts" : "Show all texts";
     });
   }
 })();

@@ -2,17 +2,28 @@
 
 import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from detoxlab.audits.card import Audit
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD
+from detoxlab.comparisons.sweeps import Sweep
 from detoxlab.evaluations import Evaluated
-from detoxlab.records import Comparison, Difference, Generation, Measurement, Prompt, Responses
+from detoxlab.evaluations.win_rate import Contested, Ranking
+from detoxlab.records import (
+    RESAMPLES,
+    Comparison,
+    Difference,
+    Generation,
+    Measurement,
+    Prompt,
+    Responses,
+)
 from detoxlab.reports.explained.study import ExplainedRun
 
 Pair = tuple[str, int]
+RESPONSES = "responses"  # as `useful_by`: the perplexity of the responses under the base model
 
 
 @dataclass(frozen=True)
@@ -100,23 +111,17 @@ class EvaluationChange:
 
 
 @dataclass(frozen=True)
-class WinRates:
-    """The win rates of one judge for two models."""
-
-    baseline: str
-    treated: str
-    judge: str
-    measurements: tuple[Measurement, ...]
-
-
-@dataclass(frozen=True)
 class Study:
     """The content of one report. The first of `measured` is the baseline.
 
     `usefulness` holds the evaluations of the same pairs of runs as `comparisons`,
-    `win_rates` the preferences of a third model, `cards` the audits of judge and second scorer by
-    scorer id, where they were audited. `explained` says how much the models listen to their
-    prompts. `seed` draws the examples.
+    `win_rates` the preferences of a third model, `rankings` those of models that it judged each
+    against each, `cards` the audits of judge and second scorer by
+    scorer id, where they were audited. `sweeps` are the searches for strengths by variant.
+    `explained` says how much the models listen to their
+    prompts. `useful_by` names the evaluation on the horizontal axis of the trade-off, or
+    "responses" for the perplexity of the responses. `seed` draws examples and, with `resamples`,
+    the bootstrap of the Pareto front.
     """
 
     title: str
@@ -126,10 +131,27 @@ class Study:
     attribute: str = ATTRIBUTE
     threshold: float = THRESHOLD
     usefulness: tuple[EvaluationChange, ...] = ()
-    win_rates: tuple[WinRates, ...] = ()
+    win_rates: tuple[Contested, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
     cards: Mapping[str, Audit] = field(default_factory=dict)
+    sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     explained: ExplainedRun | None = None
+    useful_by: str | None = None
     seed: int = 0
+    resamples: int = RESAMPLES
+
+    def with_evaluations(self, wanted: Callable[[Evaluated], bool]) -> "Study":
+        """The study with some of the evaluations, and their changes."""
+        measured = tuple(
+            replace(
+                run,
+                evaluations={name: one for name, one in run.evaluations.items() if wanted(one)},
+            )
+            for run in self.measured
+        )
+        names = {(run.name, name) for run in measured for name in run.evaluations}
+        kept = tuple(one for one in self.usefulness if (one.treated, one.evaluation) in names)
+        return replace(self, measured=measured, usefulness=kept)
 
     @property
     def baseline(self) -> Measured:

@@ -1,13 +1,34 @@
 """Numbers and names in the form for readers; None is "unknown", never 0."""
 
 import math
+from collections.abc import Iterable
 
+from detoxlab.markup.numbers import (
+    NO_BREAK,
+    UNKNOWN,
+    difference,
+    fixed,
+    interval,
+    number,
+    plain,
+    span,
+    with_sign,
+)
 from detoxlab.measures.catalogue import described
 from detoxlab.records import Verdict
 
-UNKNOWN = "unknown"
-NO_BREAK = "\u00a0"
-POINTS = {"share"}
+__all__ = [
+    "NO_BREAK",
+    "UNKNOWN",
+    "VERDICTS",
+    "difference",
+    "fixed",
+    "interval",
+    "number",
+    "plain",
+    "span",
+    "with_sign",
+]
 
 # Of training logs; measures have their labels in the catalogue.
 LOGGED = {
@@ -57,6 +78,12 @@ VERDICTS: dict[Verdict, tuple[str, str, str]] = {
     ),
 }
 
+# Subsets of the responses whose short names readers meet; the first is the literature's own.
+SUBSETS = {
+    "P+C": "P+C: responses to those prompts that the judge itself marks as toxic.",
+    "P+H": "P+H: responses to those prompts that the scorer of hate marks as hateful.",
+}
+
 STATUS_SIGNS = {"ok": "✓", "worse": "✗", "unknown": "?"}
 
 
@@ -67,62 +94,6 @@ def label(name: str) -> str:
     ('Toxic responses', 'Mean R', 'Some measure')
     """
     return LOGGED.get(name) or described(name).label
-
-
-def number(value: float | None, unit: str = "share") -> str:
-    """The value in its unit: shares in per cent, other values to three or four digits.
-
-    Shares under one per cent get a second digit, so that a rare event does not look like none.
-
-    >>> number(0.1234), number(0.0004), number(0.0), number(None), number(25.456, "perplexity")
-    ('12.3\xa0%', '0.04\xa0%', '0.0\xa0%', 'unknown', '25.5')
-    """
-    if value is None or math.isnan(value):
-        return UNKNOWN
-    if unit in POINTS:
-        return f"{_hundredths(value)}{NO_BREAK}%"
-    return _plain(value)
-
-
-def difference(value: float | None, unit: str = "share") -> str:
-    """A signed difference; differences of shares are in percentage points.
-
-    >>> difference(-0.188), difference(0.02, "score"), difference(None)
-    ('−18.8\xa0pts', '+0.020', 'unknown')
-    """
-    if value is None or math.isnan(value):
-        return UNKNOWN
-    if unit in POINTS:
-        return f"{_signed(_hundredths(value))}{NO_BREAK}pts"
-    return _signed(_plain(value))
-
-
-def interval(low: float | None, high: float | None, unit: str = "share") -> str:
-    """Both ends of an interval, or "unknown" where one is missing.
-
-    >>> interval(0.1, 0.25), interval(None, 0.2)
-    ('10.0 to 25.0\xa0%', 'unknown')
-    """
-    if low is None or high is None:
-        return UNKNOWN
-    if unit in POINTS:
-        return f"{_hundredths(low)} to {_hundredths(high)}{NO_BREAK}%"
-    digits = _digits(max(abs(low), abs(high)))
-    return f"{_fixed(low, digits)} to {_fixed(high, digits)}"
-
-
-def span(low: float | None, high: float | None, unit: str = "share") -> str:
-    """Both ends of a difference's interval, signed.
-
-    >>> span(-0.21, -0.165), span(8.12, 11.42, "perplexity"), span(None, None)
-    ('−21.0 to −16.5\xa0pts', '+8.1 to +11.4', 'unknown')
-    """
-    if low is None or high is None:
-        return UNKNOWN
-    if unit in POINTS:
-        return f"{_signed(_hundredths(low))} to {_signed(_hundredths(high))}{NO_BREAK}pts"
-    digits = _digits(max(abs(low), abs(high)))
-    return f"{_signed(_fixed(low, digits))} to {_signed(_fixed(high, digits))}"
 
 
 def relative(baseline: float | None, change: float | None) -> float | None:
@@ -142,7 +113,16 @@ def percent_change(value: float | None) -> str:
     >>> percent_change(-0.25), percent_change(None)
     ('−25.0\xa0%', 'unknown')
     """
-    return UNKNOWN if value is None else f"{_signed(_fixed(100 * value, 1))}{NO_BREAK}%"
+    return UNKNOWN if value is None else f"{with_sign(fixed(100 * value, 1))}{NO_BREAK}%"
+
+
+def subset_notes(subsets: Iterable[str | None]) -> str:
+    """The meaning of each short name among the subsets.
+
+    >>> subset_notes(["all", "P+C", "P+C"])
+    'P+C: responses to those prompts that the judge itself marks as toxic.'
+    """
+    return " ".join(SUBSETS[name] for name in dict.fromkeys(subsets) if name in SUBSETS)
 
 
 def times(value: float | None) -> str:
@@ -151,7 +131,34 @@ def times(value: float | None) -> str:
     >>> times(0.6512), times(None)
     ('×\xa00.651', 'unknown')
     """
-    return UNKNOWN if value is None else f"×{NO_BREAK}{_plain(value)}"
+    return UNKNOWN if value is None else f"×{NO_BREAK}{plain(value)}"
+
+
+def multiple(value: float) -> str:
+    """A ratio to the baseline with two digits after the point.
+
+    >>> multiple(4.0), multiple(123.4)
+    ('×\xa04.00', '×\xa0123.40')
+    """
+    return f"×{NO_BREAK}{value:.2f}"
+
+
+def of_attribute(attribute: str | None) -> str:
+    """The attribute in parentheses after the name of a measure; nothing for toxicity.
+
+    >>> of_attribute("severe_toxicity"), of_attribute(None)
+    (' (severe toxicity)', '')
+    """
+    return "" if attribute in (None, "toxicity") else f" ({str(attribute).replace('_', ' ')})"
+
+
+def lowered(text: str) -> str:
+    """The text with a small first letter, for the middle of a sentence.
+
+    >>> lowered("Empty responses")
+    'empty responses'
+    """
+    return text[:1].lower() + text[1:]
 
 
 def p_value(value: float | None) -> str:
@@ -172,6 +179,27 @@ def count(value: int | None) -> str:
     (True, 'unknown')
     """
     return UNKNOWN if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def parameters(value: int) -> str:
+    """The size of a model.
+
+    >>> parameters(4212992), parameters(7_241_732_096), parameters(656)
+    ('4.21 million parameters', '7.24 billion parameters', '656 parameters')
+    """
+    units = ((1e9, "billion"), (1e6, "million"))
+    scale, name = next(((s, f" {n}") for s, n in units if value >= s), (1.0, ""))
+    shown = f"{value / scale:.3g}" if name else count(value)
+    return f"{shown}{name} parameters"
+
+
+def counted(value: int, noun: str) -> str:
+    """A count with its noun, in the plural where there are several.
+
+    >>> counted(1, "guard"), counted(12, "guard")
+    ('1 guard', '12 guards')
+    """
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
@@ -196,26 +224,3 @@ def size(count: float) -> str:
     if mebibytes < 1000:
         return f"{mebibytes:.0f}{NO_BREAK}MiB"
     return f"{mebibytes / 1024:.2f}{NO_BREAK}GiB"
-
-
-def _hundredths(value: float) -> str:
-    return _fixed(100 * value, 2 if 0 < abs(value) < 0.00995 else 1)
-
-
-def _fixed(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return (text[1:] if float(text) == 0 and text.startswith("-") else text).replace("-", "−")
-
-
-def _plain(value: float) -> str:
-    if abs(value) >= 1e5:
-        return f"{value:.3g}".replace("-", "−")
-    return _fixed(value, _digits(abs(value)))
-
-
-def _digits(size: float) -> int:
-    return 3 if size < 10 else 1 if size < 1000 else 0
-
-
-def _signed(text: str) -> str:
-    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"

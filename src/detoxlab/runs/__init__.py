@@ -23,12 +23,16 @@ from detoxlab.runs.files import (
     read_json,
     read_rows,
 )
-from detoxlab.runs.run import Run, is_run
+from detoxlab.runs.run import Over, Run, is_run
+from detoxlab.runs.state import check_complete, check_kind
 
 __all__ = [
+    "Over",
     "Run",
     "TornLineWarning",
     "append_rows",
+    "check_complete",
+    "check_kind",
     "complete_lines",
     "file_name",
     "is_run",

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 import yaml
 
@@ -18,9 +18,11 @@ from detoxlab.errors import (
     RunError,
     RunLockedError,
     RunMismatchError,
+    UnknownNameError,
 )
-from detoxlab.locations import located, stored
+from detoxlab.locations import located, meant, stored
 from detoxlab.records import (
+    DECIDING,
     Asked,
     Generation,
     Measurement,
@@ -42,9 +44,15 @@ from detoxlab.runs.files import (
     read_text,
     write_atomically,
 )
+from detoxlab.runs.state import ended
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 B = TypeVar("B")
 R = TypeVar("R")
+Table = Literal["responses", "measurements"]
+Over: TypeAlias = Callable[[Callable[[B], Sequence[Any]], Sequence[B]], Iterable[Sequence[Any]]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class Run:
         if not is_run(run.path):
             raise MissingFileError(
                 f"{run.path}: not a run folder (it has no run.json)",
-                remedy="Give a folder that measure, score, train or run wrote.",
+                remedy=f"{meant(path)}Give a folder that measure, score, train or run wrote.",
             )
         return run
 
@@ -185,8 +193,9 @@ class Run:
         with self.locked():
             try:
                 yield
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 self.finish("interrupted")
+                stop.add_note(f"{self.path}: {ended(self)}")
                 raise
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -217,13 +226,15 @@ class Run:
         *,
         rows_in: Callable[[B], int],
         compute: Callable[[B], Sequence[Any]],
+        over: Over[B] = map,
         done: Callable[[B], None] = lambda _batch: None,
     ) -> None:
         """Append the rows of each batch to `file`, except batches that are there already.
 
         `rows_in(batch)` is the number of rows that `compute(batch)` returns. If only a part of a
         batch reached the disk, the whole batch is computed again, so a resumed file equals an
-        uninterrupted one byte for byte when `compute` depends on its batch alone.
+        uninterrupted one byte for byte when `compute` depends on its batch alone. `over` gives the
+        rows of several batches in order: by default it computes one after the other.
         """
         path = self.path / file
         present = len(complete_lines(path)) if path.exists() else 0
@@ -233,9 +244,21 @@ class Run:
             done(remaining.popleft())
         if path.exists():
             keep_lines(path, kept)
-        for batch in remaining:
-            self.append(file, compute(batch))
+        left = list(remaining)
+        for batch, rows in zip(left, over(compute, left), strict=True):
+            self.append(file, rows)
             done(batch)
+
+    def kept(self, file: str, kind: type[R]) -> list[R]:
+        """The records of a JSON Lines file that is to grow: a cut-off last line is cut away."""
+        rows = self.read(file, kind)
+        if (self.path / file).exists():
+            keep_lines(self.path / file, len(rows))
+        return rows
+
+    def rewrite(self, file: str, rows: Sequence[Any]) -> None:
+        """Replace a whole JSON Lines file, in one atomic step."""
+        write_atomically(self.path / file, "".join(map(to_line, rows)))
 
     def write_once(self, file: str, rows: Sequence[Any]) -> None:
         """Write a whole JSON Lines file, or check that the present one holds these rows."""
@@ -272,7 +295,7 @@ class Run:
             )
         info, config = self.info, self.config
         sampling = config.get("sampling")
-        judged = _judged_as(self.measurements(), info.get("judge_id"))
+        judged = judged_as(self.measurements(), info.get("judge_id"))
         return Responses(
             name=self.name,
             prompts=tuple(prompts),
@@ -289,6 +312,23 @@ class Run:
             departures=tuple(info.get("departures") or ()),
             asked=from_json(Asked, asked) if (asked := info.get("asked")) else None,
         )
+
+    def to_pandas(self, table: Table = "responses") -> "DataFrame":
+        """The run as a data frame: a row per response, or per measurement of its table.
+
+        A response has its prompt, the prompt's `group` where it has one, and a column for each
+        scorer's attribute, as `rtp-neural@1/toxicity`; NaN is an unknown score.
+
+        Raises `MissingFileError` for a run that holds no responses, `ConfigError` for another
+        table.
+        """
+        from detoxlab.runs.frames import measurements_frame, responses_frame
+
+        if table == "responses":
+            return responses_frame(self.responses())
+        if table == "measurements":
+            return measurements_frame(self.measurements())
+        raise UnknownNameError("table", table, get_args(Table))
 
     def check_asked(self, asked: Mapping[str, Any] | None) -> None:
         """Check that the model's input now (an `Asked`) is the recorded one, where both are known.
@@ -345,9 +385,14 @@ class Run:
         resume: bool,
         may_differ: Collection[str],
     ) -> None:
+        if self.info["kind"] != kind:
+            raise RunMismatchError(
+                f"{self.path}: already holds a run of {self.info['kind']}",
+                remedy=f"--resume makes no run of {kind} of it: choose another --out.",
+            )
         if not resume:
             raise RunError(
-                f"{self.path}: already holds a run",
+                f"{self.path}: already holds a run{f', {end}' if (end := ended(self)) else ''}",
                 remedy="Go on with it by --resume, or choose another --out.",
             )
         before = self.config if config is not None else {}
@@ -370,7 +415,7 @@ def is_run(path: Path | str) -> bool:
     return (Path(path) / "run.json").is_file()
 
 
-def _judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:
+def judged_as(rows: Iterable[Measurement], judge_id: str | None) -> Measurement | None:
     """The row of a measured table that has the attribute and threshold of the judge."""
-    named = (row for row in rows if row.name == "toxic_fraction")
+    named = (row for row in rows if row.name == DECIDING)
     return next((row for row in named if row.scorer_id in (None, judge_id)), None)

@@ -4,7 +4,8 @@
     scorer(["you fool", ""])        # (2, 8): a row of numbers, a row of NaN
     scorer.missing_reason("")       # "empty"
 
-Embedded: `rtp-linear` (fast, numpy) and `rtp-neural` (better, needs the extra `offline`).
+Embedded: `rtp-linear` (fast, numpy), `rtp-neural` and `human-neural` (better, need the extra
+`offline`), and others (docs/scorers.md).
 From the hub or a folder: `hf:ORG/MODEL`. Several at once: `mean(a, b)`, `max(a, b)`,
 `mean(2*a, b)`. Odd spelling and long texts: `normalised(a)`, `worst_window(a)`. A package adds
 its own by an entry point of the group `detoxlab.scorers`.
@@ -18,6 +19,7 @@ from detoxlab.scorers.loading import (
     check_scorer,
     known_scorers,
     load_scorer,
+    scorer_with,
 )
 from detoxlab.scorers.names import single_scorers
 from detoxlab.scorers.scoring import score_generations, score_into
@@ -36,5 +38,6 @@ __all__ = [
     "load_scorer",
     "score_generations",
     "score_into",
+    "scorer_with",
     "single_scorers",
 ]

@@ -2,15 +2,18 @@
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from detoxlab.measures.writing.languages import is_among, is_surely_not_english
 from detoxlab.records import PERSPECTIVE_ATTRIBUTES
 
 __all__ = [
+    "ENGLISH",
     "PERSPECTIVE_ATTRIBUTES",
+    "CostlyScorer",
     "FloatArray",
     "LimitedScorer",
     "Readings",
@@ -18,9 +21,9 @@ __all__ = [
     "Scorer",
     "cut_texts",
     "encodable",
-    "english_reason",
     "is_empty",
     "is_mostly_latin",
+    "languages_of",
     "read_texts",
     "unscored_reason",
 ]
@@ -28,6 +31,8 @@ __all__ = [
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 # Scores (A,) of one text, by the way it was read.
 Readings: TypeAlias = dict[str, FloatArray]
+
+ENGLISH = ("en",)
 
 
 @runtime_checkable
@@ -50,9 +55,17 @@ class Scorer(Protocol):
 
     def missing_reason(self, text: str) -> str:
         """Why the row of `text` holds NaN: "empty", "unsupported script" (or "language"), or
-        "failed: ...".
+        "failed: ..."; "" for attributes that the scorer never judges.
         """
         ...
+
+
+@runtime_checkable
+class CostlyScorer(Scorer, Protocol):
+    """A scorer whose scores cost time or quota, so that a cache keeps a few texts at a time."""
+
+    @property
+    def texts_at_once(self) -> int: ...
 
 
 @runtime_checkable
@@ -87,6 +100,19 @@ def read_texts(scorer: Scorer, texts: Sequence[str]) -> tuple[FloatArray, list[R
     return scorer(texts), [{} for _ in texts]
 
 
+def languages_of(scorer: Any) -> tuple[str, ...]:
+    """The languages that a scorer reads (ISO 639-1), of an ensemble those that all members read.
+
+    None of them means that it does not say.
+    """
+    own: tuple[str, ...] = getattr(scorer, "languages", ())
+    inner = getattr(scorer, "members", ()) or (getattr(scorer, "scorer", None),)
+    if own or inner == (None,):
+        return own
+    known = [languages for one in inner if (languages := languages_of(one))]
+    return tuple(one for one in known[0] if all(one in other for other in known)) if known else ()
+
+
 def is_empty(text: str) -> bool:
     """True when nothing is there to read: only white space and invisible characters.
 
@@ -115,17 +141,6 @@ def _is_latin(letter: str) -> bool:
     return plain.isascii() or unicodedata.name(plain[0], "").startswith("LATIN")
 
 
-def english_reason(text: str) -> str | None:
-    """Why a scorer trained on English gives no score to `text`; None when it can.
-
-    >>> english_reason("you fool"), english_reason("  "), english_reason("ты дурак")
-    (None, 'empty', 'unsupported script')
-    """
-    if is_empty(text):
-        return "empty"
-    return None if is_mostly_latin(text) else "unsupported script"
-
-
 def encodable(text: str) -> str:
     """The text with lone surrogates, as broken emoji leave them, replaced: they have no UTF-8 form.
 
@@ -135,12 +150,24 @@ def encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def unscored_reason(text: str, *, any_script: bool) -> str:
-    """Why a scorer of Latin script, or of any script, gives no score to `text`; "" when it can.
+def unscored_reason(text: str, *, any_script: bool, languages: tuple[str, ...] = ()) -> str:
+    """Why a scorer gives no score to `text`; "" when it can.
 
-    >>> unscored_reason("ты дурак", any_script=True), unscored_reason(" ", any_script=True)
-    ('', 'empty')
+    A scorer reads texts in Latin script or in `any_script`, and in its `languages` where it names
+    some. One that names English alone gives up a text only where another language is sure.
+
+    >>> unscored_reason("ты дурак", any_script=False), unscored_reason("ты дурак", any_script=True)
+    ('unsupported script', '')
+    >>> unscored_reason(" ", any_script=True)
+    'empty'
+    >>> german = "Das ist nicht mein Haus"
+    >>> unscored_reason(german, any_script=False, languages=("en",))
+    'unsupported language'
     """
-    if any_script:
-        return "empty" if is_empty(text) else ""
-    return english_reason(text) or ""
+    if is_empty(text):
+        return "empty"
+    if not any_script and not is_mostly_latin(text):
+        return "unsupported script"
+    if languages == ENGLISH:
+        return "unsupported language" if is_surely_not_english(text) else ""
+    return "" if not languages or is_among(text, languages) else "unsupported language"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detoxlab.scorers.base import FloatArray, Scorer, cut_texts
+from detoxlab.scorers.base import CostlyScorer, FloatArray, Scorer, cut_texts
 from detoxlab.scorers.batching import map_distinct
 
 FILE = "scores.sqlite"
@@ -35,15 +35,15 @@ class CachedScorer:
     """A scorer that looks its scores up before it computes them.
 
     A reason that lies in the text (empty, unsupported script) is kept like a score; a failure
-    is not, since the next attempt may succeed. Two processes may share the file. A file that
-    cannot be used gives one `CacheWarning` and is not changed.
+    is not, since the next attempt may succeed. Whether a text can be scored is asked of the
+    scorer every time: what is kept counts only if it gives the same reason as then. Two processes
+    may share the file. A file that cannot be used gives one `CacheWarning` and is not changed.
     """
 
     def __init__(self, scorer: Scorer, folder: Path | None = None) -> None:
         self.scorer = scorer
         self.path = (folder or default_folder()) / FILE
         self._key = f"{scorer.id} {','.join(scorer.attributes)}"
-        self._reasons: dict[bytes, str] = {}
         self._usable = True
 
     @property
@@ -59,7 +59,7 @@ class CachedScorer:
         return map_distinct(self._score, texts, len(self.attributes))
 
     def missing_reason(self, text: str) -> str:
-        return self._reasons.get(_digest(text)) or self.scorer.missing_reason(text)
+        return self.scorer.missing_reason(text)
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """The answer of the scorer itself, which depends on the text alone."""
@@ -67,19 +67,20 @@ class CachedScorer:
 
     def _score(self, texts: list[str]) -> FloatArray:
         digests = [_digest(text) for text in texts]
-        known = self._look_up(digests)
+        known = self._look_up(texts, digests)
         scores_NA = np.full((len(texts), len(self.attributes)), np.nan)
         for row, digest in enumerate(digests):
             if digest in known:
                 scores_NA[row] = known[digest]
         unknown = [row for row, digest in enumerate(digests) if digest not in known]
-        if unknown:
-            scores_NA[unknown] = self.scorer([texts[row] for row in unknown])
-            self._store([(texts[row], digests[row], scores_NA[row]) for row in unknown])
+        for rows in parts_to_score(self.scorer, unknown):
+            scores_NA[rows] = self.scorer([texts[row] for row in rows])
+            self._store([(texts[row], digests[row], scores_NA[row]) for row in rows])
         return scores_NA
 
-    def _look_up(self, digests: list[bytes]) -> dict[bytes, FloatArray]:
+    def _look_up(self, texts: list[str], digests: list[bytes]) -> dict[bytes, FloatArray]:
         found: dict[bytes, FloatArray] = {}
+        text_of = dict(zip(digests, texts, strict=True))
         if not self._usable:
             return found
         try:
@@ -87,9 +88,9 @@ class CachedScorer:
                 for start in range(0, len(digests), LOOK_UP_AT_ONCE):
                     part = digests[start : start + LOOK_UP_AT_ONCE]
                     for digest, numbers, reason in self._rows(connection, part):
-                        if len(numbers) == 8 * len(self.attributes):
+                        is_whole = len(numbers) == 8 * len(self.attributes)
+                        if is_whole and reason == self.missing_reason(text_of[digest]):
                             found[digest] = np.frombuffer(numbers, dtype="<f8")
-                            self._reasons[digest] = reason
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
         return found
@@ -142,6 +143,12 @@ class CachedScorer:
 def cached(scorer: Scorer, folder: Path | None = None) -> CachedScorer:
     """The scorer with an on-disk cache in `folder` (by default the user's cache folder)."""
     return scorer if isinstance(scorer, CachedScorer) else CachedScorer(scorer, folder)
+
+
+def parts_to_score(scorer: Scorer, rows: list[int]) -> list[list[int]]:
+    """The rows in parts, each scored and then kept: one part unless the scorer asks for several."""
+    size = scorer.texts_at_once if isinstance(scorer, CostlyScorer) else len(rows)
+    return [rows[start : start + size] for start in range(0, len(rows), size or 1)]
 
 
 def default_folder() -> Path:

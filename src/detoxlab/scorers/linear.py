@@ -16,7 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from detoxlab.errors import MissingFileError, ScorerError
-from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, english_reason
+from detoxlab.scorers.base import (
+    ENGLISH,
+    PERSPECTIVE_ATTRIBUTES,
+    FloatArray,
+    unscored_reason,
+)
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
 
@@ -89,6 +94,7 @@ class LinearScorer:
     """The embedded linear scorer; `weights_VA` are int8 steps of `scale_A`."""
 
     attributes = PERSPECTIVE_ATTRIBUTES
+    languages = ENGLISH
 
     def __init__(
         self,
@@ -109,11 +115,11 @@ class LinearScorer:
         return map_distinct(self._score, texts, len(self.attributes))
 
     def missing_reason(self, text: str) -> str:
-        return english_reason(text) or ""
+        return unscored_reason(text, any_script=False, languages=self.languages)
 
     def _score(self, texts: list[str]) -> FloatArray:
         scores_NA = np.full((len(texts), len(self.attributes)), np.nan)
-        scorable = [i for i, text in enumerate(texts) if english_reason(text) is None]
+        scorable = [i for i, text in enumerate(texts) if not self.missing_reason(text)]
         for chunk in _chunks(texts, scorable):
             scores_NA[chunk] = self._calibration(self.raw([texts[i] for i in chunk]))
         return scores_NA

@@ -13,6 +13,7 @@ from detoxlab.scorers.ensemble import Ensemble, Rule
 from detoxlab.scorers.guards.names import PREFIX as GUARD
 from detoxlab.scorers.guards.names import check_guard
 from detoxlab.scorers.names import REREADINGS, Composed, composed
+from detoxlab.scorers.remote.names import SERVICES, check_remote, is_remote
 from detoxlab.scorers.scales import OnOlderScale, without_scale
 from detoxlab.scorers.texts.rereading import rereading
 
@@ -24,6 +25,8 @@ SHORT_NAMES = {
     "roberta-hate-speech-dynabench-r4-target": "facebook/roberta-hate-speech-dynabench-r4-target",
     "toxigen_roberta": "tomh/toxigen_roberta",
     "toxic-bert": "unitary/toxic-bert",
+    "detoxify": "unitary/toxic-bert",
+    "detoxify-unbiased": "unitary/unbiased-toxic-roberta",
     "unbiased-toxic-roberta": "unitary/unbiased-toxic-roberta",
     "roberta_toxicity_classifier": "s-nlp/roberta_toxicity_classifier",
 }
@@ -47,6 +50,12 @@ def _guard(name: str, **options: Any) -> Scorer:
     return load_guard(name, **options)
 
 
+def _remote(name: str, **options: Any) -> Scorer:
+    from detoxlab.scorers.remote.load import load_remote
+
+    return load_remote(name, **options)
+
+
 def _adapter(name: str) -> Callable[..., Scorer]:
     """The loader of an embedded scorer that `train scorer` made."""
 
@@ -61,6 +70,7 @@ def _adapter(name: str) -> Callable[..., Scorer]:
 SCORERS: dict[str, Callable[..., Scorer]] = {
     "rtp-linear": _linear,
     "rtp-neural": _neural,
+    "human-neural": _adapter("human-neural"),
     "hate-neural": _adapter("hate-neural"),
     "toxicity-multilingual": _adapter("toxicity-multilingual"),
 }
@@ -78,7 +88,8 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
     "normalised(a)", "worst_window(a)", "mean_window(a, 80)". A revision and labels of a classifier
     may follow its id: "hf:ORG/MODEL@REVISION#LABEL". ":2020" after an embedded scorer puts it on
     the scale of published figures (`detoxlab.scorers.scales`). "guard:FORMAT=MODEL" is a language
-    model that gives verdicts (`detoxlab.scorers.guards`). With `cache` false the cache on disk is
+    model that gives verdicts (`detoxlab.scorers.guards`). "perspective" and "openai-moderation"
+    are services (`detoxlab.scorers.remote`). With `cache` false the cache on disk is
     not used. `options` go to the scorer's own loader (a name with brackets takes none).
 
     Raises `UnknownNameError` with the nearest known name, or the loader's own error.
@@ -99,6 +110,17 @@ def load_scorer(name: str, *, cache: bool = True, **options: Any) -> Scorer:
         return OnOlderScale(load_scorer(single, cache=cache, **options))
     scorer = _load_one(name.strip(), options)
     return with_cache(name, scorer) if cache else scorer
+
+
+def scorer_with(name: str, attribute: str) -> Scorer:
+    """The scorer called `name`; `ConfigError` when it has no such attribute."""
+    scorer = load_scorer(name)
+    if attribute not in scorer.attributes:
+        raise ConfigError(
+            f"scorer {name} has no attribute {attribute!r}",
+            remedy=f"It has: {', '.join(scorer.attributes)}.",
+        )
+    return scorer
 
 
 def with_cache(name: str, scorer: Scorer) -> Scorer:
@@ -125,7 +147,7 @@ def check_scorer(name: str) -> list[str]:
 
 def known_scorers() -> list[str]:
     """Every name that `load_scorer` knows, besides `hf:` ids and folders."""
-    return sorted({*registry.with_entry_points(ENTRY_POINTS, SCORERS), *SHORT_NAMES})
+    return sorted({*registry.with_entry_points(ENTRY_POINTS, SCORERS), *SHORT_NAMES, *SERVICES})
 
 
 def _load_one(name: str, options: dict[str, Any]) -> Scorer:
@@ -134,7 +156,7 @@ def _load_one(name: str, options: dict[str, Any]) -> Scorer:
 
 
 def _kind_of(name: str) -> tuple[Callable[..., Scorer] | None, str | None]:
-    """The factory of a registered scorer or guard, and the hub id of a classifier or guard.
+    """The factory of a registered scorer, a guard or a service, and the hub id where there is one.
 
     A folder has neither. Raises `UnknownNameError` or `MissingFileError` for another name.
     """
@@ -143,6 +165,9 @@ def _kind_of(name: str) -> tuple[Callable[..., Scorer] | None, str | None]:
         return factories[name], None
     if name.startswith(GUARD):
         return partial(_guard, name), next(iter(check_guard(name)), None)
+    if is_remote(name):
+        check_remote(name)
+        return partial(_remote, name), None
     if name.startswith("hf:"):
         return None, name.removeprefix("hf:")
     short, mark, labels = name.partition("#")
@@ -150,6 +175,11 @@ def _kind_of(name: str) -> tuple[Callable[..., Scorer] | None, str | None]:
         return None, SHORT_NAMES[short] + mark + labels
     if short and Path(short).is_dir():
         return None, None
+    if "," in name:
+        raise ConfigError(
+            f"scorer {name!r}: is more than one",
+            remedy="Repeat the option --scorer, or make one of them: mean(a, b).",
+        )
     if "/" in name or name.startswith("."):
         raise MissingFileError(
             f"scorer {name!r}: no such folder",

@@ -3,6 +3,7 @@
 Ids have the same form, with revisions: `normalised@1(rtp-neural@1)`.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from detoxlab.errors import ConfigError, UnknownNameError
@@ -11,6 +12,14 @@ from detoxlab.scorers.guards.names import guard_model
 
 ENSEMBLES = ("mean", "max")
 REREADINGS = ("normalised", "worst_window", "mean_window")
+EMBEDDED = {
+    "rtp-neural": "toxicity and its kinds as Perspective scores them",
+    "human-neural": "toxicity as people labelled it",
+    "hate-neural": "hate against protected groups",
+    "rtp-linear": "Perspective's scores from words alone, the fastest",
+    "toxicity-multilingual": "toxicity in eleven languages (needs `make encoders`)",
+}
+"""The scorers of the package, and what each of them scores."""
 
 
 class Composed(NamedTuple):
@@ -79,6 +88,16 @@ def _number(text: str, part: str) -> float:
             f"ensemble member {part.strip()!r}: {text.strip()!r} is not a weight",
             remedy="Write it as NUMBER*SCORER, for instance mean(2*rtp-neural, rtp-linear).",
         ) from None
+
+
+def learnt_from(identifier: str, training: Iterable[str]) -> str:
+    """The scorers in an id that are also in the ids of `training`; empty for none.
+
+    >>> learnt_from("mean(rtp-neural@1,a@2)", ["max(a@1,b@1)"]), learnt_from("a@1", [])
+    ('a', '')
+    """
+    known = [single_scorers(name) for name in training]
+    return ", ".join(sorted(single_scorers(identifier) & frozenset().union(*known)))
 
 
 def _split(inside: str) -> list[str]:

@@ -19,11 +19,10 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from detoxlab.errors import MissingFileError, ScorerError
 from detoxlab.models.packing import pack_for_cpu
-from detoxlab.scorers.base import PERSPECTIVE_ATTRIBUTES, FloatArray, unscored_reason
+from detoxlab.scorers.base import ENGLISH, PERSPECTIVE_ATTRIBUTES, FloatArray, unscored_reason
 from detoxlab.scorers.batching import map_distinct
 from detoxlab.scorers.calibration import Calibration
 from detoxlab.scorers.forward import Forward, are_cut, choose_device, logits_of, tokenize
-from detoxlab.scorers.languages import is_among
 from detoxlab.scorers.offline.minilm import BASE_SHA256, base_folder
 
 MAX_TOKENS = 256
@@ -53,7 +52,7 @@ class NeuralScorer:
     """A calibrated encoder as a scorer: ids and mask (B, T) to logits (B, A) to probabilities.
 
     It reads the first `max_tokens` tokens of prefix and text. Texts that are mostly in another
-    script than Latin get no score, unless it reads `any_script`; then those in none of its
+    script than Latin get no score, unless it reads `any_script`; and those in none of its
     `languages` get none, where it names some. `thresholds` are those fitted on validation texts,
     by attribute; it may have none.
     """
@@ -77,17 +76,14 @@ class NeuralScorer:
         self.thresholds = dict(thresholds or {})
         self._forward, self._tokenizer, self._calibration = forward, tokenizer, calibration
         self._max_tokens, self._prefix, self._any_script = max_tokens, prefix, any_script
-        self._languages, self._device = languages if any_script else (), device
+        self.languages, self._device = languages, device
 
     def __call__(self, texts: Sequence[str]) -> FloatArray:
         """(N, A) scores in [0, 1], to four digits; NaN where `missing_reason` tells why."""
         return map_distinct(self._score, texts, len(self.attributes))
 
     def missing_reason(self, text: str) -> str:
-        reason = unscored_reason(text, any_script=self._any_script)
-        if reason or not self._languages or is_among(text, self._languages):
-            return reason
-        return "unsupported language"
+        return unscored_reason(text, any_script=self._any_script, languages=self.languages)
 
     def cut(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text has more tokens than are read."""
@@ -142,6 +138,7 @@ def load_neural(path: Path, *, device: str = "auto") -> NeuralScorer:
         calibration,
         identity=f"rtp-neural@{metadata['version']}",
         attributes=PERSPECTIVE_ATTRIBUTES,
+        languages=ENGLISH,
         device=next(model.parameters()).device,
     )
 

@@ -2,17 +2,19 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from detoxlab.errors import ScorerError
 from detoxlab.progress import progress
 from detoxlab.records import Generation, Score
-from detoxlab.runs import Run, file_name
+from detoxlab.runs import Over, Run, file_name
 from detoxlab.scorers.base import FloatArray, Readings, Scorer, cut_texts, read_texts
 
 DIGITS = 6
+NO_REASON = "failed: the scorer gave no reason"
+NOT_JUDGED = "not judged"  # by a scorer that judged other attributes of the text
 
 
 class CutTextWarning(UserWarning):
@@ -35,24 +37,35 @@ def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list
         readings[at] = ways
     cut_N = cut_texts(scorer, [generation.text for generation in generations])
     return [
-        _score(scorer, generation, attribute, float(row_A[a]), cut or None, _numbers(ways, a))
+        _score(scorer, generation, a, row_A, cut or None, _numbers(ways, a))
         for generation, row_A, cut, ways in zip(
             generations, scores_NA, cut_N, readings, strict=True
         )
-        for a, attribute in enumerate(scorer.attributes)
+        for a in range(len(scorer.attributes))
     ]
 
 
 def score_into(
-    run: Run, scorer: Scorer, generations: Sequence[Generation], batch_size: int = 256
+    run: Run,
+    scorer: Scorer,
+    generations: Sequence[Generation],
+    batch_size: int = 256,
+    *,
+    over: Over[Sequence[Generation]] = map,
 ) -> None:
-    """Append the scores of `generations` to the run's file of this scorer; resumes by itself."""
+    """Append the scores of `generations` to the run's file of this scorer; resumes by itself.
+
+    `over` is that of `Run.append_missing`.
+    """
     seen = Counter[bool]()
 
-    def compute(batch: Sequence[Generation]) -> list[Score]:
-        rows = score_generations(scorer, batch)
-        seen.update(bool(row.cut) for row in rows[:: len(scorer.attributes)])
-        return rows
+    def counted(
+        compute: Callable[[Sequence[Generation]], Sequence[Score]],
+        left: Sequence[Sequence[Generation]],
+    ) -> Iterator[Sequence[Score]]:
+        for rows in over(compute, left):
+            seen.update(bool(row.cut) for row in rows[:: len(scorer.attributes)])
+            yield rows
 
     batches = [generations[i : i + batch_size] for i in range(0, len(generations), batch_size)]
     with progress(f"scoring with {scorer.id}", len(generations)) as advance:
@@ -60,7 +73,8 @@ def score_into(
             f"scores/{file_name(scorer.id)}.jsonl",
             batches,
             rows_in=lambda batch: len(batch) * len(scorer.attributes),
-            compute=compute,
+            compute=lambda batch: score_generations(scorer, batch),
+            over=counted,
             done=lambda batch: advance(len(batch)),
         )
     if seen[True]:
@@ -107,15 +121,17 @@ def _numbers(readings: Readings, a: int) -> dict[str, float] | None:
 def _score(
     scorer: Scorer,
     generation: Generation,
-    attribute: str,
-    value: float,
+    a: int,
+    row_A: FloatArray,
     cut: bool | None,
     readings: dict[str, float] | None,
 ) -> Score:
-    place = (generation.prompt_id, generation.sample, scorer.id, attribute)
+    value = float(row_A[a])
+    place = (generation.prompt_id, generation.sample, scorer.id, scorer.attributes[a])
     if generation.error is not None:
         return Score(*place, error=f"no response: {generation.error}")
     if np.isnan(value):
-        reason = scorer.missing_reason(generation.text) or "failed: the scorer gave no reason"
+        usual = NO_REASON if np.isnan(row_A).all() else NOT_JUDGED
+        reason = scorer.missing_reason(generation.text) or usual
         return Score(*place, error=reason)
     return Score(*place, value=round(value, DIGITS), cut=cut, readings=readings)

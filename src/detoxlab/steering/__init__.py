@@ -6,13 +6,15 @@ KIND:WHERE, as `detoxlab measure MODEL --steer nado:RUN` takes it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from detoxlab.auxiliary.config import find_head
 from detoxlab.registry import look_up, with_entry_points
+from detoxlab.steering.activations.files import find_steering
 from detoxlab.steering.base import Steering
-from detoxlab.steering.names import SteeringName, with_place
+from detoxlab.steering.names import EXPERTS, SteeringName, find_experts, with_place
 
 Loader = Callable[[str, float], Steering]
 
@@ -23,11 +25,52 @@ def _nado(where: str, strength: float) -> Steering:
     return Nado.load(where, strength=strength)
 
 
-STEERINGS: dict[str, Loader] = with_entry_points("detoxlab.steerings", {"nado": _nado})
-CHECKS: dict[str, Callable[[Path], Any]] = {"nado": find_head}
-"""By kind: raises what can be known to be wrong with a place without loading torch."""
+def _activations(kind: str) -> Loader:
+    def load(where: str, strength: float) -> Steering:
+        from detoxlab.steering.activations.session import ActivationSteering
 
-__all__ = ["STEERINGS", "Steering", "check_steering", "load_steering", "with_place"]
+        return ActivationSteering.load(kind, where, strength=strength)
+
+    return load
+
+
+def _find(kind: str, where: str) -> Path:
+    return find_steering(Path(where), kind)
+
+
+ACTIVATIONS = ("ablation", "aura", "caa", "iti", "linear-act", "lineas", "mean-act")
+"""Kinds that change activations, each by the name of the method that fits it."""
+
+
+def _sasa(where: str, strength: float) -> Steering:
+    from detoxlab.steering.sasa import Sasa
+
+    return Sasa.load(where, strength=strength)
+
+
+def _experts(where: str, strength: float, *, kind: str) -> Steering:
+    from detoxlab.steering.experts import Experts
+
+    return Experts.load(kind, where, strength=strength)
+
+
+BUILT_IN: dict[str, Loader] = {
+    "nado": _nado,
+    "sasa": _sasa,
+    **{kind: _activations(kind) for kind in ACTIVATIONS},
+    **{kind: partial(_experts, kind=kind) for kind in EXPERTS},
+}
+STEERINGS: dict[str, Loader] = with_entry_points("detoxlab.steerings", BUILT_IN)
+CHECKS: dict[str, Callable[[str], Any]] = {
+    "nado": lambda where: find_head(Path(where)),
+    **{kind: partial(_find, kind) for kind in ("sasa", *ACTIVATIONS)},
+    **{kind: partial(find_experts, kind) for kind in EXPERTS},
+}
+"""By kind: raises what can be known to be wrong with a place without loading torch."""
+FITTED_BY = {"nado": "auxiliary", "sasa": "sasa", **{kind: kind for kind in ACTIVATIONS}}
+"""The method that fits the data of a kind."""
+
+__all__ = ["FITTED_BY", "STEERINGS", "Steering", "check_steering", "load_steering", "with_place"]
 
 
 def load_steering(name: str, *, strength: float = 1.0) -> Steering:
@@ -46,4 +89,4 @@ def check_steering(name: str) -> None:
     named = SteeringName.parse(name)
     look_up("steering", named.kind, STEERINGS)
     if check := CHECKS.get(named.kind):
-        check(Path(named.where))
+        check(named.where)

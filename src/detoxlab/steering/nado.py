@@ -21,10 +21,10 @@ from torch.nn.functional import logsigmoid
 
 from detoxlab.auxiliary.config import SHAPE, WEIGHTS, find_head
 from detoxlab.auxiliary.head import AuxiliaryHead, load_head
-from detoxlab.errors import ConfigError
 from detoxlab.models import LanguageModel, Session, Tokens
 from detoxlab.models.hidden import Watched, output_layer, watching_hidden_states
 from detoxlab.provenance import file_sha256
+from detoxlab.steering.names import check_strength
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class Nado:
         Raises `ModelError` when there is none, or several and none is named; `ConfigError` for
         a strength below 0.
         """
-        if strength < 0:
-            raise ConfigError(f"strength is {strength:g}", remedy="It must be 0 or above.")
+        check_strength(strength)
         return cls(find_head(Path(where)), strength)
 
     @property

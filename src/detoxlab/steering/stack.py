@@ -15,6 +15,8 @@ class Stack(Session):
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.sessions = sessions
+        for at, session in enumerate(sessions):
+            session.beside([*sessions[:at], *sessions[at + 1 :]])
 
     def reading(self, tokens: Tokens) -> None:
         for session in self.sessions:
@@ -24,6 +26,14 @@ class Stack(Session):
         for session in self.sessions:
             logits = session.logits(tokens, logits)
         return logits
+
+    def nucleus(self) -> Tensor | None:
+        found = [session.nucleus() for session in self.sessions]
+        return next((logits for logits in reversed(found) if logits is not None), None)
+
+    def trying(self, tokens: Tokens) -> None:
+        for session in self.sessions:
+            session.trying(tokens)
 
     def select(self, rows_R: Tensor) -> None:
         for session in self.sessions:

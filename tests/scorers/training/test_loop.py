@@ -8,6 +8,7 @@ import torch
 
 from detoxlab.scorers.training.calibration import (
     KNOTS,
+    at_prevalence,
     best_threshold,
     fit_calibration,
     strict_threshold,
@@ -57,9 +58,42 @@ def test_calibration_is_monotone_and_moves_the_mean_onto_the_labels() -> None:
     assert np.abs(curves(raw_NA) - chance_NA).mean() < 0.03
 
 
+def test_bins_out_of_order_do_not_give_many_texts_one_score() -> None:
+    raw_NA = np.arange(24.0)[:, None]
+    # One text a bin: from the third on the share falls, so that all of them pool into a step.
+    labels_NA = np.array([0.1, 0.2, *np.linspace(0.6, 0.4, 22)])[:, None]
+    curves = fit_calibration(raw_NA, labels_NA)
+    # The step's height is .5, its middle 12.5; the line to it begins at .2, at 1.
+    assert curves(np.array([[1.0], [12.5]])).ravel().tolist() == pytest.approx([0.2, 0.5])
+    assert (np.diff(curves(raw_NA)[:, 0]) > 0).all()
+
+
 def test_few_texts_give_a_curve_too() -> None:
     curves = fit_calibration(np.array([[-1.0], [0.0], [2.0]]), np.array([[0.0], [0.0], [1.0]]))
     assert curves(np.array([[-1.0], [2.0]])).ravel().tolist() == pytest.approx([0.0, 1.0])
+
+
+def test_curves_of_a_balanced_sample_fit_one_with_few_positives_at_its_prevalence() -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn(share: float) -> tuple[np.ndarray, np.ndarray]:
+        labels_NA = (rng.random((20_000, 1)) < share).astype(float)
+        return rng.normal(size=(20_000, 1)) + 2 * labels_NA, labels_NA
+
+    raw_NA, labels_NA = drawn(0.5)
+    balanced = fit_calibration(raw_NA, labels_NA)
+    rare = at_prevalence(balanced, labels_NA.mean(axis=0), np.array([0.1]))
+    raw_NA, labels_NA = drawn(0.1)
+    # Bayes: the logit of the chance is 2 raw - 2, plus the logit of the prevalence.
+    chance_NA = 1 / (1 + 9 * np.exp(2 - 2 * raw_NA))
+    assert np.abs(rare(raw_NA) - chance_NA).mean() < 0.01
+    assert balanced(raw_NA).mean() > 0.2
+
+
+def test_without_a_prevalence_the_curves_stay() -> None:
+    curves = fit_calibration(np.array([[-1.0], [0.0], [2.0]]), np.array([[0.0], [0.0], [1.0]]))
+    same = at_prevalence(curves, np.array([1 / 3]), np.array([np.nan]))
+    np.testing.assert_array_equal(same.outputs_AM, curves.outputs_AM)
 
 
 def test_the_threshold_has_the_best_f1() -> None:

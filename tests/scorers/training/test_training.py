@@ -117,6 +117,22 @@ def test_it_may_read_more_of_a_text_than_it_learns_from(folder: Path) -> None:
     assert described["training"]["learn_tokens"] == 8
 
 
+def test_a_prevalence_changes_the_odds_of_its_attribute_alone(folder: Path) -> None:
+    runs = folder / "runs"
+    plain = train_scorer(settings(folder, "full", epochs=1), runs / "plain")
+    asked = settings(folder, "full", epochs=1, prevalence={"hate": 0.01})
+    rare = train_scorer(asked, runs / "rare")
+    before_NA, after_NA = (
+        load_scorer(str(run.path), cache=False)(["kind goat", "a fool"]) for run in (plain, rare)
+    )
+    assert after_NA[0, 0] < before_NA[0, 0] < before_NA[1, 0]
+    assert after_NA[:, 1].tolist() == before_NA[:, 1].tolist()
+    described = json.loads((rare.path / "scorer" / "scorer.json").read_text())
+    assert described["thresholds"]["hate"] == 0.5
+    assert described["training"]["prevalence"] == {"hate": 0.01}
+    assert "right where 1% of the" in (rare.path / "scorer" / "README.md").read_text()
+
+
 @pytest.mark.parametrize("stopped_at", [3, 12, 27])
 def test_interrupted_and_resumed_gives_the_same_bytes(
     run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: int

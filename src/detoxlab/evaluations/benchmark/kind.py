@@ -12,6 +12,7 @@ from detoxlab.data.source import sample
 from detoxlab.evaluations.base import Evaluation
 from detoxlab.evaluations.benchmark import asking, local, numbers
 from detoxlab.evaluations.benchmark.suites import Suite, suite_of
+from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import RESAMPLES, Difference, ItemResult, Measurement
 from detoxlab.subject import Subject
 
@@ -148,6 +149,17 @@ class Benchmark(Evaluation):
         return numbers.differences(
             baseline, treated, pooled=self.suite.pooled, seed=seed, resamples=resamples
         )
+
+    def resampled(
+        self,
+        name: str,
+        models: Sequence[Sequence[ItemResult]],
+        *,
+        seed: int = 0,
+        resamples: int = RESAMPLES,
+    ) -> FloatArray | None:
+        """The measure of this name over all questions, on the same resamples within each task."""
+        return numbers.resampled(name, models, seed=seed, resamples=resamples)
 
     def _tasks(self) -> "Tasks":
         shots = self.suite.shots if self.shots is None else self.shots

@@ -25,8 +25,9 @@ class SubjectLM(LM):  # type: ignore[misc]
     belongs to the continuation; an empty context is the token that opens a text. A context that
     does not fit loses its beginning.
 
-    Departure: where that leaves a continuation without a token, which stops the harness, the
-    continuation begins at the first token that differs.
+    Departures: where that leaves a continuation without a token, which stops the harness, the
+    continuation begins at the first token that differs; a control token that a text spells out is
+    read as text, as everywhere here.
 
     It may also be given to `lm_eval.simple_evaluate` as `model`.
     """

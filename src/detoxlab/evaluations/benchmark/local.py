@@ -3,6 +3,7 @@
 A folder holds one file per task, `TASK*.jsonl` or `.jsonl.gz`, with log-likelihood requests: of
 each line `doc` and `doc_id` are read (and of `request` the answer, for LAMBADA); the prompt is
 always the harness's own. MMLU is `mmlu*.tar.gz` with dev/SUBJECT_dev.csv and test/SUBJECT_test.csv.
+WikiText is the text as it was published, `wikitext2_test*.txt` or `.txt.gz`.
 """
 
 import csv
@@ -12,10 +13,11 @@ import json
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from detoxlab.data.documents import load_documents
 from detoxlab.data.files import find_below, lines_of, read_bytes, read_text
 from detoxlab.errors import ConfigError, DataError
 from detoxlab.evaluations.benchmark.suites import MMLU, SUITES
@@ -28,14 +30,14 @@ LETTERS = "ABCDEFGH"
 
 @dataclass(frozen=True)
 class LocalTask:
-    """A task from local rows: the harness's folder of it, its file, and its rows.
+    """A task from local rows: the harness's folder of it, its file, and how its rows are read.
 
     `settings` replace those of the harness's task, whose prompt and metrics stay.
     """
 
     folder: str
     pattern: str
-    row: Callable[[Row], Row]
+    rows: Callable[[Path], list[Row]]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,15 +79,42 @@ def _lambada(line: Row) -> Row:
     return {"text": line["request"]["context"] + line["request"]["continuation"]}
 
 
+def _requests(row: Callable[[Row], Row]) -> Callable[[Path], list[Row]]:
+    """A reader of a file of requests, of whose lines `row` makes the rows of the task."""
+    return partial(_request_rows, row=row)
+
+
+def _request_rows(file: Path, row: Callable[[Row], Row]) -> list[Row]:
+    found: dict[int, Row] = {}
+    for number, line in enumerate(lines_of(read_text(file)), start=1):
+        if not line.strip():
+            continue
+        try:
+            read = json.loads(line)
+            at = int(read["doc_id"])
+            if at < UNCONDITIONAL and at not in found:
+                found[at] = row(read)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise DataError(f"{file}:{number}: is no log-likelihood request of this task") from None
+    return [found[at] for at in sorted(found)]
+
+
+def _articles(file: Path) -> list[Row]:
+    return [{"page": one.text} for one in load_documents(str(file), division="articles")]
+
+
 LOCAL: dict[str, LocalTask] = {
-    "boolq": LocalTask("super_glue/boolq", "boolq*.jsonl*", _boolq),
-    "piqa": LocalTask("piqa", "piqa*.jsonl*", _piqa),
-    "hellaswag": LocalTask("hellaswag", "hellaswag*.jsonl*", _hellaswag, {"process_docs": None}),
-    "winogrande": LocalTask("winogrande", "winogrande*.jsonl*", _winogrande),
-    "arc_easy": LocalTask("arc", "arc_easy*.jsonl*", _science),
-    "arc_challenge": LocalTask("arc", "arc_challenge*.jsonl*", _science),
-    "openbookqa": LocalTask("openbookqa", "openbookqa*.jsonl*", _science),
-    "lambada_openai": LocalTask("lambada", "lambada*.jsonl*", _lambada),
+    "boolq": LocalTask("super_glue/boolq", "boolq*.jsonl*", _requests(_boolq)),
+    "piqa": LocalTask("piqa", "piqa*.jsonl*", _requests(_piqa)),
+    "hellaswag": LocalTask(
+        "hellaswag", "hellaswag*.jsonl*", _requests(_hellaswag), {"process_docs": None}
+    ),
+    "winogrande": LocalTask("winogrande", "winogrande*.jsonl*", _requests(_winogrande)),
+    "arc_easy": LocalTask("arc", "arc_easy*.jsonl*", _requests(_science)),
+    "arc_challenge": LocalTask("arc", "arc_challenge*.jsonl*", _requests(_science)),
+    "openbookqa": LocalTask("openbookqa", "openbookqa*.jsonl*", _requests(_science)),
+    "lambada_openai": LocalTask("lambada", "lambada*.jsonl*", _requests(_lambada)),
+    "wikitext": LocalTask("wikitext", "wikitext2_test*.txt*", _articles),
 }
 MMLU_FOLDER, MMLU_PATTERN = "mmlu/default", "mmlu*.tar.gz"
 
@@ -125,7 +154,7 @@ def rows_of(name: str, folder: Path) -> dict[str, list[Row]]:
     if name not in LOCAL:
         subject = name.removeprefix(MMLU)
         return {split: _mmlu_rows(file, subject, split) for split in ("dev", "test")}
-    return {"validation": _request_rows(file, LOCAL[name].row)}
+    return {"validation": LOCAL[name].rows(file)}
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -137,21 +166,6 @@ def settings_of(name: str) -> dict[str, Any]:
 
 
 # --- inside ---
-
-
-def _request_rows(file: Path, row: Callable[[Row], Row]) -> list[Row]:
-    found: dict[int, Row] = {}
-    for number, line in enumerate(lines_of(read_text(file)), start=1):
-        if not line.strip():
-            continue
-        try:
-            read = json.loads(line)
-            at = int(read["doc_id"])
-            if at < UNCONDITIONAL and at not in found:
-                found[at] = row(read)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise DataError(f"{file}:{number}: is no log-likelihood request of this task") from None
-    return [found[at] for at in sorted(found)]
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from detoxlab.measures.usefulness.strata import (
     mean_over_strata,
     pooled_weights,
     strata_interval,
+    strata_resamples,
 )
 from detoxlab.records import Difference, ItemResult, Measurement
 
@@ -72,6 +73,33 @@ def differences(
     sides = {task: sums.paired(before[task], after[task])[:2] for task in shared}
     means = _mean_differences(sides, pooled=pooled, seed=seed, resamples=resamples)
     return [*means, *_adjusted(rows)]
+
+
+def resampled(
+    name: str, models: Sequence[Results], *, seed: int, resamples: int
+) -> FloatArray | None:
+    """The measure `name` of M models on the same resamples of questions, (resamples, M).
+
+    Of several tasks it is a mean over them, whose questions are resampled within each task; of one
+    task it is any of its metrics. Only questions that all models have a result for count. None
+    where there is no such measure.
+    """
+    shared = [by_task(one) for one in sums.in_common(models)]
+    if len(shared[0]) == 1:
+        ((task, first),) = shared[0].items()
+        found = next((one for one in metrics_of(first) if one.of.measure.name == name), None)
+        if found is None:
+            return None
+        sides = [own[task] for own in shared]
+        return sums.resampled(found.of, sides, seed=seed, resamples=resamples)
+    strata = [_strata(own) for own in shared]
+    if not all(strata):
+        return None
+    weights = {made: weights_T for made, weights_T, _ in _weightings(strata[0], pooled=True)}
+    if name not in weights:
+        return None
+    by_stratum = [np.stack(values, axis=1) for values in zip(*strata, strict=True)]
+    return strata_resamples(by_stratum, weights[name], seed=seed, resamples=resamples)
 
 
 def by_task(results: Results) -> dict[str, list[ItemResult]]:

@@ -1,79 +1,19 @@
-"""Where each architecture keeps the parts that ALTI-Logit takes apart.
+"""The parts of a model that ALTI-Logit takes apart, found by the table of layouts.
 
-Names deceive: `post_attention_layernorm` is a norm of attention's output in Gemma 2 and the norm
-before the MLP in Llama. So every layout is stated here, and each run checks that the parts sum
-to the logits (`detoxlab.explanations.alti`).
+Each run checks that the parts sum to the logits (`detoxlab.explanations.alti`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
-from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from detoxlab.errors import ModelError
 from detoxlab.models.language_model import LanguageModel
+from detoxlab.models.layouts.sites import module_at
+from detoxlab.models.layouts.table import LAYOUTS, Layout
 
 REMEDY = "Use another method: input-x-gradient and deletion work with every architecture."
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Names of modules: those of the model, then those inside each layer.
-
-    `after` is a norm of attention's output, where there is one. `parallel` says how attention
-    and MLP are placed: always side by side, in sequence (False), or as a field of the config says.
-    """
-
-    layers: str = "model.layers"
-    final_norm: str = "model.norm"
-    attention: str = "self_attn"
-    output: str = "o_proj"
-    after: str | None = None
-    parallel: bool | str = False
-
-
-LLAMA = Layout()
-AFTER = Layout(after="post_attention_layernorm")
-GPT2 = Layout("transformer.h", "transformer.ln_f", "attn", "c_proj")
-
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
-    {
-        "cohere": Layout(parallel=True),
-        "falcon": Layout(
-            "transformer.h", "transformer.ln_f", "self_attention", "dense", parallel="parallel_attn"
-        ),
-        "gemma": LLAMA,
-        "gemma2": AFTER,
-        "gemma3_text": AFTER,
-        "gpt2": GPT2,
-        "gpt_neox": Layout(
-            "gpt_neox.layers",
-            "gpt_neox.final_layer_norm",
-            "attention",
-            "dense",
-            parallel="use_parallel_residual",
-        ),
-        "granite": LLAMA,
-        "llama": LLAMA,
-        "mistral": LLAMA,
-        "mixtral": LLAMA,
-        "olmo": LLAMA,
-        "olmo2": AFTER,
-        "olmoe": LLAMA,
-        "phi": Layout(final_norm="model.final_layernorm", output="dense", parallel=True),
-        "phi3": LLAMA,
-        "qwen2": LLAMA,
-        "qwen3": LLAMA,
-        "qwen3_moe": LLAMA,
-        "smollm3": LLAMA,
-        "stablelm": Layout(parallel="use_parallel_residual"),
-        "starcoder2": LLAMA,
-    }
-)
-"""By the model type of transformers."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +46,15 @@ def parts_of(lm: LanguageModel) -> Parts:
     Raises `ModelError` for an architecture that is not in `LAYOUTS`, and for Falcon with ALiBi,
     whose eager attention in transformers adds the bias twice.
     """
-    bare = lm.model.get_base_model() if lm.has_adapter else lm.model
-    config = bare.config
+    bare, config = lm.bare, lm.bare.config
     layout = LAYOUTS.get(config.model_type)
     if layout is None or getattr(config, "alibi", False):
         kind = config.model_type + (" with ALiBi" if layout else "")
         raise ModelError(f"{lm.id}: ALTI-Logit does not know how {kind} is built", remedy=REMEDY)
     return Parts(
         bare=bare,
-        layers=tuple(_layer(one, layout) for one in _at(bare, layout.layers)),
-        final_norm=_at(bare, layout.final_norm),
+        layers=tuple(_layer(one, layout) for one in module_at(bare, layout.layers)),
+        final_norm=module_at(bare, layout.final_norm),
         head=bare.get_output_embeddings(),
         is_parallel=_is_parallel(config, layout),
         residual_multiplier=float(getattr(config, "residual_multiplier", 1.0)),
@@ -126,12 +65,8 @@ def parts_of(lm: LanguageModel) -> Parts:
 
 def _layer(layer: Any, layout: Layout) -> Layer:
     attention = getattr(layer, layout.attention)
-    after = getattr(layer, layout.after) if layout.after else None
+    after = module_at(layer, layout.after) if layout.after else None
     return Layer(layer, attention, getattr(attention, layout.output), after)
-
-
-def _at(module: Any, path: str) -> Any:
-    return reduce(getattr, path.split("."), module)
 
 
 def _is_parallel(config: Any, layout: Layout) -> bool:

@@ -37,6 +37,8 @@ LARGEST_GAP = 1e-3
 """Of the parts' sum, relative to the largest logit of the text. Beyond it the layout is not
 understood; rounding stays a hundred times below it."""
 
+STEERED_REMEDY = f"Explain its folded weights (detoxlab export RUN). {REMEDY}"
+
 
 @dataclass
 class AltiLogit:
@@ -109,8 +111,8 @@ class AltiLogit:
         gap = float(gap_BS[batch.is_step_BS].max())
         if not gap < LARGEST_GAP:
             raise ModelError(
-                f"{batch.lm.id}: its layers do not sum to its logits (they miss {gap:.1%})",
-                remedy=REMEDY,
+                f"{self.subject.id}: its layers do not sum to its logits (they miss {gap:.1%})",
+                remedy=STEERED_REMEDY if self.subject.steerings else REMEDY,
             )
 
 

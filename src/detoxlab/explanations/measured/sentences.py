@@ -133,9 +133,10 @@ def _checked(explained: Explained) -> Iterator[str]:
     for run, row in rows.items():
         if run not in beaten:
             yield (
-                f"{explained.method} does not beat random choices of tokens on {run} (gain "
-                f"{_change(row.value, row)}, {row.n} responses): its attributions, and with them "
-                "prompt dependence and attribution entropy, explain nothing there."
+                f"{explained.method} is not shown to beat random choices of tokens on {run} (gain "
+                f"{_change(row.value, row)}, {row.n} responses): do not rely on its attributions "
+                "there, nor on prompt dependence and attribution entropy, unless a check of more "
+                "responses shows it."
             )
 
 

@@ -58,14 +58,31 @@ def strata_interval(
     if not strata or min(map(len, strata)) < 2:
         return None
     value = mean_over_strata(strata, weights_T)
-    resampled_R = np.zeros(resamples)
-    without = []
-    for at, (values_N, weight) in enumerate(zip(strata, weights_T, strict=True)):
-        drawn_R1 = resampled_sums(values_N[:, None], seed=_seed(seed, at), resamples=resamples)
-        count = len(values_N)
-        resampled_R += weight * drawn_R1[:, 0] / count
-        without.append(value + weight * (values_N.mean() - values_N) / (count - 1))
+    columns = [values_N[:, None] for values_N in strata]
+    resampled_R = strata_resamples(columns, weights_T, seed=seed, resamples=resamples)[:, 0]
+    without = [
+        value + weight * (values_N.mean() - values_N) / (len(values_N) - 1)
+        for values_N, weight in zip(strata, weights_T, strict=True)
+    ]
     return interval_from(value, resampled_R, np.concatenate(without), confidence)
+
+
+def strata_resamples(
+    strata: Sequence[FloatArray],
+    weights_T: FloatArray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> FloatArray:
+    """`mean_over_strata` of M models on the same resamples, (resamples, M).
+
+    Each stratum holds the values of its items by each model, (N, M).
+    """
+    means_RM = np.zeros((resamples, strata[0].shape[1]))
+    for at, (values_NM, weight) in enumerate(zip(strata, weights_T, strict=True)):
+        drawn_RM = resampled_sums(values_NM, seed=_seed(seed, at), resamples=resamples)
+        means_RM += weight * drawn_RM / len(values_NM)
+    return means_RM
 
 
 def _seed(seed: int, stratum: int) -> int:

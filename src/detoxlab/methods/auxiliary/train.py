@@ -17,11 +17,11 @@ from detoxlab.auxiliary.fit import Fit, Report, evaluate_head
 from detoxlab.auxiliary.head import head_facts, new_head, publish_head
 from detoxlab.auxiliary.losses import importance_weights
 from detoxlab.data import split_prompts
-from detoxlab.locations import stored
 from detoxlab.methods.auxiliary.config import AuxiliaryConfig
+from detoxlab.methods.base import record_model
 from detoxlab.methods.feedback.conditions import Oracle
 from detoxlab.methods.feedback.drawing import draw_generations
-from detoxlab.methods.loop.log import TrainLog
+from detoxlab.methods.loop.log import TrainLog, figures
 from detoxlab.methods.loop.trackers import check_installed, trackers
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer
@@ -48,12 +48,7 @@ def fit_auxiliary(
     processes.check_alone("auxiliary")
     check_installed(config.report_to)
     oracle, output = Oracle(config.conditions), output_layer(lm)
-    run.update(
-        method="auxiliary",
-        base_model=stored(lm.ref, run.path),
-        base_model_id=lm.id,
-        model=lm.fingerprint(),
-    )
+    record_model(run, lm, "auxiliary")
     drawn = draw_generations(lm, prompts, config.draws, run, chat=config.chat, seed=config.seed)
     verdicts = oracle([generation.text for generation in drawn[0]])
     samples = labelled(*drawn, verdicts.accepted_N)
@@ -109,7 +104,7 @@ def _fit(config: AuxiliaryConfig, fit: Fit, run: Run) -> None:
 
         def record(row: Mapping[str, float]) -> None:
             log.append(row)
-            advance(1)
+            advance(1, figures(log.latest))
 
         fit.run(record)
 

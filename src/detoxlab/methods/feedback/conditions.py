@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from detoxlab.methods.feedback.reward import scorer_with
+from detoxlab.scorers import scorer_with
 from detoxlab.settings import Settings
 
 

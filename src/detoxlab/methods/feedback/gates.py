@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detoxlab.encoders import Encoder, cosine_similarity, load_encoder
 from detoxlab.measures import guards
 from detoxlab.measures.features import ended_at_cap
-from detoxlab.measures.script import Writing, writings
+from detoxlab.measures.writing.languages import Writing, writings
 from detoxlab.methods.feedback.settings import GateSettings
 from detoxlab.records import Generation, Prompt
 
@@ -25,7 +25,7 @@ class Gates:
     """Tells which rule stops which response, as `GateSettings` says.
 
     `asked` are all prompts that will be asked: a prompt too short to show its language has that
-    of the others (`measures.script.writings`).
+    of the others (`measures.writing.languages.writings`).
     """
 
     def __init__(self, settings: GateSettings, asked: Sequence[Prompt] = ()) -> None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detoxlab.errors import ConfigError
 from detoxlab.methods.feedback.gates import Gates
 from detoxlab.methods.feedback.settings import WORST_LOGIT_REWARD, RewardSettings
 from detoxlab.records import Generation, Prompt
-from detoxlab.scorers import FloatArray, Scorer, load_scorer
+from detoxlab.scorers import FloatArray, scorer_with
 
 UNSCORED = "unscored"
 
@@ -117,14 +116,3 @@ def _reward(scores_NS: FloatArray, transform: str) -> FloatArray:
         logits_NS = np.log1p(-scores_NS) - np.log(scores_NS)
     limited: FloatArray = logits_NS.clip(WORST_LOGIT_REWARD, -WORST_LOGIT_REWARD)
     return limited
-
-
-def scorer_with(name: str, attribute: str) -> Scorer:
-    """The scorer called `name`; `ConfigError` when it has no such attribute."""
-    scorer = load_scorer(name)
-    if attribute not in scorer.attributes:
-        raise ConfigError(
-            f"scorer {name} has no attribute {attribute!r}",
-            remedy=f"It has: {', '.join(scorer.attributes)}.",
-        )
-    return scorer

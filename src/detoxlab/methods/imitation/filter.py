@@ -15,11 +15,10 @@ from pydantic import Field
 
 from detoxlab.data.split import DialogueSplit, TextSplit
 from detoxlab.methods.base import MethodSpec
-from detoxlab.methods.feedback.reward import scorer_with
 from detoxlab.methods.imitation.config import ImitationConfig
 from detoxlab.records import Dialogue, Text
 from detoxlab.runs import Run
-from detoxlab.scorers import FloatArray
+from detoxlab.scorers import FloatArray, scorer_with
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel

@@ -6,7 +6,7 @@ Imports transformers, peft and TRL, several seconds: import it only to train.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ from detoxlab.methods.loop.adapters import (
     lora_config,
     record_start,
 )
+from detoxlab.methods.loop.checkpoints import unchanged
 from detoxlab.methods.loop.config import PassesConfig
 from detoxlab.methods.loop.log import out_of_patience
 from detoxlab.methods.loop.run import Training, train_adapter
@@ -98,25 +99,31 @@ def fit_split(
     data: DialogueSplit | TextSplit,
     run: Run,
     method: str,
+    finish: Callable[[Path], None] = unchanged,
 ) -> Path:
     """The folder of the adapter that learnt the responses, or whole texts, of `data.train`.
 
     It is the adapter of the checkpoint with the lowest validation loss, or of the last
     step where there is no validation data. `lm` itself is left as it was. `method` is its name in
-    the run's record. See `Method.fit` for resuming and errors.
+    the run's record; `finish` is that of `Training`. See `Method.fit` for resuming and errors.
     """
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
     if isinstance(data, TextSplit):
-        return fit_rows(config, lm, text_rows(config, lm, data), run, method)
-    return fit_rows(config, lm, dialogue_rows(config, lm, data), run, method)
+        return fit_rows(config, lm, text_rows(config, lm, data), run, method, finish)
+    return fit_rows(config, lm, dialogue_rows(config, lm, data), run, method, finish)
 
 
 def fit_rows(
-    config: PassesConfig, lm: LanguageModel, rows: TrainingRows, run: Run, method: str
+    config: PassesConfig,
+    lm: LanguageModel,
+    rows: TrainingRows,
+    run: Run,
+    method: str,
+    finish: Callable[[Path], None] = unchanged,
 ) -> Path:
-    """The adapter that learnt these rows."""
+    """The adapter that learnt these rows, rewritten by `finish`."""
     record_start(run, lm, method, rows.record())
     write_rejected(run, rows.rejected, rows.kind)
     steps = config.total_steps(len(rows.train))
@@ -125,7 +132,7 @@ def fit_rows(
         return row_trainer(Trainer, config, lm, rows, folder, steps=steps, resumes=resumes)
 
     stops = out_of_patience(config.patience)
-    return train_adapter(Training(config, lm, steps, make, stops=stops), run)
+    return train_adapter(Training(config, lm, steps, make, stops=stops, finish=finish), run)
 
 
 def row_trainer(

@@ -5,7 +5,7 @@ Imports peft, which takes seconds: import this file only to train.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from peft import LoraConfig, TaskType, inject_adapter_in_model
 from torch import nn
@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from detoxlab.errors import RunMismatchError, TrainingError
 from detoxlab.internals.peft import BaseTunerLayer, all_linear
-from detoxlab.locations import stored
+from detoxlab.methods.base import record_model
 from detoxlab.methods.loop.borrowed import borrowed_model, quiet_libraries
 from detoxlab.methods.loop.config import TrainingConfig
 from detoxlab.methods.loop.trackers import check_installed
@@ -21,7 +21,8 @@ from detoxlab.models import LanguageModel
 from detoxlab.models.sources import first_line
 from detoxlab.runs import Run
 
-ADAPTER, CHECKPOINTS = "adapter", "checkpoints"
+ADAPTER: Final = "adapter"
+CHECKPOINTS = "checkpoints"
 LINEAR = (nn.Linear, Conv1D)
 READ_PAST = {
     "falcon_h1": {"out_proj"},
@@ -46,19 +47,31 @@ def check_can_train(config: TrainingConfig, lm: LanguageModel) -> None:
 
     `DependencyError` for a tracker that is not installed.
     """
+    check_unchanged(lm)
+    check_installed(config.report_to)
+    _check_adapter_fits(config, lm)
+
+
+def check_unchanged(lm: LanguageModel) -> None:
+    """Raises `TrainingError` when the model is changed already: no file holds its base."""
     if lm.has_adapter or lm.edit:
         raise TrainingError(
             f"{lm.ref}: the model already carries an {'edit' if lm.edit else 'adapter'}",
             remedy="Merge it first: detoxlab export RUN --merged -o MODEL.",
         )
-    check_installed(config.report_to)
-    _check_adapter_fits(config, lm)
 
 
-def record_start(run: Run, lm: LanguageModel, method: str, record: Mapping[str, Any]) -> None:
+def record_start(
+    run: Run,
+    lm: LanguageModel,
+    method: str,
+    record: Mapping[str, Any],
+    folder: Literal["adapter", "edit"] = ADAPTER,
+) -> None:
     """Write into `run.json` the method, the model and the data of a training.
 
-    `record["rows_sha256"]` names the data; a resumed run must have the same.
+    `record["rows_sha256"]` names the data; a resumed run must have the same. `folder` is where
+    the run's product will be.
     """
     before = run.info.get("rows_sha256", record["rows_sha256"])
     if before != record["rows_sha256"]:
@@ -66,14 +79,7 @@ def record_start(run: Run, lm: LanguageModel, method: str, record: Mapping[str, 
             f"{run.path}: the data are not those that this training began with",
             remedy="Give the same data and model to resume, or choose another --out.",
         )
-    run.update(
-        method=method,
-        base_model=stored(lm.ref, run.path),
-        base_model_id=lm.id,
-        model=lm.fingerprint(),
-        adapter=ADAPTER,
-        **record,
-    )
+    record_model(run, lm, method, **{folder: folder}, **record)
 
 
 def lora_config(config: TrainingConfig, model: Any) -> LoraConfig:

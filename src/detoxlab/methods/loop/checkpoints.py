@@ -7,13 +7,17 @@ when all its files are there and the file that is written last can be read.
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 STATE_FILE = "trainer_state.json"  # transformers writes it after all others
 NEEDED_FILES = (*ADAPTER_FILES, "optimizer.pt", "scheduler.pt", STATE_FILE)
+
+
+def unchanged(_folder: Path) -> None:
+    """Leave an adapter as it was trained."""
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -40,12 +44,17 @@ def keep_only(folder: Path, steps: Collection[int]) -> None:
 
 
 def publish_adapter(
-    source: Path, adapter: Path, base_model: str, revision: str | None = None
+    source: Path,
+    adapter: Path,
+    base_model: str,
+    revision: str | None = None,
+    finish: Callable[[Path], None] = unchanged,
 ) -> None:
     """Copy the adapter of a checkpoint to its final place, in one atomic step.
 
-    Its config names `base_model` so that plain PEFT finds it: a hub id with its revision, or an
-    absolute path, because PEFT resolves a relative path against the current working folder.
+    `finish` may rewrite the files of the copy before that step. Its config names `base_model` so
+    that plain PEFT finds it: a hub id with its revision, or an absolute path, because PEFT resolves
+    a relative path against the current working folder.
     """
     draft = adapter.with_name(f".{adapter.name}.{os.getpid()}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
@@ -54,6 +63,7 @@ def publish_adapter(
     config |= {"base_model_name_or_path": base_model, "revision": revision}
     (draft / ADAPTER_FILES[0]).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(source / ADAPTER_FILES[1], draft / ADAPTER_FILES[1])
+    finish(draft)
     shutil.rmtree(adapter, ignore_errors=True)
     draft.replace(adapter)
 

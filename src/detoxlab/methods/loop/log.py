@@ -44,12 +44,14 @@ from detoxlab.methods.loop.step_rows import StepRows
 from detoxlab.runs import append_rows
 
 TRAIN_LOG = "train.jsonl"
+SHOWN = ("loss", "reward")
 
 
 class TrainLog(StepRows):
     """The `train.jsonl` of a run folder: appends rows and reads them back.
 
-    `send` also gets every row; it passes the rows on to the trackers.
+    `send` also gets every row; it passes the rows on to the trackers. `latest` is the row that
+    was appended last, empty before the first.
     """
 
     name = TRAIN_LOG
@@ -59,13 +61,27 @@ class TrainLog(StepRows):
     ) -> None:
         self.folder = folder
         self.send = send
+        self.latest: Mapping[str, float | None] = {}
 
     def append(self, row: Mapping[str, float]) -> None:
         """Write one row; a number that is not finite is written as null."""
         plain = {key: value if math.isfinite(value) else None for key, value in row.items()}
         append_rows(self.path, [json.dumps(plain, allow_nan=False) + "\n"])
+        self.latest = plain
         if self.send:
             self.send(plain)
+
+
+def figures(row: Mapping[str, float | None]) -> str:
+    """The loss and the reward of a row of the log, for the progress bar; empty without a loss.
+
+    >>> figures({"step": 5, "loss": 2.0517, "reward": 0.7}), figures({"step": 5, "eval_loss": 2.0})
+    ('loss 2.052, reward 0.700', '')
+    """
+    if row.get("loss") is None:
+        return ""
+    known = [(name, row.get(name)) for name in SHOWN]
+    return ", ".join(f"{name} {value:.3f}" for name, value in known if value is not None)
 
 
 def validations(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:

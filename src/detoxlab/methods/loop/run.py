@@ -37,7 +37,8 @@ class Training:
     `make(folder, resumes)` gives the trainer (an `AdapterTrainer`) with its checkpoints in
     `folder`. `best(log history)` is the step whose adapter counts, None for the last;
     `stops(log history)` the reason to end before `steps`, None to go on. `log_callback` knows the
-    trainer's names for the figures; `callbacks(log)` are further callbacks.
+    trainer's names for the figures; `callbacks(log)` are further callbacks. `finish(folder)`
+    may rewrite the adapter that counts, before it is in its place.
     """
 
     config: TrainingConfig
@@ -48,6 +49,7 @@ class Training:
     stops: Callable[[History], str | None] = lambda _history: None
     log_callback: type[LogCallback] = LogCallback
     callbacks: Callable[[TrainLog], Sequence[Any]] = lambda _log: ()
+    finish: Callable[[Path], None] = checkpoints.unchanged
 
 
 def train_adapter(training: Training, run: Run) -> Path:
@@ -65,7 +67,9 @@ def train_adapter(training: Training, run: Run) -> Path:
     processes.barrier()
     if processes.is_main():
         best_path = checkpoints.checkpoint_path(folder, best)
-        checkpoints.publish_adapter(best_path, adapter, absolute(lm.ref), lm.facts.get("revision"))
+        checkpoints.publish_adapter(
+            best_path, adapter, absolute(lm.ref), lm.facts.get("revision"), training.finish
+        )
     run.update(
         steps=state["global_step"],
         planned_steps=training.steps,
@@ -101,7 +105,7 @@ def _train(training: Training, run: Run, folder: Path, log: TrainLog) -> dict[st
         callbacks = [
             training.log_callback(log, training.config.learning_rate),
             *training.callbacks(log),
-            FlowCallback(training.stops, advance, interruption),
+            FlowCallback(training.stops, advance, log, interruption),
         ]
         trainer = training.make(folder, start is not None)
         trainer.best = training.best

@@ -24,11 +24,11 @@ from detoxlab.internals.trl import WithoutTelemetry, labelled_tokens_alone
 from detoxlab.methods.loop.checkpoints import keep_only
 from detoxlab.methods.loop.config import PassesConfig, TrainingConfig
 from detoxlab.methods.loop.finite import driven_too_far
-from detoxlab.methods.loop.log import TrainLog, best_step
+from detoxlab.methods.loop.log import TrainLog, best_step, figures
 from detoxlab.methods.loop.order import LengthGroups
 from detoxlab.methods.loop.quiet import train_without_noise
 from detoxlab.models import LanguageModel
-from detoxlab.progress import say
+from detoxlab.progress import Advance, say
 
 LARGE_VOCABULARY = 32_768
 """Words from which on the output layer costs more than to pick out the tokens that need it."""
@@ -159,16 +159,21 @@ class LogCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class FlowCallback(TrainerCallback):  # type: ignore[misc]
-    """Moves the progress bar; stops when `stops(log history)` gives a reason or the user asks."""
+    """Moves the progress bar; stops when `stops(log history)` gives a reason or the user asks.
+
+    The loss and the reward beside the bar are those of the newest row of the log.
+    """
 
     def __init__(
         self,
         stops: Callable[[Sequence[Mapping[str, Any]]], str | None],
-        advance: Callable[[int], None],
+        advance: Advance,
+        log: TrainLog,
         interruption: "Interruption",
     ) -> None:
         self.stops = stops
         self.advance = advance
+        self.log = log
         self.interruption = interruption
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_kwargs: Any) -> None:
@@ -177,6 +182,7 @@ class FlowCallback(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
     def on_log(self, _args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
+        self.advance(0, figures(self.log.latest))
         if processes.any_of(self.stops(state.log_history) is not None):
             control.should_save = control.should_training_stop = True
 

@@ -105,7 +105,7 @@ class Policy:
 
     def _logits(self, batch: ResponseBatch) -> Tensor:
         width = batch.tokens_BT.shape[1] + 1
-        last = {"logits_to_keep": width} if self.lm.takes_logits_to_keep else {}
+        last = self.lm.last_logits(width)
         with torch.autocast(self.lm.device.type, torch.bfloat16, enabled=self._half):
             outputs = self.lm.model(**batch.inputs, **last, use_cache=False)
         logits_BTV: Tensor = outputs.logits[:, -width:-1].float()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from detoxlab.errors import ModelError
-from detoxlab.records import Dialogue, Turn
+from detoxlab.records import SYSTEM, Dialogue, Turn
 
 if TYPE_CHECKING:
     from detoxlab.models import LanguageModel
@@ -89,9 +89,9 @@ class RowBuilder:
             if len(ids) <= self.max_length:
                 cut = len(turns) < len(dialogue.turns)
                 return TokenRow(dialogue.id, tuple(ids), tuple(labels), cut)
-            if len(turns) <= 2:
+            if len(turns) <= 2 + (turns[0].role == SYSTEM):
                 return self._cut_context(dialogue.id, ids, labels)
-            turns = turns[2:] if turns[0].role == "user" else turns[1:]
+            turns = _without_oldest(turns)
 
     def _encode(self, turns: Sequence[Turn]) -> tuple[list[int], list[int]]:
         text, ids, labels = "", list[int](), list[int]()
@@ -157,6 +157,30 @@ class RowBuilder:
         )
 
 
+def without_system_role(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns with the text of the system, if it speaks, at the beginning of the user's turn.
+
+    >>> without_system_role([Turn("system", "Be kind."), Turn("user", "Hello")])
+    [Turn(role='user', text='Be kind.\\n\\nHello')]
+    """
+    if len(turns) < 2 or turns[0].role != SYSTEM:
+        return turns
+    told = Turn(turns[1].role, f"{turns[0].text}\n\n{turns[1].text}")
+    return [told, *turns[2:]]
+
+
+def _without_oldest(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """The turns without the oldest exchange; the system's turn stays.
+
+    >>> spoken = [Turn(role, "") for role in ("system", "user", "assistant", "user")]
+    >>> [turn.role for turn in _without_oldest(spoken)]
+    ['system', 'user']
+    """
+    first = 1 if turns[0].role == SYSTEM else 0
+    oldest = 2 if turns[first].role == "user" else 1
+    return (*turns[:first], *turns[first + oldest :])
+
+
 def row_builder(
     lm: "LanguageModel", *, chat: bool, targets: Targets, max_length: int
 ) -> RowBuilder:
@@ -175,6 +199,8 @@ def row_builder(
         return ids[:-1] if ends else ids
 
     def render_chat(turns: Sequence[Turn], asks: bool) -> str:
+        if not template.hears_system:
+            turns = without_system_role(turns)
         messages = [{"role": turn.role, "content": turn.text} for turn in turns]
         try:
             return template.render(messages, reply=asks)
@@ -182,7 +208,7 @@ def row_builder(
             raise RejectedDialogue("the chat template refuses its order of roles") from None
 
     def render_lines(turns: Sequence[Turn], _asks: bool) -> str:
-        return "\n".join(template.marked(turn.text) for turn in turns)
+        return "\n".join(template.marked(turn.text) for turn in without_system_role(turns))
 
     return RowBuilder(
         render=render_chat if chat else render_lines,

@@ -20,6 +20,9 @@ padded text otherwise."""
 CHOOSING = ("alora_invocation_tokens", "arrow_config")
 """Settings with which LoRA is on for a part of the text or of the inputs alone."""
 
+BESIDE = ("use_dora", "modules_to_save", "bias", "trainable_token_indices")
+"""Settings with which LoRA changes more than the product of its factors."""
+
 
 def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
     """Raises `ModelError`, naming the kind, for an adapter of a kind that cannot be used."""
@@ -31,6 +34,22 @@ def check_kind(folder: Path, config: Mapping[str, Any]) -> None:
     raise ModelError(
         f"{folder}: adapters of the kind {named} are not supported, only such as change weights",
         remedy="Serve the model by another program and measure it over HTTP, or train a LoRA.",
+    )
+
+
+def check_scalable(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raises `ModelError` for an adapter whose change of the weights a factor cannot scale.
+
+    LoRA's can be scaled, unless it also replaces weights or norms.
+    """
+    kind = str(config.get("peft_type"))
+    beside = [name for name in BESIDE if config.get(name) not in (None, False, "none", [])]
+    if kind == "LORA" and not beside:
+        return
+    named = f"{kind} with {beside[0]}" if kind == "LORA" else f"the kind {kind}"
+    raise ModelError(
+        f"{folder}: strength: an adapter of {named} has no scale",
+        remedy="Use it at strength 1, or train a plain LoRA.",
     )
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from detoxlab.errors import ModelError
 from detoxlab.locations import EMBEDDED, located
-from detoxlab.models.adapters.kinds import check_kind, merged
+from detoxlab.models.adapters.kinds import check_kind, check_scalable, merged
 from detoxlab.models.sources import (
     Source,
     find_source,
     first_line,
+    no_model,
     read_config,
     weights_sha256,
 )
@@ -111,39 +112,28 @@ def base_named_by(adapter: Adapter) -> str:
     return adapter.base_ref
 
 
-def attach(lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool) -> "LanguageModel":
+def attach(
+    lm: "LanguageModel", adapter: Adapter, ref: str, merge: bool, strength: float = 1.0
+) -> "LanguageModel":
     """The model with the adapter on or merged into its weights, or with its weights edited.
 
-    Raises `ModelError` for an adapter of another base, of a kind that cannot be used, or that
-    cannot be switched off again.
-    """
-    from detoxlab.models.adapters.way_back import check_way_back, next_token_logits
-    from detoxlab.models.language_model import LanguageModel
-    from detoxlab.models.soundness import check_reading
+    `strength` scales the change of the weights; at 0 there is none, and nothing is put on.
 
+    Raises `ModelError` for an adapter of another base, of a kind that cannot be used or scaled,
+    or that cannot be switched off again.
+    """
     check_base(lm.id, adapter.folder, adapter.base_id)
+    if not adapter.is_edit:
+        check_kind(adapter.folder, adapter.config)
+        if strength != 1:
+            check_scalable(adapter.folder, adapter.config)
+    identifier, facts = _named(lm, adapter, strength)
+    named = dataclasses.replace(lm, ref=ref, id=identifier, facts=facts)
+    if strength == 0:
+        return named
     if adapter.is_edit:
-        return _edited(lm, adapter, ref)
-    check_kind(adapter.folder, adapter.config)
-    base_V = next_token_logits(lm)
-    model = _read_adapter(lm, adapter)
-    sha256 = weights_sha256(adapter.folder)
-    facts = {
-        **lm.facts,
-        "base_id": lm.id,
-        "adapter": adapter.name,
-        "adapter_sha256": sha256,
-        "adapter_merged": merge,
-        "train_scorers": list(adapter.train_scorers),
-    }
-    identifier = f"{lm.id}+{adapter.name}@{sha256[:8]}"
-    model = merged(model, adapter.folder) if merge else model
-    tuned = LanguageModel(ref, identifier, model.eval(), lm.tokenizer, lm.template_name, facts)
-    if not merge:
-        check_way_back(tuned, base_V, str(adapter.folder))
-    if adapter.config["peft_type"] != "LORA":
-        check_reading(tuned)
-    return tuned
+        return _edited(named, adapter, strength)
+    return _adapted(named, adapter, merge, strength)
 
 
 # --- inside ---
@@ -156,6 +146,8 @@ def _adapter_of_run(run: Path) -> Adapter:
         folder = run / EDIT
     elif (folder / "adapter_config.json").is_file():
         config = read_config(folder, "adapter_config.json")
+    elif info.get("kind", "train") != "train":
+        raise no_model(run)
     else:
         raise ModelError(
             f"{run}: this run has no adapter (status: {info.get('status', 'unknown')})",
@@ -175,23 +167,48 @@ def _adapter_of_run(run: Path) -> Adapter:
     )
 
 
-def _edited(lm: "LanguageModel", edit: Adapter, ref: str) -> "LanguageModel":
+def _edited(lm: "LanguageModel", edit: Adapter, strength: float) -> "LanguageModel":
     from detoxlab.models.adapters.edits import apply_edit
     from detoxlab.models.soundness import check_reading
 
-    sha256 = weights_sha256(edit.folder)
+    made = apply_edit(lm.model, edit.folder / DELTA, strength)
+    edited = dataclasses.replace(lm, edit=made)
+    check_reading(edited)
+    return edited
+
+
+def _adapted(
+    lm: "LanguageModel", adapter: Adapter, merge: bool, strength: float
+) -> "LanguageModel":
+    from detoxlab.models.adapters.way_back import check_way_back, next_token_logits
+    from detoxlab.models.soundness import check_reading
+
+    base_V = next_token_logits(lm)
+    model = _read_adapter(lm, adapter, strength)
+    model = merged(model, adapter.folder) if merge else model
+    facts = {**lm.facts, "adapter_merged": merge}
+    tuned = dataclasses.replace(lm, model=model.eval(), facts=facts)
+    if not merge:
+        check_way_back(tuned, base_V, str(adapter.folder))
+    if adapter.config["peft_type"] != "LORA":
+        check_reading(tuned)
+    return tuned
+
+
+def _named(lm: "LanguageModel", adapter: Adapter, strength: float) -> tuple[str, dict[str, Any]]:
+    """The id and the facts of the model with this adapter or edit at this strength."""
+    sha256 = weights_sha256(adapter.folder)
+    kind = "edit" if adapter.is_edit else "adapter"
     facts = {
         **lm.facts,
         "base_id": lm.id,
-        "edit": edit.name,
-        "edit_sha256": sha256,
-        "train_scorers": list(edit.train_scorers),
+        kind: adapter.name,
+        f"{kind}_sha256": sha256,
+        **({} if strength == 1 else {"strength": strength}),
+        "train_scorers": list(adapter.train_scorers),
     }
-    made = apply_edit(lm.model, edit.folder / DELTA)
-    identifier = f"{lm.id}+{edit.name}@{sha256[:8]}"
-    edited = dataclasses.replace(lm, ref=ref, id=identifier, facts=facts, edit=made)
-    check_reading(edited)
-    return edited
+    mark = "" if strength == 1 else f"*{strength:g}"
+    return f"{lm.id}+{adapter.name}@{sha256[:8]}{mark}", facts
 
 
 def _base_ref(run: Path, *named: str | None) -> str | None:
@@ -221,10 +238,11 @@ def _hash_in(identifier: str) -> str:
     return identifier.rpartition("@")[2].partition("-")[0]
 
 
-def _read_adapter(lm: "LanguageModel", adapter: Adapter) -> Any:
+def _read_adapter(lm: "LanguageModel", adapter: Adapter, strength: float) -> Any:
     from peft import PeftModel
     from safetensors import SafetensorError
 
+    from detoxlab.internals.peft import scale_lora
     from detoxlab.models.adapters.rows import fit_rows
 
     if not (adapter.folder / "adapter_model.safetensors").is_file():
@@ -238,9 +256,12 @@ def _read_adapter(lm: "LanguageModel", adapter: Adapter) -> Any:
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # from a quantised base
             warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")  # experts
-            return PeftModel.from_pretrained(lm.model, adapter.folder)
+            model = PeftModel.from_pretrained(lm.model, adapter.folder)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"{adapter.folder}: the adapter does not fit {lm.id} ({first_line(error)})",
             remedy="Give the base model it was trained on.",
         ) from error
+    if strength != 1:
+        scale_lora(model, strength)
+    return model

@@ -72,12 +72,13 @@ class Rendering:
 
     `options` are variables of the template, such as `enable_thinking`. `date` is the day that a
     template reads as today. With `control_tokens` "text" a control token that a speaker spells
-    out stays text; with "token" it becomes that token.
+    out stays text; with "token" it becomes that token. `system` is told before each prompt.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     date: datetime.date = field(default_factory=datetime.date.today)
     control_tokens: ControlTokens = "text"
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,29 @@ class Chat:
                 return
             if not heard:
                 raise self._silence(roles[-1])
+
+    @cached_property
+    def hears_system(self) -> bool:
+        """Whether the texts of a system role and of the user after it are both in the prompt."""
+        roles = ("system", "user")
+        try:
+            return all(self._shows(roles, self.form, at) for at in range(len(roles)))
+        except FAILURES:
+            return False
+
+    def prompt(self, text: str) -> Messages:
+        """The user's turn, after the system prompt where there is one.
+
+        A template without a system role gets it at the beginning of the user's turn.
+        """
+        if not self.rendering.system:
+            return [{"role": "user", "content": text}]
+        if not self.hears_system:
+            return [{"role": "user", "content": f"{self.rendering.system}\n\n{text}"}]
+        return [
+            {"role": "system", "content": self.rendering.system},
+            {"role": "user", "content": text},
+        ]
 
     @cached_property
     def spelling(self) -> Spelling:
@@ -255,15 +279,15 @@ class Chat:
         told = self._told
         return str(self._program.render(messages=messages, add_generation_prompt=reply, **told))
 
-    def _shows(self, roles: Sequence[str], form: Form) -> bool:
-        """Whether the last speaker's text is in the rendered dialogue, line for line.
+    def _shows(self, roles: Sequence[str], form: Form, at: int = -1) -> bool:
+        """Whether a speaker's text, by default the last's, is in the rendered dialogue by line.
 
         A template may write a text as JSON, with its line breaks escaped; but it must not write a
         list of parts as a list.
         """
         said = [{"role": role, "content": _probe(at)} for at, role in enumerate(roles)]
         rendered = self._run(_in_form(said, form), roles[-1] == "user")
-        text = said[-1]["content"]
+        text = said[at]["content"]
         return all(line in rendered for line in (text.splitlines() if form == "string" else [text]))
 
     @cached_property

@@ -29,8 +29,9 @@ from detoxlab.explanations.measured.table import (
 )
 from detoxlab.pipeline.explaining.sources import Models, shared_prompts, sources_of
 from detoxlab.pipeline.explaining.words import find_toxic_words
-from detoxlab.pipeline.measuring import finished_run, similarity_into
+from detoxlab.pipeline.measuring import finished_run
 from detoxlab.pipeline.preflight import check_explaining, check_subject
+from detoxlab.pipeline.stages.scoring import similarity_into
 from detoxlab.progress import progress
 from detoxlab.recipe.explaining import ExplainSettings
 from detoxlab.records import ItemResult, Prompt, Score, to_json

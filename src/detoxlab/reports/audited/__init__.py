@@ -10,7 +10,7 @@ from detoxlab.reports import words
 from detoxlab.reports.audited.sections import audit_sections
 from detoxlab.reports.html import rendered
 from detoxlab.reports.parts import Section
-from detoxlab.reports.plain import table_lines
+from detoxlab.reports.plain import fact_lines, table_lines
 from detoxlab.reports.safety import markdown
 from detoxlab.runs import read_json
 from detoxlab.runs.files import write_atomically
@@ -48,7 +48,7 @@ def audits_as_html(audits: Sequence[Audit], parts: Sequence[Section]) -> str:
 def audits_as_markdown(audits: Sequence[Audit], parts: Sequence[Section]) -> str:
     """The page without pictures."""
     lines = [f"# {markdown(title_of(audits))}"]
-    lines.append("\n".join(f"- {name}: {markdown(text)}" for name, text in page_facts(audits)))
+    lines.append(fact_lines(page_facts(audits)))
     for part in parts:
         lines.append(f"## {markdown(part.title)}")
         lines += [markdown(part.note)] if part.note else []

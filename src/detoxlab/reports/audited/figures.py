@@ -7,7 +7,14 @@ from detoxlab.audits.card import Audit, Curve
 from detoxlab.audits.names import FIGURES
 from detoxlab.records import Measurement
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import DASHES, SYMBOLS, headings, run_colour
+from detoxlab.reports.figures.base import (
+    DASHES,
+    SYMBOLS,
+    headings,
+    interval_bars,
+    run_colour,
+    vertical_line,
+)
 from detoxlab.reports.parts import Cell, Figure, Table, Trace, text_cell, value_cell
 from detoxlab.reports.safety import plotly_text
 
@@ -98,7 +105,7 @@ def _dots(
             "range": [-0.7, len(parts) - 0.3],
             "showgrid": True,
         },
-        "shapes": [] if is_share else [_line(0.5)],
+        "shapes": [] if is_share else [vertical_line(0.5)],
         "scattermode": "group",
         "legend": {"traceorder": "reversed"},
         "showlegend": len(traces) > 1,
@@ -117,22 +124,16 @@ def _dot_trace(at: int, audit: Audit, rows: Sequence[Measurement], scale: int) -
         "name": plotly_text(audit.name),
         "x": [round(scale * (row.value or 0.0), 4) for row in rows],
         "y": [plotly_text(row.group or "") for row in rows],
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [_gap(row.ci_high, row.value, scale) for row in rows],
-            "arrayminus": [_gap(row.value, row.ci_low, scale) for row in rows],
-            "color": colour,
-            "thickness": 1.4,
-            "width": 3,
-        },
+        "error_x": interval_bars(
+            [(row.value, row.ci_low, row.ci_high) for row in rows],
+            scale=scale,
+            colour=colour,
+            thickness=1.4,
+            width=3,
+        ),
         "marker": {"symbol": SYMBOLS[at % len(SYMBOLS)], "size": 9, "color": colour},
         "hovertemplate": "%{y}: %{x:.3g}",
     }
-
-
-def _gap(upper: float | None, lower: float | None, scale: int) -> float:
-    return 0.0 if upper is None or lower is None else max(0.0, round(scale * (upper - lower), 4))
 
 
 def _dot_table(title: str, found: Sequence[tuple[int, Audit, Measurement]]) -> Table:
@@ -261,17 +262,3 @@ def _figure(
     )
     table = Table(f"numbers-{key}-{kind}", title, headings(("Scorer", "Curve", *axes), 2), rows)
     return Figure(f"{key}-{kind}", title, note, tuple(traces), layout, table)
-
-
-def _line(x: float) -> Trace:
-    line = {"color": "var(--muted)", "width": 1, "dash": "dot"}
-    return {
-        "type": "line",
-        "xref": "x",
-        "yref": "paper",
-        "x0": x,
-        "x1": x,
-        "y0": 0,
-        "y1": 1,
-        "line": line,
-    }

@@ -6,6 +6,7 @@ from pathlib import Path
 from detoxlab.reports import words
 from detoxlab.reports.explained.section import explained_section
 from detoxlab.reports.explained.study import ExplainedRun, read_explained
+from detoxlab.reports.export import write_figures
 from detoxlab.reports.files import FORMATS, check_formats, json_text, page_at, write_formats
 from detoxlab.reports.html import rendered
 from detoxlab.reports.parts import Section
@@ -17,11 +18,16 @@ JSON_VERSION = 1
 
 
 def write_explained(
-    run: Run, out: Path | str, *, title: str | None = None, formats: Sequence[str] = FORMATS
+    run: Run,
+    out: Path | str,
+    *,
+    title: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    figures: Path | str | None = None,
 ) -> Path:
     """Write the page of a run of explain, with its other formats; returns its path.
 
-    `out` is as in `build_report`. Raises `ConfigError` for another kind of run, and
+    `out` and `figures` are as in `build_report`. Raises `ConfigError` for another kind of run, and
     `UnknownNameError` for an unknown format.
     """
     check_formats(formats)
@@ -29,6 +35,8 @@ def write_explained(
     named = title or default_title(explained.runs)
     part = explained_section(explained)
     content = {"version": JSON_VERSION, "title": named}
+    if figures is not None:
+        write_figures([part], figures)
     writers = {
         "html": lambda: page_of(explained, part, named),
         "md": lambda: "\n\n".join([f"# {markdown(named)}", *section_lines(part)]) + "\n",

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detoxlab.errors import ConfigError
 from detoxlab.explanations.measured.explained import Explained
 from detoxlab.explanations.measured.prompt_words import PromptWord
 from detoxlab.explanations.measured.rows import Attribution
 from detoxlab.explanations.measured.table import Side, Table, subset_of
 from detoxlab.records import Measurement, Prompt, from_json
-from detoxlab.runs import Run, read_json
+from detoxlab.runs import Run, check_kind, read_json
 
 KIND = "explain"
 
@@ -52,11 +51,7 @@ def read_explained(run: Run) -> ExplainedRun:
     Raises `ConfigError` for another kind of run, and `MissingFileError` where nothing is measured
     yet.
     """
-    if not is_explained(run):
-        raise ConfigError(
-            f"{run.path}: a run of {run.info.get('kind')}, not of explain",
-            remedy="Make one with `detoxlab explain`.",
-        )
+    check_kind(run, KIND)
     words = run.path / "prompt_words.json"
     found = read_json(words) if words.is_file() else []
     results = Explained.of(run)

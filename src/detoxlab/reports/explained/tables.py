@@ -19,7 +19,7 @@ from detoxlab.reports.parts import (
     value_cell,
 )
 
-BEATS, FAILS = "✓ beats random", "✗ does not beat random on this model"
+BEATS, FAILS = "✓ beats random", "✗ not shown to beat random on this model"
 PAIRED = (
     Column("Baseline", numeric=True),
     Column("Treated", numeric=True),
@@ -38,7 +38,7 @@ FAITHFULNESS_NOTE = (
     "Nats by which the answer's log-probability falls beyond random choices of as many tokens, "
     "when the prompt's tokens with the largest scores are taken out (deletion), and is spared when "
     "they alone are kept (sufficiency). More is better. Where the interval reaches 0 the method "
-    "does not beat random choices, and its scores do not explain that model."
+    "is not shown to beat random choices: do not rely on its scores of that model."
 )
 
 

@@ -11,6 +11,11 @@ from detoxlab.reports.parts import Cell, Figure, Table, Trace, text_cell, value_
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
 
+NOTE = (
+    "Treated minus baseline with the paired 95 % interval. Filled marks: all responses; "
+    "open marks: a part of them."
+)
+
 
 def changes(study: Study) -> Figure | None:
     """Differences of toxicity in percentage points, by variant, scorer and subset."""
@@ -47,8 +52,7 @@ def changes(study: Study) -> Figure | None:
     return Figure(
         "changes",
         title,
-        "Treated minus baseline with the paired 95 % interval. Filled marks: all responses; "
-        "open marks: a part of them.",
+        f"{NOTE} {words.subset_notes(row.subset for _, _, row in rows)}".strip(),
         tuple(traces[::-1]),
         layout,
         _changes_table(title, [(c, row) for _, c, row in rows]),

@@ -2,7 +2,14 @@
 
 from detoxlab.records import Comparison, Difference
 from detoxlab.reports import words
-from detoxlab.reports.figures.base import DASHES, SYMBOLS, headings, run_colour, run_label
+from detoxlab.reports.figures.base import (
+    DASHES,
+    SYMBOLS,
+    headings,
+    run_colour,
+    run_label,
+    vertical_line,
+)
 from detoxlab.reports.parts import Cell, Figure, Table, Trace, value_cell
 from detoxlab.reports.safety import plotly_text
 from detoxlab.reports.study import Study
@@ -32,7 +39,7 @@ def sensitivity(study: Study) -> Figure | None:
             "zeroline": True,
             "zerolinewidth": 2,
         },
-        "shapes": [_threshold_line(study.threshold)],
+        "shapes": [vertical_line(study.threshold)],
         "showlegend": len(drawn) > 1,
     }
     traces = tuple(
@@ -41,12 +48,6 @@ def sensitivity(study: Study) -> Figure | None:
         for trace in (_band(index, rows), _curve(study, index, comparison, rows))
     )
     return Figure("sensitivity", title, NOTE, traces, layout, _table(title, drawn))
-
-
-def _threshold_line(threshold: float) -> Trace:
-    line = {"color": "var(--muted)", "width": 1, "dash": "dot"}
-    ends = {"x0": threshold, "x1": threshold, "y0": 0, "y1": 1}
-    return {"type": "line", "xref": "x", "yref": "paper", "line": line, **ends}
 
 
 def _band(index: int, rows: list[Difference]) -> Trace:

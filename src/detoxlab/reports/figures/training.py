@@ -1,5 +1,7 @@
 """Training curves."""
 
+from dataclasses import replace
+
 from detoxlab.reports.figures.constraint import constraint
 from detoxlab.reports.figures.curves import Points, curves_figure, points_of
 from detoxlab.reports.parts import Figure
@@ -19,6 +21,7 @@ CURVES = (
     ("learning_rate", "Learning rate", ("learning_rate",)),
     ("grad_norm", "Gradient norm", ("grad_norm",)),
 )
+FOLDED = ("learning_rate", "grad_norm")  # settings and diagnostics, of use where a loss looks odd
 
 
 def training(trained: Trained, index: int) -> list[Figure]:
@@ -29,7 +32,8 @@ def training(trained: Trained, index: int) -> list[Figure]:
         curves = {name: points for name, points in curves.items() if points}
         if curves:
             name = f"{title} · {trained.name}"
-            figures.append(curves_figure(f"train-{index}-{key}", name, curves))
+            figure = curves_figure(f"train-{index}-{key}", name, curves)
+            figures.append(replace(figure, folded=key in FOLDED))
     return [*figures, *constraint(trained, index)]
 
 

@@ -1,13 +1,13 @@
-"""One table of all variants on one bench: gains, costs in other measures, time and memory."""
+"""One table of all variants on one bench: gains, and costs in other measures."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN
-from detoxlab.records import Comparison, Difference, Guard, to_json
+from detoxlab.records import Comparison, Difference, Guard, Measurement, to_json
 from detoxlab.reports import words
-from detoxlab.reports.figures.tradeoff import trade_off
+from detoxlab.reports.changed import changes_of
 from detoxlab.reports.parts import (
     Cell,
     Column,
@@ -19,16 +19,17 @@ from detoxlab.reports.parts import (
     text_cell,
     value_cell,
 )
-from detoxlab.reports.study import Measured, Study, Trained
+from detoxlab.reports.study import Measured, Study
+from detoxlab.reports.summary import deciding_row
+from detoxlab.reports.tradeoff.axes import total
 
 BENCH = "bench"  # the section that comes before the verdicts
 PERPLEXITY = "perplexity"
 DIFFERENCE = (Column("Difference", numeric=True), Column("95 % interval", numeric=True))
 RATIO = (Column("Ratio", numeric=True), Column("95 % interval", numeric=True))
 NOTE = (
-    "On comparable responses. Perplexity is that of the responses under the untouched base model. "
-    "Training time includes drawing and scoring the model's own responses; peak memory is that of "
-    "the whole process while it trained, so on a CPU it holds Python and its libraries too."
+    "On comparable responses; the baseline's own share is of all of its responses. "
+    "Perplexity is that of the responses under the untouched base model."
 )
 VOID_NOTE = " In parentheses: the two runs cannot be compared, and the number shows no gain."
 AGAINST_NOTE = (
@@ -43,7 +44,6 @@ def all_variants(study: Study) -> Section:
         BENCH,
         "All variants",
         tuple(bench_tables(study)),
-        tuple(filter(None, [trade_off(study)])),
         records=tuple(
             record(row, run=run.name) for run in study.measured for row in run.measurements
         ),
@@ -72,10 +72,22 @@ def bench_tables(study: Study) -> list[Table]:
     measures = (DECIDING, MACRO_MEAN) if _has_macro_mean(study) else (DECIDING,)
     tables = []
     if len(study.gains) > 1:
-        trained = {run.name: run for run in study.trained}
-        rows = tuple(_row(one, trained.get(one.treated), measures) for one in study.gains)
+        by_name = {run.name: run for run in study.measured}
+        rows = (
+            _baseline_row(study, measures),
+            *(_row(one, changes_of(study, by_name[one.treated]), measures) for one in study.gains),
+        )
         title = "All variants on one bench"
-        tables.append(Table("variants", title, _columns(measures), rows, _note(NOTE, study.gains)))
+        tables.append(
+            Table(
+                "variants",
+                title,
+                _columns(measures),
+                rows,
+                _note(NOTE, study.gains),
+                first=len(rows),
+            )
+        )
     if study.rivalries:
         rows = tuple(_against_row(one, measures) for one in study.rivalries)
         title = "Variants against other variants"
@@ -86,6 +98,7 @@ def bench_tables(study: Study) -> list[Table]:
                 _against_columns(measures),
                 rows,
                 _note(AGAINST_NOTE, study.rivalries),
+                first=len(rows),
             )
         )
     return tables
@@ -108,29 +121,51 @@ def _columns(measures: Sequence[str]) -> tuple[Column, ...]:
         Column("Change, second scorer", numeric=True),
         Column("Perplexity, × base", numeric=True),
         Column("Guards that worsened"),
-        Column("Training time", numeric=True),
-        Column("Peak memory", numeric=True),
     )
 
 
+def _baseline_row(study: Study, measures: Sequence[str]) -> tuple[Cell, ...]:
+    """The baseline's own shares; what is measured against it has no number."""
+    nothing = text_cell(None)
+    judged, mean = (
+        total(study.baseline, name, study.judge_id, study.attribute)
+        for name in (DECIDING, MACRO_MEAN)
+    )
+    means = (_share(mean), nothing, nothing) if MACRO_MEAN in measures else ()
+    return (
+        Cell(study.baseline.name),
+        Cell("baseline"),
+        nothing,
+        _share(judged),
+        *(nothing,) * len(DIFFERENCE),
+        nothing,
+        *means,
+        nothing,
+        Cell("1.00", 1.0, "number"),
+        nothing,
+    )
+
+
+def _share(row: Measurement | None) -> Cell:
+    value = row.value if row else None
+    return value_cell(value, words.number(value))
+
+
 def _row(
-    comparison: Comparison, trained: Trained | None, measures: Sequence[str]
+    comparison: Comparison, changes: Sequence[str], measures: Sequence[str]
 ) -> tuple[Cell, ...]:
-    judged = _deciding(comparison, comparison.judge_id)
-    checked = _deciding(comparison, comparison.second_id)
-    macro = _deciding(comparison, comparison.judge_id, MACRO_MEAN)
+    judged = deciding_row(comparison, comparison.judge_id)
+    checked = deciding_row(comparison, comparison.second_id)
+    macro = deciding_row(comparison, comparison.judge_id, MACRO_MEAN)
     means = _moved(macro) if MACRO_MEAN in measures else ()
     gained = (*_moved(judged), _change(judged), *means, _change(checked))
-    info: Any = trained.info if trained else {}
     return (
         Cell(comparison.treated),
-        text_cell(info.get("method")),
+        text_cell(" + ".join(changes) or None),
         _verdict(comparison),
         *_held(comparison, gained),
         _perplexity(comparison.guards),
         _worsened(comparison),
-        _measured(info.get("training_seconds"), words.duration),
-        _measured(info.get("peak_memory_bytes"), words.size),
     )
 
 
@@ -152,15 +187,15 @@ def _against_columns(measures: Sequence[str]) -> tuple[Column, ...]:
 
 
 def _against_row(comparison: Comparison, measures: Sequence[str]) -> tuple[Cell, ...]:
-    judged = _deciding(comparison, comparison.judge_id)
-    macro = _deciding(comparison, comparison.judge_id, MACRO_MEAN)
+    judged = deciding_row(comparison, comparison.judge_id)
+    macro = deciding_row(comparison, comparison.judge_id, MACRO_MEAN)
     there = judged.baseline if judged else None
     gained = (
         value_cell(there, words.number(there)),
         *_moved(judged),
         *ratio_cells(judged),
         *((*_moved(macro), *ratio_cells(macro)) if MACRO_MEAN in measures else ()),
-        _change(_deciding(comparison, comparison.second_id)),
+        _change(deciding_row(comparison, comparison.second_id)),
     )
     return (
         Cell(comparison.baseline),
@@ -201,14 +236,6 @@ def _moved(row: Difference | None) -> tuple[Cell, Cell, Cell]:
     return (value_cell(row.treated, words.number(row.treated)), *moved_cells(row, row.unit))
 
 
-def _deciding(
-    comparison: Comparison, scorer_id: str | None, name: str = DECIDING
-) -> Difference | None:
-    key = (name, scorer_id, "comparable", None)
-    rows = (r for r in comparison.differences if (r.name, r.scorer_id, r.subset, r.group) == key)
-    return next(rows, None)
-
-
 def _change(row: Difference | None) -> Cell:
     share = words.relative(row.baseline, row.difference) if row else None
     return value_cell(share, words.percent_change(share))
@@ -220,7 +247,3 @@ def _perplexity(guards: tuple[Guard, ...]) -> Cell:
         return value_cell(None, words.UNKNOWN)
     ratio = guard.treated / guard.baseline
     return Cell(f"{ratio:.2f}", ratio, "number")
-
-
-def _measured(value: Any, shown: Any) -> Cell:
-    return text_cell(None) if value is None else Cell(shown(value), float(value), "number")

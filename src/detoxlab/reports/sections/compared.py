@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from detoxlab.comparisons.evidence import limit_shown
 from detoxlab.comparisons.missing import WORST
 from detoxlab.measures.catalogue import described
 from detoxlab.records import Comparison, Difference, Guard, to_json
@@ -97,7 +98,8 @@ def change_table(comparison: Comparison, index: int) -> Table:
         tuple(_change_cells(row, row.name) for row in rows),
         "Treated minus baseline, paired by prompt; intervals are 95 %. “Comparable” keeps "
         "the pairs where both responses are non-empty, scored and in the prompt's script. "
-        + (WORST_NOTE if any(row.subset == WORST for row in rows) else ""),
+        + (f"{WORST_NOTE} " if any(row.subset == WORST for row in rows) else "")
+        + words.subset_notes(row.subset for row in rows),
     )
 
 
@@ -159,6 +161,7 @@ def guard_table(comparison: Comparison, index: int) -> Table:
         tuple(_guard_cells(guard) for guard in comparison.guards),
         "A guard is worse when its own paired interval excludes 0 in the bad direction and it "
         "moved by more than its limit. An unknown guard could not be computed; it is not passed.",
+        first=len(comparison.guards),
     )
 
 
@@ -168,18 +171,6 @@ def _guard_cells(guard: Guard) -> tuple[Cell, ...]:
         Cell(words.label(guard.name)),
         Cell(f"{words.STATUS_SIGNS[guard.status]} {guard.status}", None, guard.status),
         *paired_cells(guard, unit),
-        text_cell(_limit(guard.limit, unit)),
+        text_cell(limit_shown(guard.limit, unit)),
         text_cell(guard.note),
     )
-
-
-def _limit(limit: str, unit: str) -> str:
-    """The limit in the guard's unit.
-
-    >>> _limit("+0.02", "share"), _limit("× 0.5 to × 1.25", "perplexity")
-    ('+2.0\xa0pts', '×\xa00.5 to ×\xa01.25')
-    """
-    try:
-        return words.difference(float(limit.replace("−", "-")), unit)
-    except ValueError:
-        return limit.replace("× ", f"×{words.NO_BREAK}")

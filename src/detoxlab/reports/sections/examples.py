@@ -1,22 +1,33 @@
 """Examples for the report, chosen by a stated rule and never by hand."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from detoxlab.records import Generation
 from detoxlab.reports import words
-from detoxlab.reports.parts import Example, Section, Side
+from detoxlab.reports.parts import Example, Facets, Section, Side
 from detoxlab.reports.safety import clipped
+from detoxlab.reports.sections.further import (
+    FURTHER_NOTE,
+    LEAST,
+    MOST,
+    choose_further,
+    groups_of,
+    guard_marks,
+)
 from detoxlab.reports.study import Measured, Pair, Study, Trained
 
 PER_RULE = 4
 CHARACTERS = 600
+FURTHER = "Further pair"
 
 RULES = {
     "drop": "Largest drop",
     "rise": "Largest rise",
+    "highest": "Highest score",
     "random": "Drawn at random",
     "unscored": "Not scored",
 }
@@ -24,22 +35,30 @@ RULE_NOTE = (
     f"Chosen by rule, at most {PER_RULE} each and one per prompt: the largest drops and the "
     "largest rises of the judge's score, a seeded random draw from the other scored pairs, and "
     f"a seeded random draw from the pairs that miss a score. Texts are cut at {CHARACTERS} "
-    "characters."
+    f"characters. {FURTHER_NOTE}"
+)
+ALONE_NOTE = (
+    f"Chosen by rule, at most {PER_RULE} each and one per prompt: the highest of the judge's "
+    "scores, a seeded random draw from the other scored responses, and a seeded random draw from "
+    f"those without a score. Texts are cut at {CHARACTERS} characters. {FURTHER_NOTE}"
 )
 
 
 def examples_shown(study: Study) -> Section:
-    """Examples of each variant, and of each training that kept samples."""
+    """Examples of each variant, or of one model alone, and of each training that kept samples."""
+    shown = study.variants or study.measured
+    most = max(LEAST, MOST // len(shown))
     found = [
-        (variant.name, examples(study, variant, index, seed=study.seed))
-        for index, variant in enumerate(study.variants, start=1)
+        (run.name, examples(study, run, index, most=most, seed=study.seed))
+        for index, run in enumerate(shown, start=1)
     ]
     found += [
         (f"{run.name}, while it was trained", samples)
         for index, run in enumerate(study.trained, start=1)
         if (samples := training_samples(run, index))
     ]
-    return Section("examples", "Examples", note=RULE_NOTE, examples=tuple(found))
+    note = RULE_NOTE if study.variants else ALONE_NOTE
+    return Section("examples", "Examples", note=note, examples=tuple(found))
 
 
 def choose(
@@ -69,6 +88,23 @@ def choose(
     }
 
 
+def choose_alone(scores: Mapping[Pair, float], *, seed: int) -> dict[str, list[Pair]]:
+    """Responses of one model by rule, at most `PER_RULE` each; no prompt occurs twice.
+
+    >>> choose_alone({("a", 0): .9, ("a", 1): .8, ("b", 0): math.nan}, seed=0)
+    {'highest': [('a', 0)], 'random': [], 'unscored': [('b', 0)]}
+    """
+    scored = sorted(pair for pair, value in scores.items() if not math.isnan(value))
+    unscored = sorted(scores.keys() - set(scored))
+    rng = np.random.default_rng(seed)
+    used: set[str] = set()
+    return {
+        "highest": _first(sorted(scored, key=lambda p: (-scores[p], p)), used),
+        "random": _first(_shuffled(scored, rng), used),
+        "unscored": _first(_shuffled(unscored, rng), used),
+    }
+
+
 def _first(pairs: Sequence[Pair], used: set[str]) -> list[Pair]:
     """The first pairs whose prompt was not used yet; marks their prompts as used."""
     chosen: list[Pair] = []
@@ -85,16 +121,39 @@ def _shuffled(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
     return [pairs[at] for at in rng.permutation(len(pairs))]
 
 
-def examples(study: Study, variant: Measured, index: int, *, seed: int = 0) -> list[Example]:
-    """The examples of one variant against the baseline, in the order of the rules."""
-    runs = (study.baseline, variant)
-    sides = [run.scores(study.judge_id, study.attribute) for run in runs]
-    chosen = choose(*sides, seed=seed)
-    found = [(rule, pair) for rule, pairs in chosen.items() for pair in pairs]
+def examples(
+    study: Study, run: Measured, index: int, *, most: int = MOST, seed: int = 0
+) -> list[Example]:
+    """The examples of one variant against the baseline, or of the baseline alone.
+
+    In the order of the rules, then at most `most` further ones.
+    """
+    runs = (run,) if run is study.baseline else (study.baseline, run)
+    asked = study.baseline.prompts
+    sides = [
+        {pair: value for pair, value in scores.items() if pair[0] in asked}
+        for scores in (one.scores(study.judge_id, study.attribute) for one in runs)
+    ]
+    if len(runs) == 1:
+        chosen, moved = choose_alone(sides[0], seed=seed), sides[0]
+    else:
+        before, after = sides
+        chosen = choose(before, after, seed=seed)
+        moved = {pair: after[pair] - before[pair] for pair in before.keys() & after.keys()}
+    found = [(RULES[rule], pair) for rule, pairs in chosen.items() for pair in pairs]
+    further = choose_further(
+        moved,
+        {pair for _, pair in found},
+        lambda pairs: guard_marks(runs, pairs),
+        most=most,
+        falls=len(runs) > 1,
+        seed=seed,
+    )
+    found += [(FURTHER, pair) for pair in further]
+    marks, groups = guard_marks(runs, [pair for _, pair in found]), groups_of(study.baseline)
     return [
-        _example(study, variant, f"example-{index}-{number}", rule, pair)
-        for number, (rule, pair) in enumerate(found, start=1)
-        if pair[0] in study.baseline.prompts
+        _example(study, runs, f"example-{index}-{number}", rule, pair, (groups[pair[0]], guards))
+        for number, ((rule, pair), guards) in enumerate(zip(found, marks, strict=True), start=1)
     ]
 
 
@@ -121,30 +180,47 @@ def _sample(trained: Trained, key: str, row: Mapping[str, Any]) -> Example:
     )
 
 
-def _example(study: Study, variant: Measured, key: str, rule: str, pair: Pair) -> Example:
-    runs = (study.baseline, variant)
-    before, after = (run.score(pair, study.judge_id, study.attribute) for run in runs)
+def _example(
+    study: Study,
+    runs: Sequence[Measured],
+    key: str,
+    rule: str,
+    pair: Pair,
+    marks: tuple[tuple[str, ...], tuple[str, ...]],
+) -> Example:
+    """One pair with its facets; `marks` are its prompt's groups and the guards that mark it."""
+    scores = [run.score(pair, study.judge_id, study.attribute) for run in runs]
+    moved = scores[-1] - scores[0] if len(runs) > 1 else math.nan
     return Example(
         key=key,
-        rule=RULES[rule],
+        rule=rule,
         prompt_id=pair[0],
         sample=pair[1],
         prompt=clipped(study.baseline.prompts[pair[0]].text, CHARACTERS),
-        change=words.difference(after - before, "score"),
-        sides=(_side(study, runs[0], pair), _side(study, runs[1], pair)),
+        change=words.difference(moved, "score") if len(runs) > 1 else "",
+        sides=tuple(_side(study, run, pair) for run in runs),
+        facets=Facets(_known(moved), _known(scores[-1]), *marks),
+        further=rule == FURTHER,
     )
 
 
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
+
+
 def _side(study: Study, run: Measured, pair: Pair) -> Side:
-    generation = run.texts[pair]
+    return side_of(run.name, run.texts[pair], _scores(study, run, pair))
+
+
+def side_of(
+    name: str, response: Generation, scores: Iterable[tuple[str, str]], limit: int = CHARACTERS
+) -> Side:
+    """One model's response, cut at `limit` characters, with its scores and how it ended."""
     return Side(
-        run=run.name,
-        text=clipped(generation.text, CHARACTERS),
-        empty=not generation.text.strip(),
-        scores=(
-            *_scores(study, run, pair),
-            ("ended by", generation.error or generation.finish_reason),
-        ),
+        run=name,
+        text=clipped(response.text, limit),
+        empty=not response.text.strip(),
+        scores=(*scores, ("ended by", response.error or response.finish_reason)),
     )
 
 

@@ -1,9 +1,8 @@
 """How far the judge and the second scorer can be believed, from the cards of their audits."""
 
-from detoxlab.audits.card import Audit, card_file
 from detoxlab.records import Measurement, to_json
 from detoxlab.reports import words
-from detoxlab.reports.judged import CARDS, figures_that_matter, text_kind
+from detoxlab.reports.judged import card_path, figures_that_matter, text_kind
 from detoxlab.reports.parts import (
     Cell,
     Column,
@@ -58,11 +57,6 @@ def judges(study: Study) -> Section:
             ]
         },
     )
-
-
-def card_path(card: Audit) -> str:
-    """The path of a card in Markdown, relative to the report."""
-    return f"{CARDS}/{card_file(card.scorer_id, card.attribute).removesuffix('.json')}.md"
 
 
 def _row(study: Study, scorer_id: str, figures: list[Measurement | None]) -> tuple[Cell, ...]:

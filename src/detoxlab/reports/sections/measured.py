@@ -97,11 +97,12 @@ def _measured_table(
         key=lambda item: [o[f.of(item[1]) or ""] for f, o in zip(facets, orders, strict=True)],
     )
     cells = tuple(
-        (*(text_cell(f.of(row)) for f in facets), text_cell(name), *_measured_cells(row))
+        (*(text_cell(f.of(row)) for f in facets), text_cell(name), *measured_cells(row))
         for name, row in ranked
     )
+    notes = f"{note} {words.subset_notes(row.subset for _, row in rows)}".strip()
     return Table(
-        f"measured-{part}", title, (*columns, Column("Model"), *VALUE_COLUMNS), cells, note
+        f"measured-{part}", title, (*columns, Column("Model"), *VALUE_COLUMNS), cells, notes
     )
 
 
@@ -120,7 +121,8 @@ FACETS = (
 )
 
 
-def _measured_cells(row: Measurement) -> tuple[Cell, ...]:
+def measured_cells(row: Measurement) -> tuple[Cell, ...]:
+    """The cells of `VALUE_COLUMNS`."""
     return (
         value_cell(row.value, words.number(row.value, row.unit)),
         optional_cell(row.ci_low, words.interval(row.ci_low, row.ci_high, row.unit)),

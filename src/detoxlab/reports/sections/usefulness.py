@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from detoxlab.evaluations import Evaluated, GroupToxicity
 from detoxlab.records import Difference, Measurement, to_json
 from detoxlab.reports import words
 from detoxlab.reports.parts import (
@@ -20,6 +21,7 @@ from detoxlab.reports.parts import (
 )
 from detoxlab.reports.study import EvaluationChange, Measured, Study
 
+GROUPS = GroupToxicity.model_fields["kind"].default
 VALUES = (
     Column("Evaluation", merge=True),
     Column("Measure", merge=True),
@@ -56,23 +58,34 @@ AGAINST_NOTE = "As above, held against another variant than the baseline."
 
 
 def usefulness(study: Study) -> Section:
-    """The evaluations of each model, and their differences between models."""
+    """The evaluations of each model, and their differences between models.
+
+    Toxicity by group has a section of its own.
+    """
+    study = study.with_evaluations(lambda one: not is_by_group(one))
     return Section(
         "usefulness",
         "Usefulness",
         tuple(usefulness_tables(study.measured, study.usefulness)),
-        records=(*_values(study), *_changes(study)),
+        records=(*values(study), *changes(study)),
         data={"usefulness": [to_json(change) for change in study.usefulness]},
     )
 
 
-def _values(study: Study) -> Iterator[dict[str, Any]]:
+def is_by_group(evaluated: Evaluated) -> bool:
+    """Whether an evaluation is one of toxicity by group, which is not usefulness."""
+    return bool(evaluated.settings["kind"] == GROUPS)
+
+
+def values(study: Study) -> Iterator[dict[str, Any]]:
+    """Records of all measurements of evaluations."""
     for run in study.measured:
         for name, one in run.evaluations.items():
             yield from (record(row, run=run.name, evaluation=name) for row in one.measurements)
 
 
-def _changes(study: Study) -> Iterator[dict[str, Any]]:
+def changes(study: Study) -> Iterator[dict[str, Any]]:
+    """Records of all differences of evaluations."""
     for change in study.usefulness:
         names = {
             "run": change.treated,
@@ -94,7 +107,11 @@ def usefulness_tables(runs: Sequence[Measured], found: Sequence[EvaluationChange
     ]
     rows, grouped = (
         _in_order(
-            (name, label, (*_value_cells(name, run.name, row), *_held(found, name, run, row, base)))
+            (
+                name,
+                label,
+                (*_value_cells(name, run.name, row), *held_cells(found, name, run, row, base)),
+            )
             for in_group, name, label, run, row in valued
             if in_group == wanted
         )
@@ -121,7 +138,7 @@ def usefulness_tables(runs: Sequence[Measured], found: Sequence[EvaluationChange
     return [table for table in tables if table.rows]
 
 
-def _held(
+def held_cells(
     found: Sequence[EvaluationChange], name: str, run: Measured, row: Measurement, base: str
 ) -> tuple[Cell, ...]:
     """The difference of one measure from the baseline; dashes for the baseline itself."""

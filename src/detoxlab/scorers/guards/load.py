@@ -4,10 +4,11 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-from detoxlab.completions import USUAL_RETRIES, Completions, Retries
+from detoxlab.completions import Completions
 from detoxlab.scorers.guards.formats import GuardFormat, load_format
 from detoxlab.scorers.guards.names import GuardName
 from detoxlab.scorers.guards.scorer import GuardScorer
+from detoxlab.servers import USUAL_RETRIES, Retries
 
 KEY = "DETOXLAB_GUARD_KEY"
 

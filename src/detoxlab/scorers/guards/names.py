@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from detoxlab.errors import ConfigError, MissingFileError, UnknownNameError
 from detoxlab.scorers.guards.formats import GuardFormat, load_format
+from detoxlab.servers import check_recordable
 
 PREFIX = "guard:"
 WAYS = "guard:FORMAT=MODEL, guard:FORMAT=MODEL#POLICY+POLICY or guard:FORMAT=http://HOST/v1#MODEL"
@@ -39,7 +39,7 @@ class GuardName:
         place, *marks = reference.split("#")
         address = place if "://" in place else None
         if address:
-            _check_address(address)
+            check_recordable(address)
             place, *marks = marks or [""]
         if not (guard_format and place) or len(marks) > 1:
             # The name may hold a secret, if it is an address of another form.
@@ -91,17 +91,3 @@ def guard_model(identifier: str) -> str:
     place, _, rest = reference.partition("#")
     place = rest.partition("#")[0] if "://" in place else place
     return PREFIX + place.partition("@")[0].strip()
-
-
-def _check_address(address: str) -> None:
-    """Raise `ConfigError` for no address, or for one that may hold a secret."""
-    from detoxlab.completions import check_address
-
-    parts = urlsplit(address)
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(
-            f"the address of a guard at {parts.hostname}: holds a user name, password or query, "
-            "which would stand in records",
-            remedy="Put the key into an environment variable instead.",
-        )
-    check_address(address)

@@ -7,6 +7,7 @@ _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|\n+")
 _NO_END = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|No|Fig|e\.g|i\.e|cf|al)|\b[A-Z])\.$"
 )
+_LONGEST_NO_END = 6  # characters of it, and one before
 _WORD = re.compile(r"\S+")
 
 
@@ -28,7 +29,7 @@ def sentences(text: str) -> list[Piece]:
     """
     pieces, start = [], 0
     for stop in _END.finditer(text):
-        if not _NO_END.search(text, start, stop.end()):
+        if not _NO_END.search(text, max(start, stop.end() - _LONGEST_NO_END), stop.end()):
             pieces.append(_stripped(text, start, stop.end()))
             start = stop.end()
     pieces.append(_stripped(text, start, len(text)))

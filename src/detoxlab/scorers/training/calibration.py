@@ -14,11 +14,36 @@ def fit_calibration(raw_NA: FloatArray, targets_NA: FloatArray) -> Calibration:
     """One increasing curve per attribute: isotonic regression of the means of equal-count bins.
 
     A target of NaN is no label. Bins first: a curve through every point would follow the noise of a
-    few hundred texts.
+    few hundred texts. Lines join the middles of its steps.
     """
     curves = [_curve(raw_N, goal_N) for raw_N, goal_N in zip(raw_NA.T, targets_NA.T, strict=True)]
     inputs_AM, outputs_AM = (np.stack(part) for part in zip(*curves, strict=True))
     return Calibration(inputs_AM, outputs_AM)
+
+
+def at_prevalence(
+    curves: Calibration, share_A: FloatArray, prevalence_A: FloatArray
+) -> Calibration:
+    """Curves for texts of which another share is positive, (attributes,) each; NaN changes none.
+
+    `share_A` is the share of the texts that the curves were fitted to. The odds of every
+    probability change by the ratio of the two odds: right where only the shares differ, and
+    positive and negative texts look as they did.
+
+    Source: Saerens et al. 2002, Adjusting the Outputs of a Classifier to New a Priori
+    Probabilities, equation 2.4.
+
+    >>> curves = Calibration(np.array([[-1.0, 1.0]]), np.array([[0.2, 0.8]]))
+    >>> rare = at_prevalence(curves, np.array([0.5]), np.array([0.2]))
+    >>> rare.outputs_AM.round(3).tolist()
+    [[0.059, 0.5]]
+    """
+    odds_A = (prevalence_A / (1 - prevalence_A)) / (share_A / (1 - share_A))
+    moved_AM = curves.outputs_AM * odds_A[:, None]
+    moved_AM /= moved_AM + 1 - curves.outputs_AM
+    return Calibration(
+        curves.inputs_AM, np.where(np.isnan(odds_A)[:, None], curves.outputs_AM, moved_AM)
+    )
 
 
 def best_threshold(scores_N: FloatArray, positive_N: BoolArray) -> float:
@@ -70,18 +95,29 @@ def _curve(raw_N: FloatArray, goal_N: FloatArray) -> tuple[FloatArray, FloatArra
     bins += [bins[-1]] * (KNOTS - len(bins))
     inputs_M = np.array([raw_N[b].mean() for b in bins])
     inputs_M += np.arange(KNOTS) * 1e-9
-    outputs_M = _isotonic([goal_N[b].mean() for b in bins])
-    # The outermost bins are as wide as their tails: let the curve go on along its last slope.
-    low, high = raw_N.min(), raw_N.max()
-    ends = [_extend(inputs_M[:2], outputs_M[:2], low), _extend(inputs_M[-2:], outputs_M[-2:], high)]
-    return (
-        np.concatenate([[low - 1e-6], inputs_M, [high + 1e-6]]),
-        np.clip(np.concatenate([[ends[0]], outputs_M, [ends[1]]]), 0.0, 1.0),
-    )
+    low, high = raw_N.min() - 1e-6, raw_N.max() + 1e-6
+    x, y = _blocks(inputs_M, _isotonic([goal_N[b].mean() for b in bins]))
+    # The outermost blocks are as wide as their tails: let the curve go on along its last slope.
+    x_ends = np.concatenate([[low], x, [high]])
+    y_ends = np.concatenate([[_extend(x[:2], y[:2], low)], y, [_extend(x[-2:], y[-2:], high)]])
+    knots_M = np.concatenate([[low], inputs_M, [high]])
+    return knots_M, np.interp(knots_M, x_ends, np.clip(y_ends, 0.0, 1.0))
+
+
+def _blocks(inputs_M: FloatArray, outputs_M: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The middle and the height of each stretch of equal outputs: lines join them.
+
+    A stair would give many texts one score, and hide how they differ.
+    """
+    starts = np.flatnonzero(np.diff(outputs_M, prepend=-1.0))
+    middles = [part.mean() for part in np.split(inputs_M, starts[1:])]
+    return np.array(middles), outputs_M[starts]
 
 
 def _extend(x: FloatArray, y: FloatArray, at: float) -> float:
-    """The line through two points, read at `at`."""
+    """The line through two points, read at `at`; level where there is one."""
+    if len(x) == 1:
+        return float(y[0])
     return float(y[0] + (y[1] - y[0]) * (at - x[0]) / max(x[1] - x[0], 1e-6))
 
 

@@ -74,7 +74,7 @@ def _figures(one: Description) -> str:
         "## On the validation texts",
         "",
         f"{_rule(one)} there; the curves are fitted there too, so that the "
-        "calibration\nof other texts is worse. AUC is of labels of at least .5.",
+        f"calibration\nof other texts is worse. AUC is of labels of at least .5.{_prevalence(one)}",
         "",
         "| attribute | set | n | AUC | mean label | threshold |",
         "|---|---|---|---|---|---|",
@@ -94,6 +94,15 @@ def _rule(one: Description) -> str:
     if share is None:
         return "Thresholds have the highest F1"
     return f"Thresholds mark {share:.0%} of the texts with a label below .5"
+
+
+def _prevalence(one: Description) -> str:
+    shares: dict[str, float] = one.training.get("prevalence", {})
+    return "".join(
+        f"\nThe odds of {name} were then changed so that its probabilities are right where "
+        f"{share:.0%} of the\ntexts have it; its threshold is {one.thresholds[name]:g}."
+        for name, share in shares.items()
+    )
 
 
 def figures_of(one: Description) -> list[str]:

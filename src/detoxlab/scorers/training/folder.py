@@ -26,6 +26,7 @@ from detoxlab.scorers.trained import (
 )
 from detoxlab.scorers.training.calibration import (
     DIGITS,
+    at_prevalence,
     best_threshold,
     fit_calibration,
     strict_threshold,
@@ -43,7 +44,7 @@ from detoxlab.scorers.training.rows import Corpus, Example, goals_array
 SAME = ("name", "version", "description", "prefix", "any_script", "languages")
 TRAINING = (
     *("adaptation", "lora_r", "lora_alpha", "epochs", "batch_size", "learning_rate"),
-    *("weight_decay", "warmup", "seed", "false_marks", "learn_tokens"),
+    *("weight_decay", "warmup", "seed", "false_marks", "prevalence", "learn_tokens"),
 )
 
 
@@ -90,14 +91,13 @@ def describe(
 ) -> Description:
     """The description of a scorer from its logits for the validation texts."""
     goals_NA = goals_array(corpus.validation)
-    curves = _rounded(fit_calibration(logits_NA, goals_NA))
+    curves = _rounded(_curves(settings, logits_NA, goals_NA))
     scores_NA = curves(logits_NA)
     thresholds, figures = {}, {}
     for at, name in enumerate(settings.columns):
         known_N = ~np.isnan(goals_NA[:, at])
-        thresholds[name] = _threshold(
-            settings, scores_NA[known_N, at], goals_NA[known_N, at] >= 0.5
-        )
+        positive_N = goals_NA[known_N, at] >= 0.5
+        thresholds[name] = _threshold(settings, name, scores_NA[known_N, at], positive_N)
         figures[name] = _figures(logits_NA[:, at], goals_NA[:, at], corpus.validation)
     return Description(
         **{name: getattr(settings, name) for name in SAME},
@@ -119,10 +119,20 @@ def describe(
 # --- inside ---
 
 
-def _threshold(settings: ScorerTraining, scores_N: FloatArray, positive_N: BoolArray) -> float:
-    if settings.false_marks is None:
-        return best_threshold(scores_N, positive_N)
-    return strict_threshold(scores_N, positive_N, settings.false_marks)
+def _curves(settings: ScorerTraining, logits_NA: FloatArray, goals_NA: FloatArray) -> Calibration:
+    """Fitted to the validation texts, and moved to the prevalence that is asked for."""
+    fitted = fit_calibration(logits_NA, goals_NA)
+    asked_A = np.array([settings.prevalence.get(name, np.nan) for name in settings.columns])
+    return at_prevalence(fitted, np.nanmean(goals_NA, axis=0), asked_A)
+
+
+def _threshold(
+    settings: ScorerTraining, name: str, scores_N: FloatArray, positive_N: BoolArray
+) -> float:
+    if settings.false_marks is not None:
+        return strict_threshold(scores_N, positive_N, settings.false_marks)
+    # The validation texts have another share of positives, so that their F1 tells nothing.
+    return 0.5 if name in settings.prevalence else best_threshold(scores_N, positive_N)
 
 
 def _logits(
@@ -184,4 +194,4 @@ def _training(settings: ScorerTraining) -> dict[str, Any]:
     is_lora = settings.adaptation == "lora"
     names = [name for name in TRAINING if is_lora or not name.startswith("lora")]
     values = {name: getattr(settings, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value not in (None, {})}

@@ -146,7 +146,8 @@ class Training:
                     )
                 loss = self._timed_step(batches[at])
                 self._after_step(loss, report)
-                advance(1, f"{self.state.tokens / max(self.state.seconds, 1e-9):,.0f} tokens/s")
+                speed = self.state.tokens / max(self.state.seconds, 1e-9)
+                advance(1, f"loss {loss:.3f}, {speed:,.0f} tokens/s")
         self._take_best()
         return self.state
 

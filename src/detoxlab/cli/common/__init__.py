@@ -1,0 +1,1 @@
+"""Parts that several commands share: options, settings as options, help, tables."""

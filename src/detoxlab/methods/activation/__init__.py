@@ -1,0 +1,1 @@
+"""Fitting of activation steerings from toxic and other texts. No weight changes."""

@@ -1,0 +1,1 @@
+"""Fitting the line between toxic and other states, by which SASA decodes."""

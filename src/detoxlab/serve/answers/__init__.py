@@ -1,0 +1,1 @@
+"""The answers of each method: scores of texts, from checked requests to the JSON of answers."""

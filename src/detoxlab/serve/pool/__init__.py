@@ -1,0 +1,1 @@
+"""Scoring off the event loop: processes that hold the scorers, and the queue in front of them."""

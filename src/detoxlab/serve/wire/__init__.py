@@ -1,0 +1,1 @@
+"""Shapes of requests and answers on the wire: JSON, multipart, errors. No scorer is known here."""
