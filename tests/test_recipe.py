@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from detoxlab.data.reading import read_prompts
-from detoxlab.data.settings import PromptSettings
+from detoxlab.data.settings import PromptSettings, excluded
 from detoxlab.data.split import words_of
 from detoxlab.errors import ConfigError, DataError, DetoxlabError
 from detoxlab.evaluations import EVALUATIONS, Perplexity
 from detoxlab.pipeline.experiment import check, recipe_config
+from detoxlab.recipe.benches import Bench
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.recipe.load import expanded, load_recipe
 from detoxlab.recipe.measuring import MeasureSettings
@@ -67,12 +68,13 @@ SFT = {"method": "sft", "dialogues": {"source": "embedded"}}
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([{"name": "a"}], "nothing is changed: name a method, steer, system or best_of"),
+        ([{"name": "a"}], "nothing is changed: name a method, model, steer, system or best_of"),
         ([{"name": "a", "dialogues": {"source": "embedded"}, "system": "x"}], "without a method"),
         ([{"name": "a", "config": {"epochs": 1}, "system": "x"}], "config without a method"),
         ([{"name": "a", "best_of": 2}], "best_of and by go together"),
         ([{"name": "a", "of": "b", "system": "x"}, {"name": "b", **SFT}], "no variant before it"),
         ([{"name": "a", **SFT}, {"name": "b", **SFT, "of": "a"}], "starts from the base"),
+        ([{"name": "a", **SFT, "model": "b"}], "model and method: a model made elsewhere"),
         ([{"name": "a", **SFT, "measured": False}], "none is measured"),
         ([{"name": "a", **SFT, "system": "x", "measured": False}], "measured is false"),
         (
@@ -200,6 +202,15 @@ def test_what_the_bench_asks_is_not_trained_on(tmp_path: Path) -> None:
     asked = {words_of(prompt.text) for prompt in read_prompts(recipe.prompts, 0)}
     learnt = {words_of(prompt.text) for prompt in read_prompts(settings.prompts, 0)}
     assert (len(asked), len(learnt), asked & learnt) == (8, 9, set())
+
+    polite = {"prompts": {"source": str(training), "limit": 3}}
+    both = recipe.model_copy(update={"also": {"polite": Bench(**polite)}})
+    settings = both.train_settings(recipe.variants[0])
+    assert settings.prompts
+    bench_prompts, further = excluded(settings.prompts)
+    assert (bench_prompts, further.limit) == (recipe.prompts, 3)
+    known = {words_of(one.text) for it in (bench_prompts, further) for one in read_prompts(it, 0)}
+    assert not known & {words_of(prompt.text) for prompt in read_prompts(settings.prompts, 0)}
 
     same = PromptSettings(source=str(bench), exclude=PromptSettings(source=str(bench)))
     with pytest.raises(DataError, match="all 12 prompts are among the excluded"):

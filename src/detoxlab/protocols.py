@@ -83,8 +83,9 @@ class Protocol:
             given = asked.get(name) or None
             if given != own.get(name):
                 found.append(f"{name}={_setting(given, flag=name not in NUMBERS)}")
-        if excluded := asked.get("exclude"):
-            found.append(f"exclude={PurePath(excluded['source']).name}")
+        if given := asked.get("exclude"):
+            sources = [given] if isinstance(given, Mapping) else given
+            found += [f"exclude={PurePath(one['source']).name}" for one in sources]
         expected = (asked.get("limit") if found else self.n_prompts) if own else None
         return (*found, *([f"prompts={count}"] if _too_few(count, expected, bool(found)) else []))
 

@@ -9,7 +9,9 @@ import pytest
 from detoxlab.cli import main
 from detoxlab.errors import ConfigError, RunError
 from detoxlab.pipeline.folders import outermost, parts_of, resume
+from detoxlab.reports import words
 from detoxlab.runs import Run
+from tests.support.report_page import read_page
 
 pytestmark = pytest.mark.slow
 RECIPE = """
@@ -27,6 +29,8 @@ variants:
     dialogues: {source: embedded, limit: 16}
     config: {max_steps: 1}
   - {name: told, system: Be kind., against: [ft]}
+also:
+  asked: {chat: yes, prompts: {source: embedded, limit: 5}}
 """
 
 
@@ -95,6 +99,23 @@ def test_the_report_of_a_recipe_is_the_one_that_it_wrote(recipe: Path) -> None:
     )
     assert first["comparisons"] == again["comparisons"]
     assert len(first["comparisons"]) == 3
+
+
+def test_a_further_bench_asks_the_same_models_otherwise(recipe: Path) -> None:
+    """Each has a run, a report and columns of its own there; trainings leave its prompts out."""
+    there = recipe / "also" / "asked"
+    runs = {name: Run(there / name) for name in ("base", "ft", "told")}
+    assert {len(run.responses().prompts) for run in runs.values()} == {5}
+    assert [runs["told"].config[key] for key in ("system", "chat")] == ["Be kind.", "yes"]
+    pairs = json.loads((there / "report.json").read_text())["comparisons"]
+    assert [one["treated"] for one in pairs] == ["ft", "told"]
+    page = read_page((recipe / "report.html").read_text())
+    groups, titles, base, *_ = page.tables["variants"]
+    assert "On asked" in groups
+    shares = dict(zip(titles, base, strict=True))
+    rows = (row for row in runs["base"].measurements() if row.name == "toxic_fraction")
+    row = next(row for row in rows if row.group is None)
+    assert shares["Toxic, asked"] == words.number(row.value).replace(words.NO_BREAK, " ")
 
 
 def test_variants_that_are_not_finished_are_left_out(

@@ -194,6 +194,32 @@ def test_the_keyboard_shows_and_hides_text_too(opened: Opened) -> None:
     assert page.locator(".reveal:checked").count() == 0
 
 
+def test_a_heading_sorts_the_variants_and_gives_their_order_back(opened: Opened) -> None:
+    page = opened.page
+    table = page.locator("#variants table")
+
+    def column(at: int) -> list[str]:
+        return [
+            str(text) for text in table.locator(f"tbody tr > :nth-child({at})").all_inner_texts()
+        ]
+
+    given = column(1)
+    headings = table.locator("thead tr").last.locator("th").all_inner_texts()
+    at = headings.index("Difference") + 1
+    button = table.locator("thead button", has_text="Difference")
+    button.click()
+    known = [float(text.split()[0].replace("−", "-")) for text in column(at) if text != "–"]
+    assert known == sorted(known)
+    assert column(at)[-1] == "–"  # the baseline has no difference: last, whichever way
+    assert table.locator("th[aria-sort=ascending]").count() == 1
+    button.click()
+    assert column(at)[-1] == "–"
+    assert table.locator("th[aria-sort=descending]").count() == 1
+    button.click()
+    assert column(1) == given
+    assert table.locator("th[aria-sort]").count() == 0
+
+
 def test_a_phone_needs_no_sideways_scroll(opened: Opened) -> None:
     opened.page.set_viewport_size({"width": 400, "height": 800})
     opened.page.wait_for_function("document.documentElement.scrollWidth === 400")

@@ -73,7 +73,7 @@ def test_an_invalid_row_looks_invalid_in_every_overview(tmp_path: Path) -> None:
     assert row["Change, second scorer"].startswith("(")
     assert "(" not in bench_row(shown, "dpo")["Difference"]
     (table,) = bench_tables(shown)
-    kinds = {cell.kind for cell in table.rows[1][3:8]}
+    kinds = {cell.kind for cell in table.rows[1][4:9]}
     assert kinds == {"void"}
     assert "cannot be compared" in table.note
     figures = figures_of(shown)

@@ -20,6 +20,7 @@ from detoxlab.reports.tradeoff.section import trade_off
 from tests.support.hostile import HOSTILE, PAYLOADS
 from tests.support.rendered import csv_of, drawings_of, html_of, json_of, markdown_of
 from tests.support.report_page import read_page
+from tests.support.report_runs import bench_row
 from tests.support.trade_off import measured, measurements, study_of
 
 # base and mild stand on the front with strong; slow is beaten by mild, and mixed by mild too
@@ -330,26 +331,30 @@ def test_one_variant_needs_no_trade_off() -> None:
     assert found.data == {"trade_off": None}
 
 
-def test_the_table_is_sorted_by_standing_and_says_what_each_model_cost() -> None:
+def test_the_table_is_sorted_by_standing() -> None:
+    rows = table_of(study_of(FIVE, worse={"strong": ["empty"]}))
+    assert list(rows) == ["mild", "base", "slow", "mixed", "strong"]
+    assert rows["strong"]["Pareto front"] == "✗ guard failed: Empty responses"
+    assert rows["slow"]["Pareto front"] == "dominated by mild"
+    assert rows["mild"]["Toxic responses, by rtp-neural@1"] == "40.0 % (35.0 to 45.0 %)"
+
+
+def test_the_one_table_says_what_each_model_cost() -> None:
     part = {"wall_seconds": 99.0, "peak_bytes": 300 * 2**20, "parts": 1}
     usage = {
         "base": {"usage": {"generate": {**part, "cpu_seconds": 10.0, "tokens": 5000}}},
         "mild": {"usage": {"generate": {**part, "cpu_seconds": 36.0, "tokens": 6000}}},
     }
-    shown = study_of(FIVE, worse={"strong": ["empty"]}, methods={"mild": "sft"}, usage=usage)
+    shown = study_of(FIVE, methods={"mild": "sft"}, usage=usage)
     train = {**part, "wall_seconds": 200.0, "lost_parts": 1}
     trained = replace(shown.trained[0], info={**shown.trained[0].info, "usage": {"train": train}})
-    rows = table_of(replace(shown, trained=(trained,)))
-    assert list(rows) == ["mild", "base", "slow", "mixed", "strong"]
+    shown = replace(shown, trained=(trained,))
+    rows = {name: bench_row(shown, name) for name in ("base", "mild", "slow")}
     assert rows["mild"]["Training time"] == "≥ 3.3 min"
     assert rows["mild"]["Peak memory"] == "≥ 300 MiB"
     assert (rows["base"]["s per 1,000 tokens"], rows["base"]["× baseline"]) == ("2", "× 1.00")
     assert (rows["mild"]["s per 1,000 tokens"], rows["mild"]["× baseline"]) == ("6", "× 3.00")
     assert rows["slow"]["Training time"] == rows["slow"]["× baseline"] == "–"
-    assert rows["strong"]["Pareto front"] == "✗ guard failed: Empty responses"
-    assert rows["slow"]["Pareto front"] == "dominated by mild"
-    assert rows["mild"]["Toxic responses, by rtp-neural@1"] == "40.0 % (35.0 to 45.0 %)"
-    assert rows["mild"]["Guards that worsened"] == "–"
 
 
 def test_json_and_csv_hold_the_front_its_shares_and_what_was_used() -> None:

@@ -101,7 +101,7 @@ def test_rivals_have_tables_of_their_own(runs: list[Run], tmp_path: Path) -> Non
     heading, row = tables["against"]
     assert (row[0], row[1]) == ("ft", "dpo")
     assert "Ratio" in heading
-    assert len(tables["variants"]) == 1 + 1 + 3  # heading, base, variants
+    assert len(tables["variants"]) == 2 + 1 + 3  # headings, base, variants
 
 
 def test_csv_and_json_hold_the_numbers(runs: list[Run], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from detoxlab.data.settings import (
     PromptSettings,
     TextPart,
     TextSettings,
+    excluded,
 )
 from detoxlab.data.source import sample
 from detoxlab.data.split import words_of
@@ -38,9 +39,9 @@ def read_prompts(settings: PromptSettings, seed: int) -> list[Prompt]:
     Raises `DataError` when all of them are excluded.
     """
     options = settings.model_dump(exclude={"source", "exclude", "limit"}, exclude_defaults=True)
-    if settings.exclude is None:
+    if not excluded(settings):
         return load_prompts(settings.source, **options, limit=settings.limit, seed=seed)
-    unwanted = {words_of(prompt.text) for prompt in read_prompts(settings.exclude, seed)}
+    unwanted = {words_of(prompt.text) for prompt in _unwanted(settings, seed)}
     prompts = load_prompts(settings.source, **options, seed=seed)
     kept = [prompt for prompt in prompts if words_of(prompt.text) not in unwanted]
     if not kept:
@@ -70,12 +71,16 @@ def read_texts(settings: TextSettings, seed: int) -> list[Text]:
 
     Raises `DataError` when all texts of a part are excluded.
     """
-    unwanted = read_prompts(settings.exclude, seed) if settings.exclude else []
+    unwanted = _unwanted(settings, seed)
     parts = {
         name: Part(_read_part(name, part, unwanted, seed), part.proportion)
         for name, part in settings.parts.items()
     }
     return mix(parts, limit=settings.limit, seed=seed, verbaliser=settings.verbaliser)
+
+
+def _unwanted(settings: PromptSettings | TextSettings, seed: int) -> list[Prompt]:
+    return [prompt for one in excluded(settings) for prompt in read_prompts(one, seed)]
 
 
 def _read_part(name: str, part: TextPart, unwanted: list[Prompt], seed: int) -> list[Prompt]:
@@ -125,10 +130,14 @@ def check_data(settings: DataSettings, kind: str, **options: bool) -> list[str]:
 def check_prompts(settings: PromptSettings) -> list[str]:
     """As `check_data`, for the prompts and for the prompts to exclude."""
     own = check_data(settings, "prompts", join_continuation=settings.join_continuation)
-    return own + (check_prompts(settings.exclude) if settings.exclude else [])
+    return own + _check_unwanted(settings)
 
 
 def check_texts(settings: TextSettings) -> list[str]:
     """As `check_data`, for every part and for the prompts to exclude."""
     parts = [one for part in settings.parts.values() for one in check_data(part, "prompts")]
-    return parts + (check_prompts(settings.exclude) if settings.exclude else [])
+    return parts + _check_unwanted(settings)
+
+
+def _check_unwanted(settings: PromptSettings | TextSettings) -> list[str]:
+    return [one for source in excluded(settings) for one in check_prompts(source)]

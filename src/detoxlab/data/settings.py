@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from detoxlab.data.documents import Division
 from detoxlab.data.hub import with_config
 from detoxlab.data.verbaliser import Verbaliser
 from detoxlab.data.where import Conditions
@@ -82,8 +83,10 @@ class PromptSettings(RowSettings):
     opening: int | None = Field(
         None, ge=1, description="only so many of a text's first words; shorter ones are left out"
     )
-    exclude: "PromptSettings | None" = Field(
-        None, description="leave out prompts with the text of one of these; before `limit`"
+    exclude: "PromptSettings | tuple[PromptSettings, ...] | None" = Field(
+        None,
+        description="leave out prompts with the text of one of these (or a list of sources); "
+        "before `limit`",
     )
 
 
@@ -112,12 +115,39 @@ class TextSettings(Settings):
     parts: dict[str, TextPart] = Field(min_length=1, description="domain: where its texts are")
     limit: int | None = Field(None, ge=1, description="so many texts in all; none: all there are")
     validation: HeldOut = HELD_OUT
-    exclude: PromptSettings | None = Field(
-        None, description="leave out texts that begin with one of these prompts; before `limit`"
+    exclude: PromptSettings | tuple[PromptSettings, ...] | None = Field(
+        None,
+        description="leave out texts that begin with one of these prompts (or a list of "
+        "sources); before `limit`",
     )
     verbaliser: Verbaliser | None = Field(
         None, description="a question after each text, answered by the words of its label"
     )
+
+
+def excluded(settings: PromptSettings | TextSettings) -> tuple[PromptSettings, ...]:
+    """The sources of the prompts that these settings leave out.
+
+    >>> excluded(PromptSettings(source="rtp"))
+    ()
+    """
+    given = settings.exclude
+    return (given,) if isinstance(given, PromptSettings) else given or ()
+
+
+class RunningText(DataSettings):
+    """A text, its documents, and the window through which a model reads them."""
+
+    where: WhereIfAny = None
+    documents: Division = Field("rows", description="the unit of a document: rows, articles, file")
+    max_length: int | None = Field(None, ge=2, description="tokens seen; None: all that fit")
+    stride: int | None = Field(None, ge=1, description="tokens moved by; None: max_length / 2")
+
+    @model_validator(mode="after")
+    def _windows_overlap(self) -> Self:
+        if self.stride and self.max_length and self.stride >= self.max_length:
+            raise ValueError(f"stride is {self.stride}: it must be below max_length")
+        return self
 
 
 def relative(path: str) -> str:
@@ -137,7 +167,9 @@ def portable(source: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "parts" in source:
         made["parts"] = {name: portable(part) for name, part in source["parts"].items()}
-    if source.get("exclude"):
-        made["exclude"] = portable(source["exclude"])
+    if given := source.get("exclude"):
+        made["exclude"] = (
+            portable(given) if isinstance(given, Mapping) else [portable(one) for one in given]
+        )
     unset = () if source.get("skip_nulls") else ("skip_nulls",)
     return {key: value for key, value in {**source, **made}.items() if key not in unset}

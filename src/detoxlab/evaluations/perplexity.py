@@ -11,11 +11,11 @@ from itertools import accumulate
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from detoxlab.data import describe_source
-from detoxlab.data.documents import Division, load_documents
-from detoxlab.data.settings import DataSettings, WhereIfAny
+from detoxlab.data.documents import load_documents
+from detoxlab.data.settings import RunningText
 from detoxlab.evaluations import sums
 from detoxlab.evaluations.base import Evaluation, window_of
 from detoxlab.measures.catalogue import MEASURES
@@ -41,7 +41,7 @@ class Window(NamedTuple):
     stop: int
 
 
-class Perplexity(DataSettings, Evaluation):
+class Perplexity(RunningText, Evaluation):
     """Perplexity per token, per word and per byte; lower is better.
 
     Each document begins with the token that opens a text and is read through a window of
@@ -55,16 +55,6 @@ class Perplexity(DataSettings, Evaluation):
     """
 
     kind: Literal["perplexity"] = Field("perplexity", description="of evaluation")
-    where: WhereIfAny = None
-    documents: Division = Field("rows", description="the unit of a document: rows, articles, file")
-    max_length: int | None = Field(None, ge=2, description="tokens seen; None: all that fit")
-    stride: int | None = Field(None, ge=1, description="tokens moved by; None: max_length / 2")
-
-    @model_validator(mode="after")
-    def _windows_overlap(self) -> Self:
-        if self.stride and self.max_length and self.stride >= self.max_length:
-            raise ValueError(f"stride is {self.stride}: it must be below max_length")
-        return self
 
     @property
     def protocol(self) -> str:

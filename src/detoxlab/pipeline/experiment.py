@@ -32,13 +32,14 @@ from detoxlab.pipeline.winning import (
 from detoxlab.progress import say
 from detoxlab.recipe.experiment import CHANGES, MAY_CHANGE, Recipe, Variant
 from detoxlab.recipe.explaining import ExplainSettings
-from detoxlab.recipe.measuring import MeasureSettings, as_recorded
+from detoxlab.recipe.measuring import as_recorded
 from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import canonical
 
 BASE = "base"
 TRAINED, SWEPT, WIN_RATES, EXPLAINED = "trained", "swept", "win-rates", "explained"
+ALSO = "also"  # the folder of further benches
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     """Measure the base, make and measure every variant, explain, compare, and write the report.
 
     Layout: `out/base`, `out/<variant>` (measured runs; `out/<variant>-<budget>` where a sweep has
-    several budgets), `out/trained/<variant>`, `out/swept/<variant>`,
+    several budgets), `out/also/<bench>/<variant>`, `out/trained/<variant>`, `out/swept/<variant>`,
     `out/explained/<variant>+<variant>`, `out/win-rates/<variant>-against-<other>`,
     `out/comparisons.json`, `out/win_rates.json`, `out/measurements.json` (a ranking, with
-    `win_rate.all_pairs`), `out/report.html`. With `resume`, finished stages
-    are skipped; variants may have been added to the recipe or removed meanwhile, but a changed
-    variant is an error.
+    `win_rate.all_pairs`), `out/report.html`, and `out/also/<bench>/report.html`. With `resume`,
+    finished stages are skipped; variants may have been added to the recipe or removed meanwhile,
+    but a changed variant is an error.
     """
     out = Path(out)
     check(recipe, out, resume=resume)
@@ -78,18 +79,17 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     with experiment.writing():
         experiment.update(**date_record(recipe))
         say(f"base: {recipe.model}")
-        base = _measured(recipe, recipe.measure_settings(recipe.model), out / BASE)
+        base = _measured(recipe, recipe.model, out / BASE)
         _check_explainable(recipe, out)
         trained: dict[str, Run] = {}
         measured: list[Run] = []
         for variant in recipe.variants:
             say(f"{variant.name}: {_change(variant)}")
             made = _trained(recipe, variant, out)
-            model = str(made.path) if made else recipe.model
+            model = str(made.path) if made else variant.model or recipe.model
             placed = variant.with_steerings_at(partial(_place, recipe, out))
             for name, strength in _strengths(recipe, placed, model, out).items():
-                settings = recipe.measure_settings(model, strength, placed)
-                measured.append(_measured(recipe, settings, out / name))
+                measured.append(_measured(recipe, model, out / name, strength, placed))
                 trained |= {name: made} if made else {}
         experiment.write_config(config)
         return _conclude(recipe, experiment, base, measured, trained)
@@ -113,7 +113,7 @@ def selected(recipe: Recipe, only: Sequence[str], out: Path | str) -> Recipe:
 def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]:
     """The hub ids that cannot be checked beforehand; raises the errors that are found."""
     for variant in recipe.variants:
-        if variant.name in (TRAINED, SWEPT, WIN_RATES, EXPLAINED):
+        if variant.name in (TRAINED, SWEPT, WIN_RATES, EXPLAINED, ALSO):
             raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
     unchecked = check_recipe(recipe, recipe_config(recipe), out, resume=resume)
     if asked := _explain_settings(recipe, Path(out)):
@@ -133,7 +133,8 @@ def _change(variant: Variant) -> str:
     """The change of a variant in a few words."""
     best = f"best of {variant.best_of}" if variant.best_of else None
     system = "system prompt" if variant.system else None
-    parts = (variant.method or variant.of, *variant.steerings, system, best)
+    made = variant.method or variant.of or variant.model
+    parts = (made, *variant.steerings, system, best)
     return ", ".join(part for part in parts if part)
 
 
@@ -168,10 +169,21 @@ def _strengths(recipe: Recipe, variant: Variant, model: str, out: Path) -> dict[
     return dict(zip(names, (choice.strength for choice in sweep.choices), strict=True))
 
 
-def _measured(recipe: Recipe, settings: MeasureSettings, out: Path) -> Run:
-    """The measured run of one model, with the recipe's evaluations."""
-    run = measure_model(settings, out, resume=True)
+def _measured(
+    recipe: Recipe, model: str, out: Path, strength: float = 1.0, variant: Variant | None = None
+) -> Run:
+    """The measured run of one model with the recipe's evaluations, after further benches' runs."""
+    run = measure_model(recipe.measure_settings(model, strength, variant), out, resume=True)
+    for name, bench in recipe.also.items():
+        say(f"{out.name} on {name}")
+        settings = recipe.measure_settings(model, strength, variant, bench)
+        measure_model(settings, bench_folder(out.parent, name) / out.name, resume=True)
     return evaluate_run(run, recipe.evaluate, seed=recipe.seed, resamples=recipe.resamples)
+
+
+def bench_folder(out: Path, bench: str) -> Path:
+    """The folder of a further bench of the experiment in `out`, with its runs and its report."""
+    return out / ALSO / bench
 
 
 def _explain_settings(recipe: Recipe, out: Path) -> ExplainSettings | None:
@@ -210,11 +222,21 @@ def plan(recipe: Recipe, out: Path) -> str:
     models = [BASE, *(f"{one.name} ({_change(one)})" for one in recipe.measured)]
     return (
         f"would measure {', '.join(models)} of {recipe.model} on {len(prompts)} prompts "
-        f"x {sampling.k} by {protocol_label(recipe, len(prompts))}; "
+        f"x {sampling.k} by {protocol_label(recipe, len(prompts))}; {_further_benches(recipe)}"
         f"judge {recipe.judge}, second {recipe.second}; "
         f"{_usefulness(recipe)}{_sweeping(recipe)}{_explaining(recipe, len(prompts), sampling.k)}"
         f"into {out}\n{power_of_bench(len(prompts), sampling.k)}"
     )
+
+
+def _further_benches(recipe: Recipe) -> str:
+    steps = []
+    for name, bench in recipe.also.items():
+        settings = recipe.measure_settings(recipe.model, bench=bench)
+        count = len(read_prompts(settings.prompts, recipe.seed))
+        label = protocol_label(settings, count)
+        steps.append(f"on {name}: {count} prompts x {settings.resolved_sampling().k} by {label}; ")
+    return "".join(steps)
 
 
 def _usefulness(recipe: Recipe) -> str:
@@ -251,8 +273,11 @@ def recipe_config(recipe: Recipe) -> dict[str, Any]:
     plain["prompts"] = portable(plain["prompts"])
     for variant, planned in zip(plain["variants"], recipe.variants, strict=True):
         variant |= {kind: portable(variant[kind]) for kind in planned.sources()}
+        variant["model"] = planned.model and relative(planned.model)
         kept = planned.with_steerings_at(lambda it: it if it in recipe.methods else relative(it))
         variant["steer"] = kept.model_dump(mode="json")["steer"]
+    for bench in plain["also"].values():
+        bench["prompts"] = bench["prompts"] and portable(bench["prompts"])
     plain["evaluate"] = {name: portable(one) for name, one in plain["evaluate"].items()}
     if recipe.win_rate:
         plain["win_rate"]["judge"] = recipe.win_rate.judge.recorded()
@@ -300,6 +325,10 @@ def _conclude(
         win_rates=_judged(recipe, experiment, [base, *measured], pairs),
         sweeps=_sweeps(recipe, experiment.path),
         explained=explained,
+        also={
+            bench: [Run.open(bench_folder(experiment.path, bench) / name) for name in by_name]
+            for bench in recipe.also
+        },
         limits=recipe.limits,
         useful_by=recipe.useful_by,
         seed=recipe.seed,

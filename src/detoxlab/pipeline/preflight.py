@@ -87,6 +87,8 @@ def check_recipe(
     for variant in recipe.variants:
         unchecked += _check_variant(variant, recipe)
     unchecked += check_bench(recipe) + check_model(recipe.base_model)
+    for bench in recipe.also.values():
+        unchecked += check_bench(recipe.measure_settings(recipe.model, bench=bench))
     if recipe.win_rate:
         unchecked += _check_third_model(recipe.win_rate)
     if recipe.sweep:
@@ -225,6 +227,8 @@ def _check_variant(variant: Variant, recipe: Recipe) -> Unchecked:
     unchecked = _check_chooser(variant.by, recipe.judge)
     for name in variant.steerings:
         _check_steering_in(recipe, variant, name)
+    if variant.model:
+        unchecked += check_model(recipe.measure_settings(variant.model))
     learning = variant.learning()
     if learning is None:
         return unchecked

@@ -14,6 +14,7 @@ from detoxlab.data.settings import PromptSettings
 from detoxlab.evaluations import AnyEvaluation
 from detoxlab.loading import Loading, ModelName, ModelSettings
 from detoxlab.methods import METHODS
+from detoxlab.recipe.benches import Bench
 from detoxlab.recipe.comparing import UsefulBy, WithinLimits
 from detoxlab.recipe.explaining import Explaining, ExplainSettings
 from detoxlab.recipe.learning import Learning, Lesson, TrainSettings, check_seed
@@ -24,20 +25,26 @@ from detoxlab.steering.names import SteeringName
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
-# A resumed recipe may change these: variants, explanations and win rates have runs of their own,
-# evaluations are checked by their names in the runs, and the others only change how finished runs
-# are read.
-MAY_CHANGE = ("variants", "evaluate", "limits", "explain", "win_rate", "useful_by")
+# A resumed recipe may change these: variants, benches, explanations and win rates have runs of
+# their own, evaluations are checked by their names in the runs, and the others only change how
+# finished runs are read.
+MAY_CHANGE = ("variants", "also", "evaluate", "limits", "explain", "win_rate", "useful_by")
 CHANGES = (*Steered.model_fields, *Chosen.model_fields)
 
 
 class Variant(Lesson, Chosen, Steered):
-    """One treated model: trained by a method, steered, asked otherwise, or several of these."""
+    """One treated model: trained by a method, steered, asked otherwise, or several of these.
+
+    Or a model that was made elsewhere.
+    """
 
     name: Name = Field(description="of its folder and in the report")
     method: str | None = Field(None, description="the method, such as sft; none: no training")
     of: Name | None = Field(
         None, description="the trained variant that is changed further; none: the base"
+    )
+    model: ModelName | None = Field(
+        None, description="a treated model made elsewhere, in place of a method: adapter or folder"
     )
     measured: bool = Field(
         True, description="false: only trained, for other variants, such as experts"
@@ -62,10 +69,13 @@ class Variant(Lesson, Chosen, Steered):
         changes = [name for name in ("steer", "system", "best_of") if getattr(self, name)]
         if not self.method and (unused := [*self.sources(), *(["config"] if self.config else [])]):
             raise ValueError(f"{unused[0]} without a method: name the method that learns from it")
-        if not (self.method or changes):
-            raise ValueError("nothing is changed: name a method, steer, system or best_of")
+        if not (self.method or self.model or changes):
+            raise ValueError("nothing is changed: name a method, model, steer, system or best_of")
         if self.method and self.of:
             raise ValueError("method and of: a training starts from the base")
+        if self.model and (self.method or self.of):
+            other = "method" if self.method else "of"
+            raise ValueError(f"model and {other}: a model made elsewhere is measured as it is")
         if not self.measured and (changes or not self.method):
             raise ValueError("measured is false: then it has a method and nothing else")
         return self
@@ -110,6 +120,9 @@ class Recipe(Measuring):
     model: ModelName
     variants: tuple[Variant, ...] = Field(
         min_length=1, description="the treated models, each by a method from the base"
+    )
+    also: dict[Name, Bench] = Field(
+        {}, description="name: a further bench, on which base and variants are measured too"
     )
     evaluate: dict[Name, AnyEvaluation] = Field(
         {}, description="name: an evaluation of usefulness, for the base and every variant"
@@ -238,12 +251,29 @@ class Recipe(Measuring):
         return ModelSettings(model=self.model, **shared)
 
     def measure_settings(
-        self, model: str, strength: float = 1.0, variant: Variant | None = None
+        self,
+        model: str,
+        strength: float = 1.0,
+        variant: Variant | None = None,
+        bench: Bench | None = None,
     ) -> MeasureSettings:
-        """The measurement of `model` on this recipe's bench, changed as `variant` says."""
+        """The measurement of `model` on this recipe's bench, changed as `variant` says.
+
+        With `bench`, on that one.
+        """
         shared = {name: getattr(self, name) for name in Measuring.model_fields}
+        asked = bench.of(shared) if bench else shared
         changes = {name: getattr(variant, name) for name in CHANGES} if variant else {}
-        return MeasureSettings(model=model, strength=strength, **shared, **changes)
+        return MeasureSettings(model=model, strength=strength, **asked, **changes)
+
+    @property
+    def asked(self) -> PromptSettings | tuple[PromptSettings, ...]:
+        """The prompts of all benches, which no training may see: one source, or several."""
+        found = [self.prompts]
+        for bench in self.also.values():
+            prompts = self.measure_settings(self.model, bench=bench).prompts
+            found += [prompts] if prompts not in found else []
+        return tuple(found) if len(found) > 1 else self.prompts
 
     def sweep_of(self, variant: Variant) -> RecipeSweep | None:
         """The sweep that finds the strength of `variant`; None where it is measured as it is."""
@@ -267,12 +297,12 @@ class Recipe(Measuring):
         return tuple(f"{variant.name}-{end}" for end in ends)
 
     def sweep_settings(self, sweep: RecipeSweep, model: str, variant: Variant) -> SweepSettings:
-        """The sweep of a variant, on prompts without those of the bench."""
+        """The sweep of a variant, on prompts without those of the benches."""
         shared = {name: getattr(self, name) for name in Measuring.model_fields if name != "prompts"}
         own = {name: getattr(sweep, name) for name in Sweeping.model_fields}
         prompts = sweep.prompts
         if prompts.exclude is None:
-            prompts = prompts.model_copy(update={"exclude": self.prompts})
+            prompts = prompts.model_copy(update={"exclude": self.asked})
         own |= {"strengths": variant.strengths} if variant.strengths else {}
         changes = {name: getattr(variant, name) for name in CHANGES}
         return SweepSettings(model=model, prompts=prompts, **shared, **own, **changes)
@@ -280,13 +310,13 @@ class Recipe(Measuring):
     def train_settings(self, learning: Learning) -> TrainSettings:
         """A variant's training from this recipe's base model.
 
-        The prompts of the bench are excluded from the prompts and texts of the training.
+        The prompts of the benches are excluded from the prompts and texts of the training.
         """
         shared = {name: getattr(self, name) for name in (*Loading.model_fields, "model", "seed")}
         own = {name: getattr(learning, name) for name in Learning.model_fields}
         for kind, given in learning.sources().items():
             if getattr(given, "exclude", self.prompts) is None:
-                own[kind] = given.model_copy(update={"exclude": self.prompts})
+                own[kind] = given.model_copy(update={"exclude": self.asked})
         return TrainSettings(**shared, **own)
 
     def explain_settings(self, explain: Explaining, runs: Sequence[str]) -> ExplainSettings:

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from detoxlab.data.documents import Division
-from detoxlab.data.settings import DataSettings, WhereIfAny, portable
+from detoxlab.data.settings import RunningText, portable
 from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.settings import Settings
 
@@ -28,12 +27,8 @@ Budgets = Annotated[tuple[Ratio, ...], BeforeValidator(_numbers), Field(min_leng
 Strengths = Annotated[tuple[Strength, ...], BeforeValidator(_numbers), Field(min_length=1)]
 
 
-class CostText(DataSettings):
+class CostText(RunningText):
     """A text whose perplexity is a cost; the fields are those of that evaluation."""
-
-    where: WhereIfAny = None
-    documents: Division = Field("rows", description="the unit of a document: rows, articles, file")
-    max_length: int | None = Field(None, ge=2, description="tokens seen; None: all that fit")
 
     @model_validator(mode="before")
     @classmethod

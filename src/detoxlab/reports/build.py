@@ -18,7 +18,7 @@ from detoxlab.reports.files import (
     write_formats,
 )
 from detoxlab.reports.html import as_html
-from detoxlab.reports.judged import card_path
+from detoxlab.reports.judged import bench_path, card_path
 from detoxlab.reports.plain import as_csv, as_json, as_markdown
 from detoxlab.reports.read import read_study
 from detoxlab.reports.sections import sections
@@ -35,6 +35,7 @@ def build_report(
     win_rates: Sequence[Run] = (),
     sweeps: Mapping[str, Run] | None = None,
     explained: Run | None = None,
+    also: Mapping[str, Sequence[Run]] | None = None,
     title: str | None = None,
     formats: Sequence[str] = FORMATS,
     figures: Path | str | None = None,
@@ -50,9 +51,10 @@ def build_report(
     the name under which the report shows it. `rivals` are pairs of names, baseline and treated,
     to compare in addition to those with the first run. `win_rates` are runs of a judge that
     compared two of the models, `sweeps` are runs of sweep by the name of their method,
-    `explained` is a run of explain. `limits` are those of the verdict.
-    `figures` is a folder for the report's figures as SVG
-    and PNG files. `useful_by` names the evaluation on the horizontal axis of the trade-off.
+    `explained` is a run of explain. `also` are the runs of the same models on further benches, by
+    the name of the bench; each has a report of its own in `also/<bench>`. `limits` are those of
+    the verdict. `figures` is a folder for the report's figures as SVG and PNG files. `useful_by`
+    names the evaluation on the horizontal axis of the trade-off.
 
     Raises `ConfigError` without runs, with an unknown format, with unknown names in `rivals` or
     `useful_by`, or where `explained` is another kind of run.
@@ -68,6 +70,7 @@ def build_report(
         win_rates=win_rates,
         sweeps=sweeps,
         explained=explained,
+        also=also,
         title=title,
         limits=limits or Limits(),
         useful_by=useful_by,
@@ -82,9 +85,12 @@ def write_report(
 ) -> Path:
     """Writes the study in each format next to `page`; returns the path of the first format.
 
-    The cards of its judges stand in the folder `judges`, which the report links. `figures` is a
+    The cards of its judges stand in the folder `judges`, which the report links, and the reports
+    of further benches in the folder `also`. `figures` is a
     folder for its figures as SVG and PNG files.
     """
+    for bench, there in study.also.items():
+        write_report(there, page.parent / bench_path(bench), formats)
     parts = sections(study)
     if figures is not None:
         write_figures(parts, figures)

@@ -4,6 +4,7 @@ Every format renders the same sections: HTML all of them, Markdown their tables,
 records, JSON their data.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -32,18 +33,23 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading; `merge` joins equal cells below each other in HTML."""
+    """A column's heading; `merge` joins equal cells below each other in HTML.
+
+    In HTML neighbours of one `group` stand under its name.
+    """
 
     title: str
     numeric: bool = False
     merge: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A titled table of cells, with a note on how to read it.
 
-    A page begins a long table with its `first` rows, and shows the others when readers ask.
+    A page begins a long table with its `first` rows, and shows the others when readers ask. Where
+    it is `sortable`, readers may sort its rows by a column.
     """
 
     key: str
@@ -52,6 +58,19 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     first: int = 8
+    sortable: bool = False
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The names over neighbouring columns, each with their number; empty where none has one.
+
+        >>> a, b = Column("a", group="x"), Column("b")
+        >>> Table("key", "title", (b, a, a), ()).groups, Table("key", "title", (b,), ()).groups
+        ([('', 1), ('x', 2)], [])
+        """
+        names = [column.group for column in self.columns]
+        runs = itertools.groupby(names)
+        return [(name, len(list(own))) for name, own in runs] if any(names) else []
 
     @property
     def is_long(self) -> bool:

@@ -29,6 +29,7 @@ def read_study(
     win_rates: Sequence[Run] = (),
     sweeps: Mapping[str, Run] | None = None,
     explained: Run | None = None,
+    also: Mapping[str, Sequence[Run]] | None = None,
     title: str | None = None,
     limits: Limits,
     useful_by: str | None = None,
@@ -37,7 +38,8 @@ def read_study(
 ) -> Study:
     """The study that the report shows, read from the folders, with every variant compared.
 
-    Comparisons with the first run come first, in the order of the runs. Raises `UnknownNameError`
+    Comparisons with the first run come first, in the order of the runs. `also` are the runs of the
+    same models on further benches, by the name of the bench. Raises `UnknownNameError`
     where `useful_by` is no evaluation of any run, or a name in `trained` or `rivals` is no run.
     """
     runs = [
@@ -61,8 +63,10 @@ def read_study(
         if (found := trained.get(shown.name) or training_behind(run))
     }
     contests = tuple(Contested.of(run) for run in win_rates)
+    title = title or default_title([run.name for run in runs])
+    shared: dict[str, Any] = {"limits": limits, "seed": seed, "resamples": resamples}
     return Study(
-        title=title or default_title([run.name for run in runs]),
+        title=title,
         measured=tuple(runs),
         comparisons=comparisons,
         trained=tuple(read_trained(run, name) for name, run in {**trained, **behind}.items()),
@@ -74,6 +78,10 @@ def read_study(
         cards=read_cards(runs[0].responses, attribute),
         sweeps={name: read_sweep(run) for name, run in (sweeps or {}).items()},
         explained=read_explained(explained) if explained else None,
+        also={
+            bench: read_study(there, trained={}, title=f"{title}, on {bench}", **shared)
+            for bench, there in (also or {}).items()
+        },
         useful_by=useful_by,
         seed=seed,
         resamples=resamples,

@@ -73,6 +73,42 @@
   }
 })();
 (() => {
+  // --- tables: a heading sorts by its column, unknown values last; a third press undoes it ---
+
+  const valueOf = (row, at) => {
+    const { dataset, textContent } = row.cells[at];
+    return dataset.value === undefined ? textContent.trim() : Number(dataset.value);
+  };
+  const isEmpty = (value) => value === "–" || value === "unknown";
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+  const next = { none: "ascending", ascending: "descending", descending: "none" };
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const body = table.tBodies[0];
+    const given = [...body.rows];
+    const heads = [...[...table.tHead.rows].at(-1).cells];
+    const sorted = (at, sign) =>
+      given.toSorted((one, other) => {
+        const [a, b] = [valueOf(one, at), valueOf(other, at)];
+        return isEmpty(a) || isEmpty(b) ? isEmpty(a) - isEmpty(b) : sign * compare(a, b);
+      });
+    heads.forEach((head, at) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const order = next[head.getAttribute("aria-sort") || "none"];
+        for (const other of heads) other.removeAttribute("aria-sort");
+        if (order === "none") return body.append(...given);
+        head.setAttribute("aria-sort", order);
+        body.append(...sorted(at, order === "ascending" ? 1 : -1));
+      });
+    });
+  }
+})();
+(() => {
   // --- commands: copied by a button, or marked where the browser forbids it ---
 
   for (const button of document.querySelectorAll(".copy")) {

@@ -118,10 +118,10 @@ class Study:
     `win_rates` the preferences of a third model, `rankings` those of models that it judged each
     against each, `cards` the audits of judge and second scorer by
     scorer id, where they were audited. `sweeps` are the searches for strengths by variant.
-    `explained` says how much the models listen to their
-    prompts. `useful_by` names the evaluation on the horizontal axis of the trade-off, or
-    "responses" for the perplexity of the responses. `seed` draws examples and, with `resamples`,
-    the bootstrap of the Pareto front.
+    `explained` says how much the models listen to their prompts. `also` are the studies of the
+    same models on further benches. `useful_by` names the evaluation on the horizontal axis of the
+    trade-off, or "responses" for the perplexity of the responses. `seed` draws examples and, with
+    `resamples`, the bootstrap of the Pareto front.
     """
 
     title: str
@@ -136,6 +136,7 @@ class Study:
     cards: Mapping[str, Audit] = field(default_factory=dict)
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     explained: ExplainedRun | None = None
+    also: Mapping[str, "Study"] = field(default_factory=dict)
     useful_by: str | None = None
     seed: int = 0
     resamples: int = RESAMPLES

@@ -4,7 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.errors import RunError
-from detoxlab.pipeline.experiment import BASE, EXPLAINED, SWEPT, TRAINED, WIN_RATES, rivals_of
+from detoxlab.pipeline.experiment import (
+    BASE,
+    EXPLAINED,
+    SWEPT,
+    TRAINED,
+    WIN_RATES,
+    bench_folder,
+    rivals_of,
+)
 from detoxlab.progress import say
 from detoxlab.recipe.experiment import Recipe
 from detoxlab.runs import Run, is_run
@@ -41,6 +49,11 @@ def parts_of(run: Run) -> dict[str, Any]:
         "explained": next(
             (Run(one) for one in sorted((out / EXPLAINED).glob("*")) if is_finished(one)), None
         ),
+        "also": {
+            bench: [Run(folder / name) for name in present if is_finished(folder / name)]
+            for bench in recipe.also
+            if is_finished((folder := bench_folder(out, bench)) / BASE)
+        },
         "limits": recipe.limits,
         "useful_by": recipe.useful_by,
         "seed": recipe.seed,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from detoxlab.methods import METHODS
-from detoxlab.reports.changed import changes_of
+from detoxlab.reports.changed import ELSEWHERE, changes_of
 from detoxlab.reports.geometry import path
 from detoxlab.reports.parts import Point
 from detoxlab.reports.study import Measured, Study
@@ -51,6 +51,8 @@ def family(study: Study, run: Measured) -> str:
     (change,) = changes
     if change in METHODS:
         return family_of(change)
+    if change == ELSEWHERE:
+        return OTHER
     return STEERED if run.config.get("steer") else ASKED
 
 
