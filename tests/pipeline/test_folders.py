@@ -130,6 +130,28 @@ def test_variants_that_are_not_finished_are_left_out(
         parts_of(Run(recipe))
 
 
+def test_a_model_of_ones_own_on_the_same_bench(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its folder, or in a file of variants; the recipe's own are there where named."""
+    bench = str(recipe.parent / "r.yaml")
+    Path("mine.yaml").write_text("variants: [{name: mine, system: Be calm., strength: 1}]")
+    given = ["--against", "mine.yaml", "--against", str(recipe / "trained" / "ft" / "adapter")]
+    assert detoxlab("bench", bench, *given, "--only", "told", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert (
+        "would measure base, ft (sft), told (system prompt), mine (system prompt), adapter" in said
+    )
+    assert detoxlab("bench", bench, *given, "--out", "b", "--json") == 0
+    pairs = json.loads(capsys.readouterr().out)["comparisons"]
+    assert [one["treated"] for one in pairs] == ["mine", "adapter"]
+    told = [Run(place).measurements() for place in (recipe / "ft", Path("b/adapter"))]
+    assert told[0] == told[1]
+    Path("none.yaml").write_text("variant: []")
+    assert detoxlab("bench", bench, "--against", "none.yaml") == 1
+    assert "none.yaml: has no `variants`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("accepted", "code"),
     [(["improved"], 3), (["improved", "not shown"], 0), ([], 0)],

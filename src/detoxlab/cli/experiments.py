@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command()(demo)
     app.command()(run)
+    app.command()(bench)
     app.command()(resume)
 
 
@@ -84,6 +85,54 @@ def run(
         )
     limits = [f"prompts.{name}={value}" for name, value in asked.items()]
     return _run(recipe, out, [*set_, *limits], only=only or [], resume=resume, dry_run=dry_run)
+
+
+@answers
+def bench(
+    recipe: Annotated[
+        Path, typer.Argument(help="the bench: a YAML recipe, or the name of one that is shipped")
+    ] = Path("the-bench"),
+    *,
+    against: Annotated[
+        list[str],
+        typer.Option(
+            "--against",
+            metavar="OTHER",
+            help="your own: a model (adapter, folder, run, hub id), or a YAML file with variants; "
+            "may be repeated",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(*arg.OUT, help="the run folder")] = Path("runs/bench"),
+    only: Annotated[
+        list[str],
+        typer.Option(
+            "--only", metavar="VARIANT", help="one of the recipe's own to run too; may be repeated"
+        ),
+    ] = [],
+    set_: arg.Set = [],
+    resume: arg.Resume = False,
+    dry_run: arg.DryRun = False,
+) -> Answer:
+    """Measure your own model or method on the bench of a recipe, beside the published rows.
+
+    The base and your own are measured as the recipe says; the rows of the recipe's variants come
+    with detoxlab, where they are of the same base, prompts and scorers.
+    """
+    if not dry_run:
+        arg.begin(f"bench {recipe.stem}", out)
+    from detoxlab.cli.common.compared import experiment_answer
+    from detoxlab.pipeline import run_recipe
+    from detoxlab.pipeline.experiment import check, plan, selected
+    from detoxlab.recipe.load import load_bench
+    from detoxlab.reports.published import shipped_rows
+
+    own = load_bench(recipe, against, set_, own=False)
+    chosen = load_bench(recipe, against, set_) if only else own
+    chosen = selected(chosen, [*only, *(one.name for one in own.variants)], out)
+    if dry_run:
+        return Answer.of_plan(plan(chosen, out), check(chosen, out, resume=resume))
+    beside = shipped_rows(chosen.name)
+    return experiment_answer(run_recipe(chosen, out, resume=resume, beside=beside))
 
 
 @answers

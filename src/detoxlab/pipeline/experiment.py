@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detoxlab.comparisons.sweeps import read_sweep
 from detoxlab.data.reading import read_prompts
@@ -37,6 +37,9 @@ from detoxlab.records import Comparison, to_json
 from detoxlab.runs import Run, is_run
 from detoxlab.runs.changes import canonical
 
+if TYPE_CHECKING:
+    from detoxlab.reports.published import Published
+
 BASE = "base"
 TRAINED, SWEPT, WIN_RATES, EXPLAINED = "trained", "swept", "win-rates", "explained"
 ALSO = "also"  # the folder of further benches
@@ -52,7 +55,9 @@ class Experiment:
     explained: Run | None = None
 
 
-def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Experiment:
+def run_recipe(
+    recipe: Recipe, out: Path | str, *, resume: bool = False, beside: "Published | None" = None
+) -> Experiment:
     """Measure the base, make and measure every variant, explain, compare, and write the report.
 
     Layout: `out/base`, `out/<variant>` (measured runs; `out/<variant>-<budget>` where a sweep has
@@ -61,7 +66,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
     `out/comparisons.json`, `out/win_rates.json`, `out/measurements.json` (a ranking, with
     `win_rate.all_pairs`), `out/report.html`, and `out/also/<bench>/report.html`. With `resume`,
     finished stages are skipped; variants may have been added to the recipe or removed meanwhile,
-    but a changed variant is an error.
+    but a changed variant is an error. `beside` are published rows for the table of all variants.
     """
     out = Path(out)
     check(recipe, out, resume=resume)
@@ -92,7 +97,7 @@ def run_recipe(recipe: Recipe, out: Path | str, *, resume: bool = False) -> Expe
                 measured.append(_measured(recipe, model, out / name, strength, placed))
                 trained |= {name: made} if made else {}
         experiment.write_config(config)
-        return _conclude(recipe, experiment, base, measured, trained)
+        return _conclude(recipe, experiment, base, measured, trained, beside)
 
 
 def selected(recipe: Recipe, only: Sequence[str], out: Path | str) -> Recipe:
@@ -309,7 +314,12 @@ def _check_readable(recipe: Recipe) -> None:
 
 
 def _conclude(
-    recipe: Recipe, experiment: Run, base: Run, measured: list[Run], trained: dict[str, Run]
+    recipe: Recipe,
+    experiment: Run,
+    base: Run,
+    measured: list[Run],
+    trained: dict[str, Run],
+    beside: "Published | None",
 ) -> Experiment:
     from detoxlab.reports import FORMATS, read_study, write_report
 
@@ -329,6 +339,7 @@ def _conclude(
             bench: [Run.open(bench_folder(experiment.path, bench) / name) for name in by_name]
             for bench in recipe.also
         },
+        beside=beside,
         limits=recipe.limits,
         useful_by=recipe.useful_by,
         seed=recipe.seed,

@@ -43,7 +43,7 @@ from detoxlab.scorers import check_scorer
 from detoxlab.scorers.names import learnt_from
 from detoxlab.scorers.offline import OFFLINE
 from detoxlab.servers import check_recordable
-from detoxlab.steering import FITTED_BY, check_steering
+from detoxlab.steering import FITTED_BY, STEERINGS, check_steering
 from detoxlab.steering.activations.files import check_foldable, find_steering
 from detoxlab.steering.names import EXPERTS, SteeringName
 
@@ -245,6 +245,7 @@ def _check_steering_in(recipe: Recipe, variant: Variant, name: str) -> None:
     if not used:
         check_steering(name)
         return
+    look_up("steering", parsed.kind, STEERINGS)
     before = [one.name for one in recipe.variants[: recipe.variants.index(variant)]]
     for one in used:
         place = f"variants.{variant.name}: steer {name}"
@@ -259,7 +260,7 @@ def _check_steering_in(recipe: Recipe, variant: Variant, name: str) -> None:
 
 
 def _fits(method: str, kind: str) -> bool:
-    """Whether a method makes the data of this kind of steering; unknown kinds may use any.
+    """Whether a method makes the data of this kind of steering; kinds of packages may use any.
 
     >>> _fits("auxiliary", "nado"), _fits("sft", "dexperts"), _fits("caa", "dexperts")
     (True, True, False)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,33 @@ def shipped_recipes(folder: Path = SHIPPED) -> dict[str, Path]:
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe of this name or in this YAML file, as `load_settings` reads it."""
     return load_settings(Recipe, recipe_file(path), overrides)
+
+
+def load_bench(
+    path: Path | str, rivals: Sequence[str], overrides: Iterable[str] = (), *, own: bool = True
+) -> Recipe:
+    """A recipe with further variants: models, by folder or hub id, or YAML files with `variants`.
+
+    A model has the name of its last part. Without `own`, the recipe's own variants are left out.
+
+    Raises `ConfigError` where a file holds no `variants`.
+    """
+    file = recipe_file(path)
+    kept = read_yaml(file, noun="recipe").get("variants") if own else None
+    further = [variant for rival in rivals for variant in _rival(rival)]
+    return load_settings(Recipe, file, overrides, given={"variants": [*(kept or []), *further]})
+
+
+def _rival(given: str) -> list[Any]:
+    if Path(given).suffix not in (".yaml", ".yml"):
+        return [{"name": Path(given).name, "model": given}]
+    found = read_yaml(Path(given), noun="file of variants").get("variants")
+    if not found:
+        raise ConfigError(
+            f"{given}: has no `variants`",
+            remedy="Give a list of variants, as in a recipe, or a model.",
+        )
+    return list(found)
 
 
 def load_settings(

@@ -15,6 +15,7 @@ from detoxlab.evaluations.win_rate import Contested, rankings
 from detoxlab.records import RESAMPLES, Responses
 from detoxlab.registry import look_up
 from detoxlab.reports.explained.study import read_explained
+from detoxlab.reports.published import Published
 from detoxlab.reports.study import RESPONSES, EvaluationChange, Measured, Study, Trained
 from detoxlab.runs import Run, check_complete, complete_lines, is_run, read_json
 
@@ -30,6 +31,7 @@ def read_study(
     sweeps: Mapping[str, Run] | None = None,
     explained: Run | None = None,
     also: Mapping[str, Sequence[Run]] | None = None,
+    beside: Published | None = None,
     title: str | None = None,
     limits: Limits,
     useful_by: str | None = None,
@@ -39,7 +41,8 @@ def read_study(
     """The study that the report shows, read from the folders, with every variant compared.
 
     Comparisons with the first run come first, in the order of the runs. `also` are the runs of the
-    same models on further benches, by the name of the bench. Raises `UnknownNameError`
+    same models on further benches, by the name of the bench, `beside` published rows for the table
+    of all variants. Raises `UnknownNameError`
     where `useful_by` is no evaluation of any run, or a name in `trained` or `rivals` is no run.
     """
     runs = [
@@ -82,6 +85,7 @@ def read_study(
             bench: read_study(there, trained={}, title=f"{title}, on {bench}", **shared)
             for bench, there in (also or {}).items()
         },
+        beside=beside,
         useful_by=useful_by,
         seed=seed,
         resamples=resamples,

@@ -21,6 +21,7 @@ from detoxlab.records import (
     Responses,
 )
 from detoxlab.reports.explained.study import ExplainedRun
+from detoxlab.reports.published import Published
 
 Pair = tuple[str, int]
 RESPONSES = "responses"  # as `useful_by`: the perplexity of the responses under the base model
@@ -119,9 +120,10 @@ class Study:
     against each, `cards` the audits of judge and second scorer by
     scorer id, where they were audited. `sweeps` are the searches for strengths by variant.
     `explained` says how much the models listen to their prompts. `also` are the studies of the
-    same models on further benches. `useful_by` names the evaluation on the horizontal axis of the
-    trade-off, or "responses" for the perplexity of the responses. `seed` draws examples and, with
-    `resamples`, the bootstrap of the Pareto front.
+    same models on further benches. `beside` are rows of other experiments on this bench.
+    `useful_by` names the evaluation on the horizontal axis of the trade-off, or "responses" for
+    the perplexity of the responses. `seed` draws examples and, with `resamples`, the bootstrap of
+    the Pareto front.
     """
 
     title: str
@@ -137,6 +139,7 @@ class Study:
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     explained: ExplainedRun | None = None
     also: Mapping[str, "Study"] = field(default_factory=dict)
+    beside: Published | None = None
     useful_by: str | None = None
     seed: int = 0
     resamples: int = RESAMPLES

@@ -7,12 +7,14 @@ from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN
 from detoxlab.records import Comparison, to_json
 from detoxlab.reports import words
 from detoxlab.reports.parts import Cell, Column, Section, Table, ratio_cells, record, value_cell
+from detoxlab.reports.published import to_plain
 from detoxlab.reports.sections.variants import (
     MOVED,
     change,
     held,
     moved,
     perplexity,
+    published_of,
     variants_table,
     verdict_cell,
     with_void_note,
@@ -39,7 +41,10 @@ def all_variants(study: Study) -> Section:
         records=tuple(
             record(row, run=run.name) for run in study.measured for row in run.measurements
         ),
-        data={"runs": [_run(run) for run in study.measured]},
+        data={
+            "runs": [_run(run) for run in study.measured],
+            "variants": to_plain(rows) if (rows := published_of(study)) else None,
+        },
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from detoxlab.measures.catalogue import DECIDING, MACRO_MEAN
 from detoxlab.records import Comparison, Difference, Measurement
@@ -18,6 +18,13 @@ from detoxlab.reports.parts import (
     text_cell,
     value_cell,
     without_empty_columns,
+)
+from detoxlab.reports.published import (
+    Published,
+    PublishedRow,
+    cells_of,
+    column_key,
+    difference,
 )
 from detoxlab.reports.study import Measured, Study
 from detoxlab.reports.summary import deciding_row
@@ -40,6 +47,9 @@ COST_NOTE = (
     "processor, or of the clock on a GPU. ≥ says that a part of the run was killed and its time is "
     "unknown."
 )
+PUBLISHED = "{} (published)"
+BESIDE_NOTE = " Published rows were measured before, on the same bench, and come with detoxlab."
+OTHER_BENCH = "No published rows stand beside these, since they are of another bench: {}."
 VOID_NOTE = " In parentheses: the two runs cannot be compared, and the number shows no gain."
 
 Row = TypeVar("Row", Measurement, Difference)
@@ -63,8 +73,66 @@ def variants_table(study: Study) -> Table | None:
 
     Columns that are empty for all runs are left out.
     """
-    if len(study.gains) < 2:
+    if len(study.gains) < (1 if study.beside else 2):
         return None
+    whole = _own_table(study)
+    shown = _with_rows_beside(study, whole) if study.beside else whole
+    return without_empty_columns(shown)
+
+
+def published_of(study: Study) -> Published | None:
+    """The rows of the table for other experiments on this bench; None where there is no variant.
+
+    Each says on which day it was measured. Rows of other experiments are not among them.
+    """
+    if not study.gains:
+        return None
+    table = _own_table(study)
+    days = {run.name: str(run.info.get("finished") or "")[:10] for run in study.measured}
+    keys = [column_key(column) for column in table.columns]
+    rows = []
+    for cells in table.rows:
+        name = cells[0].text
+        # A link leads from the report to another file of its folder.
+        kept = dict(zip(keys, (replace(cell, href=None) for cell in cells), strict=True))
+        rows.append(PublishedRow(name, kept, {"measured": days[name]} if days[name] else {}))
+    return Published(bench_of(study), table.columns, tuple(rows))
+
+
+def bench_of(study: Study) -> dict[str, Any]:
+    """The facts that must be equal for rows of several experiments to stand in one table."""
+    base = study.baseline
+    model, asked = base.info.get("model") or {}, base.info.get("asked") or {}
+    return {
+        "model": model.get("weights_sha256") or model.get("id"),
+        "protocol": base.responses.protocol,
+        "prompts": asked.get("prompts_sha256"),
+        "judge": study.judge_id,
+        "second": base.responses.second_id,
+        "seed": base.info.get("seed"),
+    }
+
+
+# --- inside ---
+
+
+def _with_rows_beside(study: Study, own: Table) -> Table:
+    """The table with the rows of other experiments, but those of names that are measured here."""
+    assert study.beside is not None
+    if found := difference(bench_of(study), study.beside.bench):
+        return replace(own, note=f"{own.note} {OTHER_BENCH.format(found)}")
+    rows = [row for row in study.beside.rows if row.name not in study.names]
+    known = {column_key(column) for column in own.columns}
+    more = [one for one in study.beside.columns if column_key(one) not in known]
+    columns = (*own.columns, *more)
+    blank = (text_cell(None),) * len(more)
+    theirs = [cells_of(row, columns) for row in rows]
+    shown = [(Cell(PUBLISHED.format(cells[0].text)), *cells[1:]) for cells in theirs]
+    whole = (*((*cells, *blank) for cells in own.rows), *shown)
+    return replace(own, columns=columns, rows=whole, first=len(whole), note=own.note + BESIDE_NOTE)
+
+
+def _own_table(study: Study) -> Table:
     parts = list(_parts(study))
     gains = {one.treated: one for one in study.gains}
     rows = tuple(
@@ -80,7 +148,7 @@ def variants_table(study: Study) -> Table | None:
         + COST_NOTE
     )
     columns = tuple(column for part in parts for column in part.columns)
-    whole = Table(
+    return Table(
         "variants",
         "All variants on one bench",
         columns,
@@ -89,7 +157,6 @@ def variants_table(study: Study) -> Table | None:
         first=len(rows),
         sortable=True,
     )
-    return without_empty_columns(whole)
 
 
 def _parts(study: Study) -> Iterator[Part]:
