@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -33,6 +34,7 @@ def new_run(name: str, *, kind: str, seed: int, parent: str | None) -> dict[str,
         "parent": parent,
         "command": command(),
         "code_version": package_version("detoxlab"),
+        **({"code_commit": commit} if (commit := code_commit()) else {}),
         "packages": {name: v for name in PACKAGES if (v := package_version(name))},
         "hardware": hardware(),
         "seed": seed,
@@ -54,6 +56,27 @@ def package_version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+@functools.cache
+def code_commit(root: Path = Path(__file__).parents[2]) -> str | None:
+    """The commit of the checkout that the code runs from, and whether it was changed since.
+
+    None for an installed package.
+    """
+    if not (root / ".git").exists():
+        return None
+    git = ["git", "-C", str(root)]
+    try:
+        commit = subprocess.check_output(
+            [*git, "rev-parse", "--short=12", "HEAD"], text=True, stderr=subprocess.DEVNULL
+        ).strip()
+        changed = subprocess.check_output(
+            [*git, "status", "--porcelain", "--untracked-files=no"], stderr=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}, changed" if changed else commit
 
 
 def hardware() -> dict[str, Any]:

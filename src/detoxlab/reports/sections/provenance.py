@@ -28,6 +28,7 @@ FIRST = (
     "sampling",
     "seed",
     "code_version",
+    "code_commit",
     "command",
     "started",
     "finished",

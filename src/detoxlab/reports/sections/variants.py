@@ -1,6 +1,6 @@
 """The one table of all variants: what each gained on every bench, and what it cost."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -83,20 +83,26 @@ def variants_table(study: Study) -> Table | None:
 def published_of(study: Study) -> Published | None:
     """The rows of the table for other experiments on this bench; None where there is no variant.
 
-    Each says on which day it was measured. Rows of other experiments are not among them.
+    Each says on which day it was measured, and by which commit where the run knows it. Rows of
+    other experiments are not among them.
     """
     if not study.gains:
         return None
     table = _own_table(study)
-    days = {run.name: str(run.info.get("finished") or "")[:10] for run in study.measured}
+    infos = {run.name: run.info for run in study.measured}
     keys = [column_key(column) for column in table.columns]
     rows = []
     for cells in table.rows:
         name = cells[0].text
         # A link leads from the report to another file of its folder.
         kept = dict(zip(keys, (replace(cell, href=None) for cell in cells), strict=True))
-        rows.append(PublishedRow(name, kept, {"measured": days[name]} if days[name] else {}))
+        rows.append(PublishedRow(name, kept, _facts(infos[name])))
     return Published(bench_of(study), table.columns, tuple(rows))
+
+
+def _facts(info: Mapping[str, Any]) -> dict[str, str]:
+    found = {"measured": str(info.get("finished") or "")[:10], "commit": info.get("code_commit")}
+    return {name: str(value) for name, value in found.items() if value}
 
 
 def bench_of(study: Study) -> dict[str, Any]:
