@@ -128,8 +128,8 @@ def limit_shown(limit: str, unit: str) -> str:
     >>> limit_shown("+0.02", "share"), limit_shown("× 0.5 to × 1.25", "perplexity")
     ('+2.0\xa0pts', '×\xa00.5 to ×\xa01.25')
     """
-    allowed = _allowed(limit)
-    return limit.replace("× ", f"×{NO_BREAK}") if allowed is None else difference(allowed, unit)
+    most = allowed(limit)
+    return limit.replace("× ", f"×{NO_BREAK}") if most is None else difference(most, unit)
 
 
 def beyond(change: float | None, limit: str, unit: str) -> str:
@@ -140,12 +140,12 @@ def beyond(change: float | None, limit: str, unit: str) -> str:
     >>> beyond(8.1, "× 0.5 to × 1.25", "perplexity")
     'limit ×\xa00.5 to ×\xa01.25'
     """
-    allowed, shown = _allowed(limit), limit_shown(limit, unit)
-    if change is None or allowed is None:
+    most, shown = allowed(limit), limit_shown(limit, unit)
+    if change is None or most is None:
         return f"limit {shown}"
     moved = difference(change, unit)
     if moved == shown:
-        moved = difference(change, unit, digits=_digits_apart(change, allowed, unit))
+        moved = difference(change, unit, digits=_digits_apart(change, most, unit))
     return f"by {moved}, limit {shown}"
 
 
@@ -155,7 +155,7 @@ def _digits_apart(change: float, allowed: float, unit: str) -> int:
     return next((n for n, text in texts if text != difference(allowed, unit, digits=n)), 11)
 
 
-def _allowed(limit: str) -> float | None:
+def allowed(limit: str) -> float | None:
     """The limit where it is a difference; None where it is a ratio."""
     try:
         return float(limit.replace("−", "-"))

@@ -1,4 +1,4 @@
-"""Pictures as inline SVG: curves over steps with bands, and distributions, one row per run.
+"""Pictures as inline SVG: curves over steps with bands; distributions and intervals by run.
 
 Geometry is computed here, as paths; the page's macro draws them. Runs differ by dash and sign as
 well as by colour, and each has its name beside its curve.
@@ -19,6 +19,8 @@ LETTER = 6.6  # the width of a letter of a label, about
 LABEL_LETTERS = 14
 LINE = 14  # between labels
 ROW = 58  # of a distribution
+SPAN = 19  # a row with an interval
+NAME_LETTERS = 24
 SIGN = 3.4
 
 STROKES = {
@@ -48,6 +50,17 @@ class Histogram:
     shares: tuple[float, ...]
     quartiles: tuple[float, float, float]
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One run's value with its interval, and whether it is a bad one."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    is_bad: bool = False
 
 
 def curves(
@@ -127,6 +140,45 @@ def distributions(
     )
 
 
+def spans(
+    key: str,
+    title: str,
+    note: str,
+    drawn: Sequence[Span],
+    table: Table,
+    *,
+    limit: float | None,
+    x_title: str,
+    shown: Callable[[float], str],
+) -> Drawing:
+    """A value with its interval in a row for each run, with lines at 0 and at the limit."""
+    labels = [label(one.name, NAME_LETTERS) for one in drawn]
+    left = round(LETTER * max(map(len, labels)) + 12, 1)
+    right, floor = WIDTH - 2 * MARGIN, TOP + SPAN * len(drawn) + 6
+    marked = [0.0, *([] if limit is None else [limit])]
+    ends = [end for one in drawn for end in (one.low, one.high)] + marked
+    x_scale = linear(min(ends), max(ends), left, right)
+    lines = [(0.0, ""), *([] if limit is None else [(limit, STROKES["dash"])])]
+    return Drawing(
+        key=key,
+        title=title,
+        note=note,
+        size=(WIDTH, floor + BOTTOM),
+        frame=(left, right, floor),
+        x_title=x_title,
+        x_ticks=tuple((x_scale(tick), shown(tick)) for tick in ticks(min(ends), max(ends))),
+        y_ticks=(),
+        marks=(
+            *(_upright(x_scale(at), floor, dash) for at, dash in lines),
+            *(
+                _span(one, name, at, left, x_scale)
+                for at, (one, name) in enumerate(zip(drawn, labels, strict=True))
+            ),
+        ),
+        table=table,
+    )
+
+
 def sign_of(symbol: str, x: float, y: float, size: float = SIGN) -> str:
     """The path of a symbol around a point."""
     s, t = size, size * 1.25
@@ -144,6 +196,26 @@ def sign_of(symbol: str, x: float, y: float, size: float = SIGN) -> str:
 
 
 # --- inside ---
+
+
+def _upright(x: float, floor: float, dash: str) -> Mark:
+    line = path([(x, TOP - 4), (x, floor)])
+    return Mark("var(--muted)", "", line, dash, "", "", (0.0, 0.0), style="limit")
+
+
+def _span(one: Span, name: str, at: int, left: float, x_scale: Scale) -> Mark:
+    y = TOP + SPAN * (at + 0.5)
+    return Mark(
+        colour="var(--bad)" if one.is_bad else "var(--accent)",
+        area="",
+        line=path([(x_scale(one.low), y), (x_scale(one.high), y)]),
+        dash="",
+        signs=sign_of("diamond" if one.is_bad else "circle", x_scale(one.value), y),
+        label=name,
+        label_at=(round(left - 8, 1), y + 4),
+        anchor="end",
+        style="point",
+    )
 
 
 def _row(

@@ -8,6 +8,7 @@ from detoxlab.measures.catalogue import described
 from detoxlab.records import Comparison, Difference, Guard, to_json
 from detoxlab.reports import words
 from detoxlab.reports.figures.changes import changes
+from detoxlab.reports.figures.guards import guard_pictures
 from detoxlab.reports.figures.sensitivity import sensitivity
 from detoxlab.reports.order import in_reading_order
 from detoxlab.reports.parts import (
@@ -47,9 +48,10 @@ def what_changed(study: Study) -> Section:
 
 
 def guards(study: Study) -> Section:
-    """The guards of each comparison."""
+    """The guards of each comparison; and of several variants, a picture of each guard."""
     tables = (guard_table(one, at) for at, one in enumerate(study.comparisons, start=1))
-    return Section("guards", "Guards", filled(tables))
+    drawn = guard_pictures(study)
+    return Section("guards", "Guards", filled(tables), drawings=(("", drawn),) if drawn else ())
 
 
 def detail_tables(study: Study) -> tuple[Table, ...]:
