@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # set by a launcher
+SHARDING, OFFLOADING = "ACCELERATE_USE_FSDP", "FSDP_OFFLOAD_PARAMS"  # set by accelerate launch
 PATIENCE = datetime.timedelta(days=1)  # others wait while the main process draws or publishes
-_independent = False
+_independent = _sharding = False
 
 
 def launched() -> int:
@@ -36,19 +37,23 @@ def joined(device: str) -> Iterator[None]:
     `device` is that of the settings: "auto", "cpu", "cuda". All leave together after success;
     when one fails, its launcher ends the others. It may be nested.
     """
-    if launched() == 1 or _joined() is not None:
+    if _joined() is not None:
         yield
         return
-    import torch
-    from accelerate import PartialState
+    with _sharding_asked():
+        if launched() == 1:
+            yield
+            return
+        import torch
+        from accelerate import PartialState
 
-    from detoxlab.internals.accelerate import forget_processes
+        from detoxlab.internals.accelerate import forget_processes
 
-    PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
-    yield
-    barrier()
-    _joined().destroy_process_group()
-    forget_processes()
+        PartialState(cpu=device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
+        yield
+        barrier()
+        _joined().destroy_process_group()
+        forget_processes()
 
 
 @contextlib.contextmanager
@@ -73,6 +78,11 @@ def independent() -> Iterator[None]:
         _independent = False
         os.environ.update(said)
         forget_processes(accelerator=True)
+
+
+def shards_base() -> bool:
+    """Whether each of the joined processes is to hold a part of the base: launched with FSDP."""
+    return _sharding and count() > 1
 
 
 def barrier_all() -> None:
@@ -147,6 +157,28 @@ def add_up(tensors: "Sequence[Tensor]") -> None:
     if group := _group():
         for tensor in tensors:
             group.all_reduce(tensor)
+
+
+@contextlib.contextmanager
+def _sharding_asked() -> Iterator[None]:
+    """Hear whether the launcher asks for FSDP, and let no library hear it while the block lasts.
+
+    accelerate and transformers would shard the adapters too.
+    """
+    global _sharding
+    said = os.environ.pop(SHARDING, None)
+    _sharding = said == "true"
+    try:
+        if _sharding and os.environ.get(OFFLOADING) == "true":
+            raise TrainingError(
+                "a base in parts stays on its devices: --fsdp_offload_params is not supported",
+                remedy="Leave it out, or start more processes, each of which holds less.",
+            )
+        yield
+    finally:
+        _sharding = False
+        if said is not None:
+            os.environ[SHARDING] = said
 
 
 def _group() -> Any:

@@ -1,4 +1,4 @@
-"""Commands under `accelerate launch` with two processes."""
+"""Commands under `accelerate launch` with two processes, which may shard the base (FSDP)."""
 
 import os
 import subprocess
@@ -11,6 +11,9 @@ LAUNCH = [
     str(BIN / "accelerate"),
     *("launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--main_process_port=0"),
     *("--mixed_precision=no", "--dynamo_backend=no"),
+]
+SHARDED = [
+    "--use_fsdp" if option == "--multi_gpu" else option for option in (*LAUNCH, "--fsdp_version=2")
 ]
 
 

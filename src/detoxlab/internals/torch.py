@@ -6,6 +6,8 @@ computes the same from ordinary layers, but slower; `has_packing` tells whether 
 whether the processor computes with bfloat16.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from detoxlab.internals.versions import check_version
@@ -42,6 +44,12 @@ def packed_linear(x: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | No
 def weight_identity(weight: torch.Tensor) -> tuple[int, int]:
     """Another one after the weight has been replaced, or written to otherwise than by `.data`."""
     return weight.data_ptr(), weight._version
+
+
+def leave_to_each_process(module: torch.nn.Module, names: Sequence[str]) -> None:
+    """Let `DistributedDataParallel` neither copy nor add up these parameters of the module."""
+    ignore = torch.nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+    ignore(module, names)  # type: ignore[no-untyped-call]
 
 
 def computes_bfloat16(device: torch.device) -> bool:

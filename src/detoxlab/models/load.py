@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
+from detoxlab import processes
 from detoxlab.errors import ConfigError, DependencyError, DetoxlabError, ModelError
 from detoxlab.models.adapters.load import attach, base_of, find_adapter
 from detoxlab.models.gguf.files import checked_header, find_gguf
@@ -26,6 +27,7 @@ from detoxlab.models.sources import Source, check_causal, check_weights, find_so
 from detoxlab.models.tokens.files import load_tokenizer
 from detoxlab.models.tokens.templates import Rendering
 from detoxlab.models.tokens.vocabulary import check_held
+from detoxlab.sharding import place
 
 CONFIG_FAILURES = (LookupError, AttributeError, TypeError, AssertionError, StrictDataclassError)
 LOADING_FAILURES = (OSError, ValueError, RuntimeError, ImportError, *CONFIG_FAILURES)
@@ -210,6 +212,12 @@ def _quantising(folder: Path, options: Options) -> dict[str, Any]:
     """The arguments by which `from_pretrained` quantises while it reads, layer by layer."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    if processes.shards_base():
+        raise ModelError(
+            f"{folder}: a quantised base cannot be sharded",
+            remedy="Start without --use_fsdp, or leave the quantisation out.",
+        )
+
     device, remote_code = options.torch_device(), options.trust_remote_code
     check_usable(device)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=remote_code)
@@ -245,7 +253,7 @@ def _read_weights(path: Path, options: Options) -> Any:
             f"{path}: has no linear layers to quantise ({type(model).__name__})",
             remedy="Load it without quantisation.",
         )
-    return model.eval() if quantising else model.to(options.torch_device()).eval()
+    return model.eval() if quantising else place(model, options.torch_device()).eval()
 
 
 def _from_pretrained(path: Path, options: Options, quantising: Mapping[str, Any]) -> Any:

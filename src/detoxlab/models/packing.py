@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from detoxlab.internals.torch import has_packing, packed_linear, packed_weight, weight_identity
+from detoxlab.sharding import is_in_parts
 
 # Packed weights are a second copy: beyond this many parameters memory matters more.
 LARGEST_MODEL = 500_000_000
@@ -58,7 +59,7 @@ def packed_language_model(model: Any) -> Iterator[None]:
     Logits move by rounding. Packing costs about as much as three steps of decoding 16 rows. The
     weights may be changed after it, but not their values in place.
     """
-    fits = SMALLEST_LANGUAGE_MODEL <= _size(model) <= LARGEST_MODEL
+    fits = SMALLEST_LANGUAGE_MODEL <= _size(model) <= LARGEST_MODEL and not is_in_parts(model)
     layers = [layer for layer in _layers(model) if _is_open(layer)] if fits else []
     try:
         for layer in layers:

@@ -107,6 +107,7 @@ def draw_generations(
     `RunMismatchError` when the run was begun with other prompts.
     """
     from detoxlab.generate import LocalEngine, generate_into
+    from detoxlab.sharding import in_step
 
     sampling = draws.sampling(seed)
     engine = LocalEngine(
@@ -118,8 +119,9 @@ def draw_generations(
     )
     run.write_once(PROMPTS, prompts)
     run.update(drawn_with=dataclasses.asdict(sampling))
-    if processes.is_main():
-        generate_into(run, engine, prompts, sampling)
+    with in_step(lm.bare):
+        if processes.is_main():
+            generate_into(run, engine, prompts, sampling)
     processes.barrier()
     ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
     return run.read_all("generations", Generation), ids

@@ -29,6 +29,7 @@ from detoxlab.methods.loop.order import LengthGroups
 from detoxlab.methods.loop.quiet import train_without_noise
 from detoxlab.models import LanguageModel
 from detoxlab.progress import Advance, say
+from detoxlab.sharding import keep_parts
 
 LARGE_VOCABULARY = 32_768
 """Words from which on the output layer costs more than to pick out the tokens that need it."""
@@ -57,6 +58,7 @@ class AdapterTrainer(WithoutTelemetry, CheckpointHooks, OwnOrder):
         for weight in self.model.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()
+        keep_parts(self.model)
         if self.compares:
             train_without_noise(self.model)
 

@@ -44,6 +44,7 @@ from detoxlab.methods.online.config import OnlineConfig
 from detoxlab.models import LanguageModel
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
+from detoxlab.sharding import in_step
 from detoxlab.subject import Subject
 
 RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]
@@ -64,6 +65,7 @@ class RolloutBridge:
         reward: RewardFunction,
         samples: SampleLog,
     ) -> None:
+        self.lm = lm
         markers = lm.next_turn_markers if config.chat else ()
         self.engine = LocalEngine(Subject(lm), chat=config.chat, next_turn_markers=markers)
         self.sampling = config.rollout.sampling(config.seed)
@@ -91,7 +93,8 @@ class RolloutBridge:
         """Token ids of a response to each of the prompts, drawn with the noise of `step`."""
         began = time.perf_counter()
         self.engine.iteration = step
-        self.generations = self.engine.generate(self.asked, self.sampling)
+        with in_step(self.lm.bare):
+            self.generations = self.engine.generate(self.asked, self.sampling)
         self.seconds_generate = time.perf_counter() - began
         return [list(one.token_ids) for one in self.generations]
 

@@ -29,6 +29,7 @@ from detoxlab.methods.ppo.losses import (
 )
 from detoxlab.methods.ppo.policy import Policy, Response
 from detoxlab.records import Generation, Prompt
+from detoxlab.sharding import in_step
 from detoxlab.subject import Subject
 
 Item = TypeVar("Item")
@@ -64,7 +65,7 @@ class Sampler:
     """
 
     def __init__(self, policy: Policy, config: PPOConfig, prompts: Sequence[Prompt]) -> None:
-        lm = policy.lm
+        self.lm = lm = policy.lm
         markers = lm.next_turn_markers if config.chat else ()
         self.engine = LocalEngine(Subject(lm), chat=config.chat, next_turn_markers=markers)
         self.sampling = config.rollout.sampling(config.seed)
@@ -82,8 +83,9 @@ class Sampler:
         asked = prompts_of_step(self.prompts, step, self.count, self.sampling.seed)
         self.engine.iteration = step
         generations: list[Generation] = []
-        for batch in chunks(processes.share(asked), self.engine.batch_size or len(asked)):
-            generations += self.engine.generate(batch, self.sampling)
+        with in_step(self.lm.bare):
+            for batch in chunks(processes.share(asked), self.engine.batch_size or len(asked)):
+                generations += self.engine.generate(batch, self.sampling)
         generations = processes.gathered(generations)
         repeated = [prompt for prompt in asked for _ in range(self.sampling.k)]
         contexts = [self.engine.context_ids(prompt, self.sampling) for prompt in repeated]
@@ -166,7 +168,8 @@ def _seen(policy: Policy, responses: list[Response], size: int) -> dict[str, Ten
     """
     width = max(len(one.drawn) for one in responses)
     size = math.ceil(size / processes.count())
-    parts = [_seen_at_once(policy, rows) for rows in chunks(processes.share(responses), size)]
+    with in_step(policy.lm.bare):
+        parts = [_seen_at_once(policy, rows) for rows in chunks(processes.share(responses), size)]
     parts = processes.gathered(parts)
     whole = {name: torch.cat([_padded(part[name], width) for part in parts]) for name in parts[0]}
     return {name: values_NT.to(policy.lm.device) for name, values_NT in whole.items()}

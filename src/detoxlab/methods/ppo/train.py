@@ -72,6 +72,7 @@ def fit_adapter(
     if done := finished_adapter(run):
         return done
     check_can_train(config, lm)
+    _check_shares(config, len(prompts))
     record_start(run, lm, "ppo", prompts_record(prompts))
     judge = reward or Reward(config.reward, asked=prompts)
     steps = total_steps(config, len(prompts))
@@ -96,6 +97,18 @@ def fit_adapter(
         ),
         run,
     )
+
+
+def _check_shares(config: PPOConfig, prompts: int) -> None:
+    """Raise `TrainingError` where processes with a sharded base would make unequal passes."""
+    responses = min(config.rollout.prompts, prompts) * config.rollout.k
+    update, count = config.batch_size * config.gradient_accumulation, processes.count()
+    if processes.shards_base() and (responses % count or update % count):
+        raise TrainingError(
+            f"{responses} responses per step, {update} per update: {count} processes with a "
+            "sharded base need equal shares",
+            remedy="Choose multiples of their number for rollout.prompts and batch_size.",
+        )
 
 
 def total_steps(config: PPOConfig, prompts: int) -> int:
