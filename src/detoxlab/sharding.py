@@ -19,13 +19,14 @@ from torch.distributed.tensor import DTensor
 from detoxlab import processes
 from detoxlab.errors import ModelError
 from detoxlab.internals.torch import leave_to_each_process
+from detoxlab.internals.transformers import checkpointing_layers
 
 
 def place(model: Any, device: torch.device) -> Any:
     """The model of transformers on `device`: whole, or this process's part of it.
 
     Which of them says `processes.shards_base`. A model in parts is frozen. Raises `ModelError`
-    when transformers does not say what its layers are.
+    when transformers does not know its layers.
     """
     if not processes.shards_base():
         return model.to(device)
@@ -89,12 +90,11 @@ def in_step(model: Any) -> Iterator[None]:
 
 
 def _layers(model: Any) -> list[nn.Module]:
-    """The layers of the model: modules that transformers never splits between devices."""
-    names = set(model._no_split_modules or ())
-    layers = [one for one in model.get_decoder().modules() if type(one).__name__ in names]
+    """The layers of the model, inner ones before those around them."""
+    layers = checkpointing_layers(model)[::-1]
     if not layers:
         raise ModelError(
-            f"{type(model).__name__} does not name its layers, so they cannot be sharded",
+            f"{type(model).__name__} has no layers that are known, so it cannot be sharded",
             remedy="Start without --use_fsdp.",
         )
     return layers
