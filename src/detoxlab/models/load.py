@@ -27,7 +27,7 @@ from detoxlab.models.sources import Source, check_causal, check_weights, find_so
 from detoxlab.models.tokens.files import load_tokenizer
 from detoxlab.models.tokens.templates import Rendering
 from detoxlab.models.tokens.vocabulary import check_held
-from detoxlab.sharding import place
+from detoxlab.processes.sharding import place
 
 CONFIG_FAILURES = (LookupError, AttributeError, TypeError, AssertionError, StrictDataclassError)
 LOADING_FAILURES = (OSError, ValueError, RuntimeError, ImportError, *CONFIG_FAILURES)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from detoxlab.internals.torch import has_packing, packed_linear, packed_weight, weight_identity
-from detoxlab.sharding import is_in_parts
+from detoxlab.processes.sharding import is_in_parts
 
 # Packed weights are a second copy: beyond this many parameters memory matters more.
 LARGEST_MODEL = 500_000_000

@@ -107,7 +107,7 @@ def draw_generations(
     `RunMismatchError` when the run was begun with other prompts.
     """
     from detoxlab.generate import LocalEngine, generate_into
-    from detoxlab.sharding import in_step
+    from detoxlab.processes.sharding import in_step
 
     sampling = draws.sampling(seed)
     engine = LocalEngine(

@@ -28,8 +28,8 @@ from detoxlab.methods.loop.log import TrainLog, best_step, figures
 from detoxlab.methods.loop.order import LengthGroups
 from detoxlab.methods.loop.quiet import train_without_noise
 from detoxlab.models import LanguageModel
+from detoxlab.processes.sharding import keep_parts
 from detoxlab.progress import Advance, say
-from detoxlab.sharding import keep_parts
 
 LARGE_VOCABULARY = 32_768
 """Words from which on the output layer costs more than to pick out the tokens that need it."""

@@ -42,9 +42,9 @@ from detoxlab.methods.loop.trainer import (
 )
 from detoxlab.methods.online.config import OnlineConfig
 from detoxlab.models import LanguageModel
+from detoxlab.processes.sharding import in_step
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run
-from detoxlab.sharding import in_step
 from detoxlab.subject import Subject
 
 RewardFunction = Callable[[Sequence[Prompt], Sequence[Generation]], Rewards]

@@ -28,8 +28,8 @@ from detoxlab.methods.ppo.losses import (
     whitened,
 )
 from detoxlab.methods.ppo.policy import Policy, Response
+from detoxlab.processes.sharding import in_step
 from detoxlab.records import Generation, Prompt
-from detoxlab.sharding import in_step
 from detoxlab.subject import Subject
 
 Item = TypeVar("Item")

@@ -1,4 +1,4 @@
-"""A base in parts computes what the whole one does; two processes: `methods/test_multiprocess`."""
+"""A base in parts computes what the whole one does; two: `methods/test_multiprocess.py`."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from torch import distributed
 from detoxlab import processes
 from detoxlab.errors import ModelError
 from detoxlab.models.packing import packed_language_model
-from detoxlab.sharding import in_step, is_in_parts, place
+from detoxlab.processes.sharding import in_step, is_in_parts, place
 from tests.support.layouts import SUPPORTED, layout_model
 from tests.support.tiny import tiny_model
 
