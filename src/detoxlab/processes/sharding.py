@@ -64,9 +64,9 @@ def keep_parts(model: nn.Module) -> None:
 def in_step(model: Any) -> Iterator[None]:
     """The block may make another number of forward passes in each process, or none at all.
 
-    A pass of a model in parts needs all processes. Those that are done with the block make passes
-    over one token for as long as others go on. All processes must come here; no gradients within.
-    A model that is whole is left alone.
+    A pass of a model in parts needs all processes. A process that is done with the block makes
+    passes over one token for as long as others go on. All processes must come here, without
+    gradients. A model that is whole is left alone.
     """
     if not is_in_parts(model):
         yield
