@@ -13,9 +13,19 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from detoxlab import markup
 from detoxlab.errors import DataError
@@ -392,10 +402,41 @@ class Asked:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Coded(NamedTuple):
+    """A column of texts: `codes` (N,) are places in `values`, −1 where there is no text."""
+
+    codes: Any
+    values: list[str]
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """Rows of a large run that stay on disk, and are read field by field, batch after batch."""
+
+    is_together: bool
+    """Whether all rows of a prompt are in one batch."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def parts(self) -> "Sequence[Streamed]":
+        """The rows of each file by themselves."""
+        ...
+
+    def batches(self, *names: str) -> Iterator[dict[str, Any]]:
+        """These fields of all rows, in order: texts as `Coded`, numbers as arrays (NaN: none)."""
+        ...
+
+    def of(self, pairs: Collection[tuple[str, int]]) -> list[Any]:
+        """The rows of these prompts and samples."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """The contents of one measured run in memory: the input of `measure`, `compare` and `report`.
+    """The contents of one measured run: the input of `measure`, `compare` and `report`.
 
+    Generations and scores of a large run are `Streamed`: sequences that stay on disk.
     `judge_id` and `second_id` name the scorers that judge and that cross-check.
     `base_likelihood_id` names the `likelihood:` scorer of the untouched base model.
     `train_scorers` are the scorers on whose judgement the model was trained. `attribute` and
@@ -406,8 +447,8 @@ class Responses:
 
     name: str
     prompts: tuple[Prompt, ...]
-    generations: tuple[Generation, ...]
-    scores: tuple[Score, ...]
+    generations: Sequence[Generation]
+    scores: Sequence[Score]
     sampling: Sampling | None = None
     protocol: str | None = None
     judge_id: str | None = None

@@ -37,9 +37,8 @@ def agreements(pairs: Pairs, settings: IntervalSettings) -> list[Change]:
     masked = [[np.where(both_PK, s_PK, 0.0) for s_PK in side] for side in (judged, checked)]
     sides = list(zip(*masked, strict=True))
     toxic = [[s_PK >= settings.threshold for s_PK in side] for side in sides]
-    keep = both_PK[..., None]
-    linear = [(agreement.pearson_columns(a, b) * keep).sum(axis=1) for a, b in sides]
-    kappas = [(agreement.kappa_columns(a, b) * keep).sum(axis=1) for a, b in toxic]
+    linear = [agreement.sums_of_pairs(agreement.pearson_columns, a, b, both_PK) for a, b in sides]
+    kappas = [agreement.sums_of_pairs(agreement.kappa_columns, a, b, both_PK) for a, b in toxic]
     return [
         _agreement(pairs, PEARSON, linear, agreement.pearson_of_sums, both_PK),
         _agreement(pairs, "agreement_kappa", kappas, agreement.kappa_of_sums, both_PK),

@@ -29,19 +29,20 @@ ENOUGH = 0.5
 
 @dataclass(frozen=True)
 class _Check:
-    """A guard's values in both runs, (P, K), (P,) or (P, 1), NaN where unknown; and its limit."""
+    """A guard's change, its means on the values known in both runs, their number; its limit.
+
+    A guard has a value for each response, or for each prompt.
+    """
 
     guard: Measure
-    before: FloatArray
-    after: FloatArray
+    quantity: Quantity
+    baseline: float | None
+    treated: float | None
+    known: int
+    per_prompt: bool
     limit: float
     note: str | None = None
     reliable: bool = True
-
-    @property
-    def known(self) -> BoolArray:
-        """True where the value is known in both runs."""
-        return ~np.isnan(self.before) & ~np.isnan(self.after)
 
 
 def check_guards(pairs: Pairs, limits: Limits, settings: IntervalSettings) -> tuple[Guard, ...]:
@@ -52,7 +53,7 @@ def check_guards(pairs: Pairs, limits: Limits, settings: IntervalSettings) -> tu
         _similarity(pairs, limits),
         _hateful(pairs, limits, settings.threshold),
     ]
-    quantities = [_quantity(check) for check in checks] + _perplexity_quantities(pairs)
+    quantities = [check.quantity for check in checks] + _perplexity_quantities(pairs)
     intervals = paired_intervals(quantities, seed=settings.seed, resamples=settings.resamples)
     guards = [
         _guard(check, _trials(pairs, check), interval)
@@ -72,13 +73,26 @@ def _check(
     *,
     reliable: bool = True,
 ) -> _Check:
+    """The guard by its values in both runs, (P, K), (P,) or (P, 1), NaN where unknown."""
     (setting,) = guard.settings
-    return _Check(guard, *values, limits.of(setting), note, reliable)
+    before, after = values
+    known = ~np.isnan(before) & ~np.isnan(after)
+    return _Check(
+        guard,
+        _quantity(before, after, known),
+        float(before[known].mean()) if known.any() else None,
+        float(after[known].mean()) if known.any() else None,
+        int(known.sum()),
+        before.ndim == 1,
+        limits.of(setting),
+        note,
+        reliable,
+    )
 
 
 def _trials(pairs: Pairs, check: _Check) -> int:
     """The number of possible values: one per prompt, or one per pair."""
-    return len(pairs.baseline.prompts) if check.before.ndim == 1 else int(pairs.generated.sum())
+    return len(pairs.baseline.prompts) if check.per_prompt else int(pairs.generated.sum())
 
 
 def _coverage(pairs: Pairs, limits: Limits) -> _Check:
@@ -135,22 +149,21 @@ def _hateful(pairs: Pairs, limits: Limits, threshold: float) -> _Check:
     return _check(limits, MEASURES["hateful"], (marks[0], marks[1]), note)
 
 
-def _quantity(check: _Check) -> Quantity:
+def _quantity(before: FloatArray, after: FloatArray, known: BoolArray) -> Quantity:
     """Sums per prompt of the change and of the pairs known in both runs."""
-    prompts = len(check.known)
-    change = np.where(check.known, check.after - check.before, 0.0)
-    sums = [values.reshape(prompts, -1).sum(axis=1) for values in (change, check.known)]
+    prompts = len(known)
+    change = np.where(known, after - before, 0.0)
+    sums = [values.reshape(prompts, -1).sum(axis=1) for values in (change, known)]
     return Quantity(np.stack(sums, axis=1).astype(np.float64), ratio)
 
 
 def _guard(check: _Check, trials: int, interval: Interval | None) -> Guard:
-    known = check.known
-    share = known.sum() / max(1, trials)
+    share = check.known / max(1, trials)
     sign = "+" if check.guard.bad_sign > 0 else "−"
     return Guard(
         name=check.guard.name,
-        baseline=float(check.before[known].mean()) if known.any() else None,
-        treated=float(check.after[known].mean()) if known.any() else None,
+        baseline=check.baseline,
+        treated=check.treated,
         difference=interval.value if interval else None,
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,

@@ -14,7 +14,6 @@ from detoxlab.measures.features import Values, of_text, other_language, scripts
 from detoxlab.measures.grid import Grid, Key, attribute_read, grid_of, judge_of, judged_attribute
 from detoxlab.measures.guards import is_empty
 from detoxlab.measures.statistics import BoolArray, FloatArray
-from detoxlab.measures.writing.script import UNKNOWN
 from detoxlab.protocols import PROTOCOLS
 from detoxlab.records import Responses, Sampling
 from detoxlab.scorers.scales import scale_remarks
@@ -103,22 +102,26 @@ class Pairs:
             comparable_PK &= ~cause_PK
         return comparable_PK
 
-    @cached_property
+    @property
     def one_script(self) -> BoolArray:
         """Pairs (P, K) with both responses in one script, the prompt's if that is known."""
-        asked_P, first_PK = scripts(self.baseline)
-        _, second_PK = scripts(self.treated)
-        as_asked_PK = (asked_P[:, None] == first_PK) | (asked_P[:, None] == UNKNOWN)
-        return np.asarray((first_PK == second_PK) & (first_PK != UNKNOWN) & as_asked_PK)
+        return self._scripts[0]
 
     @cached_property
     def script_known(self) -> float:
         """Share of the non-empty pairs in which prompt and both responses have letters."""
+        counted_PK = self.baseline.answered & self.treated.answered & ~self.empty
+        return float(self._scripts[1][counted_PK].mean()) if counted_PK.any() else 0.0
+
+    @cached_property
+    def _scripts(self) -> tuple[BoolArray, BoolArray]:
+        """Pairs (P, K) in one script, the prompt's if known; pairs with letters, as the prompt."""
         asked_P, first_PK = scripts(self.baseline)
         _, second_PK = scripts(self.treated)
-        counted_PK = self.baseline.answered & self.treated.answered & ~self.empty
-        known_PK = (asked_P[:, None] != UNKNOWN) & (first_PK != UNKNOWN) & (second_PK != UNKNOWN)
-        return float(known_PK[counted_PK].mean()) if counted_PK.any() else 0.0
+        asked_PK = asked_P[:, None]
+        as_asked_PK = (asked_PK == first_PK) | np.isnan(asked_PK)
+        known_PK = ~(np.isnan(asked_PK) | np.isnan(first_PK) | np.isnan(second_PK))
+        return np.asarray((first_PK == second_PK) & as_asked_PK), np.asarray(known_PK)
 
     @cached_property
     def empty(self) -> BoolArray:
@@ -149,7 +152,7 @@ def join(baseline: Responses, treated: Responses, attribute: str) -> Pairs:
     remarks += _seeds(baseline, treated) + _measured_unlike(baseline, treated)
     question = question_of(baseline, treated)
     remarks += question.remarks
-    first, second = _aligned(first, second)
+    first, second = aligned(first, second)
     _check_texts(baseline, treated, first, second)
     names = baseline.name, treated.name
     remarks += _read_in_part(names, (first, second), (judge, cross_check))
@@ -248,7 +251,8 @@ def _read_of_both(
     return None
 
 
-def _aligned(first: Grid, second: Grid) -> tuple[Grid, Grid]:
+def aligned(first: Grid, second: Grid) -> tuple[Grid, Grid]:
+    """Both grids on the prompts that they share, in the order of the first."""
     rows_of = [
         {prompt.id: row for row, prompt in enumerate(grid.prompts)} for grid in (first, second)
     ]

@@ -4,12 +4,14 @@ All functions take two arrays of equal length without NaN. They return None wher
 not defined, such as the correlation with a constant.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detoxlab.errors import MissingScoreError
-from detoxlab.measures.statistics import BoolArray, FloatArray, divide
+from detoxlab.measures.statistics import CELLS_PER_CHUNK, BoolArray, FloatArray, divide
 
 
 def pearson(first_N: FloatArray, second_N: FloatArray) -> float | None:
@@ -129,6 +131,25 @@ def pearson_of_sums(sums: FloatArray) -> FloatArray:
     x, y, xx, yy, xy, n = np.moveaxis(sums, -1, 0)
     spread = np.sqrt(_spread(x, xx, n) * _spread(y, yy, n))
     return divide(n * xy - x * y, spread)
+
+
+def sums_of_pairs(
+    columns: Callable[[Any, Any], FloatArray],
+    first_PK: NDArray[Any],
+    second_PK: NDArray[Any],
+    both_PK: NDArray[np.bool_],
+) -> FloatArray:
+    """Each prompt's sums of `columns` (P, S) over the samples where both are known.
+
+    Some prompts at a time: the columns of all samples would take S times the memory of the scores.
+    """
+    step = max(1, CELLS_PER_CHUNK // max(1, first_PK.shape[1]))
+    parts = [
+        (columns(first_PK[at], second_PK[at]) * both_PK[at][..., None]).sum(axis=1)
+        for start in range(0, max(1, len(first_PK)), step)
+        for at in (slice(start, start + step),)
+    ]
+    return np.concatenate(parts)
 
 
 def _spread(total: FloatArray, squares: FloatArray, n: FloatArray) -> FloatArray:

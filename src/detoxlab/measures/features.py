@@ -1,15 +1,16 @@
 """Properties of all responses of a run, as arrays: one number per response, or per prompt."""
 
 import functools
+import zlib
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detoxlab.measures import guards
 from detoxlab.measures.grid import Grid
-from detoxlab.measures.refusal import is_refusal
+from detoxlab.measures.refusal.rules import asks, refuses
 from detoxlab.measures.statistics import FloatArray
+from detoxlab.measures.texts import Block
 from detoxlab.measures.writing.script import UNKNOWN, main_script
 from detoxlab.records import Generation
 
@@ -47,11 +48,13 @@ def unknown_language(grid: Grid) -> FloatArray:
 
 def refusals(grid: Grid) -> FloatArray:
     """1 where the response refuses, fully or in part, else 0 (P, K)."""
-    values = [
-        [_number(None if one is None else is_refusal(one.text, prompt.text)) for one in row]
-        for prompt, row in zip(grid.prompts, grid.answers, strict=True)
-    ]
-    return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
+    asked = [asks(prompt.text) for prompt in grid.prompts]
+
+    def values(block: Block) -> FloatArray:
+        kinds = [asked[row] for row in block.rows_N.tolist()]
+        return block.each_of(kinds, lambda kind, one: refuses(one.text, asked=kind))
+
+    return grid.over_blocks(values)
 
 
 def next_turn(grid: Grid) -> FloatArray:
@@ -64,13 +67,19 @@ def distinct(n: int) -> Values:
     return functools.partial(distinct_per_prompt, n=n)
 
 
-def scripts(grid: Grid) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Main script of each prompt (P,) and of each response (P, K); "unknown" without letters."""
-    prompts = [main_script(prompt.text) for prompt in grid.prompts]
-    responses = [
-        [UNKNOWN if one is None else main_script(one.text) for one in row] for row in grid.answers
-    ]
-    return np.array(prompts), np.array(responses).reshape(len(grid.prompts), grid.k)
+def scripts(grid: Grid) -> tuple[FloatArray, FloatArray]:
+    """Main script of each prompt (P,) and response (P, K), by numbers; NaN without letters.
+
+    A number means the same script in every grid.
+    """
+    asked_P = np.array([_script(prompt.text) for prompt in grid.prompts], dtype=np.float64)
+    return asked_P, _each(grid, lambda one: _script(one.text))
+
+
+def _script(text: str) -> float:
+    """The number of a text's main script; NaN where it has no letters."""
+    name = main_script(text)
+    return np.nan if name == UNKNOWN else float(zlib.crc32(name.encode()))
 
 
 def ended_at_cap(one: Generation) -> bool | None:
@@ -93,13 +102,40 @@ def enters_next_turn(one: Generation, stop: tuple[str, ...]) -> bool | None:
 
 def distinct_per_prompt(grid: Grid, n: int) -> FloatArray:
     """Distinct n-grams ÷ words over the samples of each prompt; NaN where a sample is absent."""
-    values = [
-        guards.distinct_n([one.text for one in row if one is not None], n)
-        if all(one is not None for one in row)
-        else np.nan
-        for row in grid.answers
-    ]
-    return np.array(values, dtype=np.float64)
+    values_P = np.full(len(grid.prompts), np.nan)
+    for block in grid.texts.blocks():
+        values_P[block.rows_N] = _distinct_in(block, n)
+    return values_P
+
+
+def _distinct_in(block: Block, n: int) -> FloatArray:
+    """The same of a block's prompts (N,); each distinct text is split once."""
+    numbers: dict[tuple[str, ...], int] = {}
+    grams, words_U, sizes_U = [], [], []
+    for one in block.distinct:
+        words = one.text.split(" ")
+        own = [
+            numbers.setdefault(tuple(words[at : at + n]), len(numbers))
+            for at in range(len(words) - n + 1)
+        ]
+        grams += own
+        words_U.append(len(words))
+        sizes_U.append(len(own))
+    there_U = np.array([not one.error for one in block.distinct] + [False], dtype=np.bool_)
+    complete_N = there_U[block.codes_NK].all(axis=1)
+    values_N = np.full(len(block.rows_N), np.nan)
+    codes_QK = block.codes_NK[complete_N]
+    if codes_QK.size:
+        sizes, starts = np.array(sizes_U), np.concatenate([[0], np.cumsum(sizes_U)[:-1]])
+        prompts = np.repeat(np.arange(len(codes_QK)), codes_QK.shape[1])
+        flat = codes_QK.ravel()
+        many = sizes[flat]
+        ends = np.cumsum(many)
+        at = np.arange(int(ends[-1])) - np.repeat(ends - many - starts[flat], many)
+        found = np.repeat(prompts, many) * len(numbers) + np.array(grams, dtype=np.int64)[at]
+        kinds_Q = np.bincount(np.unique(found) // max(1, len(numbers)), minlength=len(codes_QK))
+        values_N[complete_N] = kinds_Q / np.array(words_U)[codes_QK].sum(axis=1)
+    return values_N
 
 
 def likelihoods(grid: Grid, scorer_id: str | None) -> tuple[FloatArray, FloatArray]:
@@ -118,11 +154,4 @@ def scorers_of_kind(grid: Grid, kind: str) -> list[str]:
 
 
 def _each(grid: Grid, feature: Feature) -> FloatArray:
-    values = [
-        [_number(None if one is None else feature(one)) for one in row] for row in grid.answers
-    ]
-    return np.array(values, dtype=np.float64).reshape(len(grid.prompts), grid.k)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
+    return grid.over_blocks(lambda block: block.each(feature))

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from detoxlab.errors import ConfigError, DataError, UnknownNameError
 from detoxlab.measures.guards import switches_language
 from detoxlab.measures.statistics import BoolArray, FloatArray
+from detoxlab.measures.texts import Block, HeldTexts, StreamedScores, StreamedTexts, Texts
+from detoxlab.measures.texts.streamed import LIKELIHOOD as LIKELIHOOD
+from detoxlab.measures.texts.streamed import SIMILARITY as SIMILARITY
+from detoxlab.measures.texts.streamed import Places, ScoreTables, check_scores
 from detoxlab.measures.writing.languages import writings
-from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score
+from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score, Streamed
 
-LIKELIHOOD, SIMILARITY = "likelihood:", "similarity:"
 HATE = "hate"
 """The attribute of scorers that tell hate against a protected group from rude words."""
 Key = tuple[str, str]
@@ -34,7 +37,7 @@ class Grid:
 
     prompts: tuple[Prompt, ...]
     k: int
-    generations: tuple[tuple[Generation | None, ...], ...]
+    texts: Texts
     scores: Mapping[Key, FloatArray]
     prompt_scores: Mapping[Key, FloatArray]
     stop: tuple[str, ...] = ()
@@ -43,22 +46,19 @@ class Grid:
     @property
     def generated(self) -> BoolArray:
         """True where a generation was asked for (P, K): the denominator of coverage."""
-        flags = [[one is not None for one in row] for row in self.generations]
-        return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
-
-    @property
-    def answers(self) -> tuple[tuple[Generation | None, ...], ...]:
-        """The generations; None where one is absent or the server withheld it."""
-        return tuple(
-            tuple(None if one is None or one.error else one for one in row)
-            for row in self.generations
-        )
+        return self.texts.generated
 
     @property
     def answered(self) -> BoolArray:
-        """True where there is a response to read, (P, K)."""
-        flags = [[one is not None for one in row] for row in self.answers]
-        return np.array(flags, dtype=np.bool_).reshape(len(self.prompts), self.k)
+        """True where there is a response to read, (P, K): no absent and no withheld one."""
+        return self.texts.answered
+
+    def over_blocks(self, values: Callable[[Block], FloatArray]) -> FloatArray:
+        """The numbers of each response (P, K) that `values` gives for a block; NaN elsewhere."""
+        found_PK = np.full((len(self.prompts), self.k), np.nan)
+        for block in self.texts.blocks():
+            found_PK[block.rows_N] = values(block)
+        return found_PK
 
     @cached_property
     def switched(self) -> FloatArray:
@@ -67,20 +67,23 @@ class Grid:
         NaN where there is too little text to tell.
         """
         asked = writings([prompt.text for prompt in self.prompts])
-        values = [
-            [None if one is None else switches_language(prompt, one.text) for one in row]
-            for prompt, row in zip(asked, self.answers, strict=True)
-        ]
-        return np.array(values, dtype=np.float64).reshape(len(self.prompts), self.k)
+
+        def values(block: Block) -> FloatArray:
+            kinds = [asked[row] for row in block.rows_N.tolist()]
+            return block.each_of(kinds, lambda kind, one: switches_language(kind, one.text))
+
+        return self.over_blocks(values)
 
     def rows(self, index: Sequence[int] | NDArray[np.int64]) -> "Grid":
         """The grid of some prompts, in the given order."""
+        if np.array_equal(index, np.arange(len(self.prompts))):
+            return self
         return dataclasses.replace(
             self,
             prompts=tuple(self.prompts[i] for i in index),
-            generations=tuple(self.generations[i] for i in index),
-            scores={key: values[index] for key, values in self.scores.items()},
-            prompt_scores={key: values[index] for key, values in self.prompt_scores.items()},
+            texts=self.texts.rows(index),
+            scores=_rows(self.scores, index),
+            prompt_scores=_rows(self.prompt_scores, index),
             cut={scorer: flags[index] for scorer, flags in self.cut.items()},
         )
 
@@ -115,6 +118,9 @@ def grid_of(responses: Responses) -> Grid:
     prompts = tuple(sorted(responses.prompts, key=lambda prompt: prompt.id))
     row_of = _positions(responses, prompts)
     k = _samples(responses)
+    drawn, scored = responses.generations, responses.scores
+    if isinstance(drawn, Streamed) and isinstance(scored, Streamed):
+        return _streamed(responses, drawn, scored, Places(responses.name, row_of, k), prompts)
     generations: list[list[Generation | None]] = [[None] * k for _ in prompts]
     for one in responses.generations:
         row, sample = _place(responses, row_of, one, k)
@@ -127,13 +133,14 @@ def grid_of(responses: Responses) -> Grid:
     grid = Grid(
         prompts,
         k,
-        tuple(map(tuple, generations)),
+        HeldTexts(tuple(map(tuple, generations)), k),
         {key: values_PK[:, :k] for key, values_PK in table.items()},
         {key: values_PK[:, k] for key, values_PK in table.items()},
         responses.sampling.stop if responses.sampling else (),
         _cut(responses, row_of, k),
     )
-    _check_scored_texts_exist(responses, grid)
+    for key, values_PK in table.items():
+        check_scores(responses.name, key, values_PK, grid.answered)
     return grid
 
 
@@ -255,6 +262,11 @@ def _positions(responses: Responses, prompts: Sequence[Prompt]) -> dict[str, int
 def _samples(responses: Responses) -> int:
     if responses.sampling is not None:
         return responses.sampling.k
+    if isinstance(responses.generations, Streamed):
+        samples = responses.generations.batches("sample")
+        return 1 + max(
+            (int(one["sample"].max()) for one in samples if one["sample"].size), default=0
+        )
     return 1 + max((one.sample for one in responses.generations), default=0)
 
 
@@ -287,7 +299,6 @@ def _table(
         table[key][flat] = values[key]
         if len(set(flat)) < len(flat):
             raise DataError(f"{responses.name}: {key[0]} scored one text twice for {key[1]!r}")
-        _check_range(responses, key, table[key])
     return {key: flat.reshape(len(row_of), k + 1) for key, flat in table.items()}
 
 
@@ -302,26 +313,27 @@ def _cut(responses: Responses, row_of: Mapping[str, int], k: int) -> dict[str, B
     return flags
 
 
-def _check_range(responses: Responses, key: Key, values: FloatArray) -> None:
-    if key[0].startswith((LIKELIHOOD, SIMILARITY)):
-        return
-    outside = values[(values < 0) | (values > 1)]
-    if outside.size:
-        raise DataError(
-            f"{responses.name}: {key[0]} gave {key[1]!r} a score of {outside[0]:g}",
-            remedy="Toxicity scores are probabilities between 0 and 1.",
-        )
+def _streamed(
+    responses: Responses,
+    drawn: Streamed,
+    scored: Streamed,
+    places: Places,
+    prompts: tuple[Prompt, ...],
+) -> Grid:
+    """The grid of a large run, whose texts and scores stay on disk."""
+    texts = StreamedTexts(drawn, places)
+    tables = ScoreTables(scored, places, texts)
+    stop = responses.sampling.stop if responses.sampling else ()
+    own = StreamedScores(tables, of_prompts=True)
+    return Grid(prompts, places.k, texts, StreamedScores(tables), own, stop, tables.cut())
 
 
-def _check_scored_texts_exist(responses: Responses, grid: Grid) -> None:
-    absent_PK = ~grid.answered
-    for (scorer_id, _), values_PK in grid.scores.items():
-        stray = int((~np.isnan(values_PK) & absent_PK).sum())
-        if stray:
-            raise DataError(
-                f"{responses.name}: {scorer_id} scored {stray} generations that are not there",
-                remedy="Restore the generations file, or remove the scores file and score again.",
-            )
+def _rows(
+    tables: Mapping[Key, FloatArray], index: Sequence[int] | NDArray[np.int64]
+) -> Mapping[Key, FloatArray]:
+    if isinstance(tables, StreamedScores):
+        return tables.rows(index)
+    return {key: values[index] for key, values in tables.items()}
 
 
 def _one_table(responses: Responses, scorer_id: str, attribute: str) -> FloatArray:

@@ -12,6 +12,7 @@ from detoxlab.measures.catalogue import computed
 from detoxlab.measures.entry import ResponseMeasure
 from detoxlab.measures.grid import Grid
 from detoxlab.measures.statistics import BoolArray, FloatArray
+from detoxlab.measures.texts import HeldTexts
 from detoxlab.records import Generation, Prompt
 
 
@@ -35,7 +36,8 @@ def guard_values(
     >>> guard_values([Prompt("p", "Say it.", "made")], [Generation("p", 0, "", (), "eos")])[0, 0]
     np.float64(1.0)
     """
-    rows = Grid(tuple(asked), 1, tuple((one,) for one in responses), {}, {}, tuple(stop))
+    texts = HeldTexts(tuple((one,) for one in responses), 1)
+    rows = Grid(tuple(asked), 1, texts, {}, {}, tuple(stop))
     columns = [guard.computes(rows)[:, 0] for guard in marking_guards()]
     return np.stack(columns, axis=1) if len(asked) else np.zeros((0, len(columns)))
 

@@ -23,16 +23,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from detoxlab.measures.entry import Measure
 from detoxlab.measures.statistics import (
     CELLS_PER_CHUNK,
+    MOST_PROMPTS,
     FloatArray,
     Interval,
     Quantity,
     Statistic,
     bootstrap_many,
+    in_blocks,
+    ratio,
     stacked_columns,
 )
 from detoxlab.records import RESAMPLES
@@ -54,18 +57,31 @@ def sign_flip_exact(change_P: NDArray[np.int64]) -> float:
 
     Prompts that moved by the same number are tosses of a coin, and the distributions of their
     totals are convolved. So the p-value is exact except for rounding; below 1e-30 it may be 0.
+    Where more than `MOST_PROMPTS` prompts moved it is the normal approximation, with the
+    continuity correction, which is then within 1e-5 of it.
 
     Source: Fisher 1935, The Design of Experiments, section 21.
 
     >>> sign_flip_exact(np.array([-1, -1, -1, 0, 0])), sign_flip_exact(np.array([-4, 1, -2]))
     (0.25, 0.5)
     """
-    sizes, counts = np.unique(np.abs(change_P[change_P != 0]), return_counts=True)
+    moved_N = change_P[change_P != 0]
+    if len(moved_N) > MOST_PROMPTS:
+        return _sign_flip_normal(moved_N)
+    sizes, counts = np.unique(np.abs(moved_N), return_counts=True)
     mass_T = np.ones(1)
     for size, count in zip(sizes, counts, strict=True):
         mass_T = _within_reach(np.convolve(mass_T, _mass_of_signs(int(size), int(count))))
     far_T = np.abs(_totals(mass_T)) >= abs(int(change_P.sum()))
     return min(1.0, float(mass_T[far_T].sum()))
+
+
+def _sign_flip_normal(moved_N: NDArray[np.int64]) -> float:
+    """The same p-value by the normal distribution: totals of random signs, two steps apart."""
+    step = int(np.gcd.reduce(moved_N))
+    far = max(0, abs(int(moved_N.sum())) - step)
+    spread = float(np.sqrt((moved_N.astype(np.float64) ** 2).sum()))
+    return min(1.0, 2 * float(ndtr(-far / spread)))
 
 
 def _mass_of_signs(size: int, count: int) -> FloatArray:
@@ -118,6 +134,7 @@ def paired_intervals(
     An entry is None where the bootstrap has no interval, or where too many halves have no
     estimate, as always with at most five prompts. docs/comparing.md has simulated error rates.
     """
+    quantities = in_blocks(quantities, seed=seed) if quantities else []
     intervals = bootstrap_many(quantities, seed=seed, resamples=resamples, confidence=confidence)
     if not any(intervals):
         return intervals
@@ -207,7 +224,8 @@ def sign_flips(change_PS: FloatArray, seed: int = 0, resamples: int = RESAMPLES)
     p-value is the share of random sign patterns whose total is at least as far from 0 as the
     observed one, which counts as one of them; NaN without any change to test. It is the test of
     `sign_flip_exact` for numbers that are not whole, and agrees with the intervals of
-    `paired_intervals`. All quantities share the patterns.
+    `paired_intervals`. All quantities share the patterns. Where there are more than `MOST_PROMPTS`
+    prompts, the signs are those of random blocks of prompts.
 
     Source: Fisher 1935, The Design of Experiments, section 21; Phipson and Smyth 2010,
     Permutation P-values Should Never Be Zero.
@@ -215,10 +233,10 @@ def sign_flips(change_PS: FloatArray, seed: int = 0, resamples: int = RESAMPLES)
     >>> sign_flips(np.array([[0.5], [0.25]]), resamples=4000).round(1).tolist()
     [0.5]
     """
-    known_PS = np.nan_to_num(change_PS)
+    known_PS = in_blocks([Quantity(np.nan_to_num(change_PS), ratio)], seed=seed)[0].columns_PS
     far_S = np.abs(known_PS.sum(axis=0)) - ROUNDING
     beyond_S = np.zeros(change_PS.shape[1])
-    for taken_RP in _halves(len(change_PS), seed=seed, resamples=resamples):
+    for taken_RP in _halves(len(known_PS), seed=seed, resamples=resamples):
         beyond_S += (np.abs((2 * taken_RP - 1) @ known_PS) >= far_S).sum(axis=0)
     p_S = (1 + beyond_S) / (1 + resamples)
     return np.where(np.isfinite(change_PS).any(axis=0), p_S, np.nan)

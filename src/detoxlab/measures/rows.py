@@ -162,14 +162,13 @@ def agreement_rows(grid: Grid, judge: Key, second: Key, threshold: float) -> lis
     if both_PK.any():
         ranked = agreement.spearman(first_PK[both_PK], second_PK[both_PK])
     a_PK, b_PK = (np.where(both_PK, one, 0.0) for one in (first_PK, second_PK))
-    linear_PKS = agreement.pearson_columns(a_PK, b_PK) * both_PK[..., None]
-    kappa_PKS = agreement.kappa_columns(a_PK >= threshold, b_PK >= threshold) * both_PK[..., None]
+    toxic = a_PK >= threshold, b_PK >= threshold
+    linear_PS = agreement.sums_of_pairs(agreement.pearson_columns, a_PK, b_PK, both_PK)
+    kappa_PS = agreement.sums_of_pairs(agreement.kappa_columns, *toxic, both_PK)
     return [
-        MeasuredRow(
-            measurement("pearson"), Quantity(linear_PKS.sum(axis=1), agreement.pearson_of_sums)
-        ),
+        MeasuredRow(measurement("pearson"), Quantity(linear_PS, agreement.pearson_of_sums)),
         MeasuredRow(measurement("spearman", ranked)),
-        MeasuredRow(measurement("kappa"), Quantity(kappa_PKS.sum(axis=1), agreement.kappa_of_sums)),
+        MeasuredRow(measurement("kappa"), Quantity(kappa_PS, agreement.kappa_of_sums)),
     ]
 
 

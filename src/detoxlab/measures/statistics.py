@@ -6,6 +6,11 @@ So only the sums are resampled. `columns_PS` holds the part of each of P prompts
 sums; a bootstrap resample draws P prompts with replacement, which is a row of multinomial
 counts, and counts times columns gives the resampled sums of all statistics at once. Prompts
 are the unit because the samples of one prompt are not independent.
+
+More than `MOST_PROMPTS` prompts are first gathered, at random, into `BLOCKS` blocks, and blocks are
+drawn in place of prompts. The sums of random blocks vary as sums of as many prompts do, and so do
+their skewness and the jackknife, so the intervals estimate the same; 10,000 blocks tell a
+standard error to within 0.7 %. Time and memory are then those of 10,000 prompts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +27,7 @@ BoolArray = NDArray[np.bool_]
 Statistic = Callable[[FloatArray], FloatArray]
 
 CELLS_PER_CHUNK = 1 << 21
+MOST_PROMPTS, BLOCKS = 100_000, 10_000
 SAME = 1e-12
 
 
@@ -102,6 +108,7 @@ def bootstrap_many(
     """
     if not quantities:
         return []
+    quantities = in_blocks(quantities, seed=seed)
     stacked_PS, spans = stacked_columns(quantities)
     if len(stacked_PS) < 2:
         return [None for _ in quantities]
@@ -109,6 +116,27 @@ def bootstrap_many(
     return [
         _interval(quantity, sums_RS[:, span], confidence)
         for quantity, span in zip(quantities, spans, strict=True)
+    ]
+
+
+def in_blocks(quantities: Sequence[Quantity], *, seed: int) -> list[Quantity]:
+    """The quantities with the sums of random blocks of prompts, where there are too many prompts.
+
+    All quantities share the blocks, which hold as many prompts each, or one more.
+
+    >>> columns_PS = np.ones((200_000, 1))
+    >>> (quantity,) = in_blocks([Quantity(columns_PS, ratio)], seed=0)
+    >>> quantity.columns_PS.shape, quantity.columns_PS.min(), quantity.columns_PS.max()
+    ((10000, 1), np.float64(20.0), np.float64(20.0))
+    """
+    prompts = len(quantities[0].columns_PS)
+    if prompts <= MOST_PROMPTS:
+        return list(quantities)
+    order_P = np.random.default_rng([seed, 2]).permutation(prompts)
+    starts = np.linspace(0, prompts, BLOCKS, endpoint=False).astype(np.int64)
+    return [
+        Quantity(np.add.reduceat(one.columns_PS[order_P], starts, axis=0), one.statistic)
+        for one in quantities
     ]
 
 

@@ -10,6 +10,7 @@ from detoxlab.pipeline.stages.scoring import score_run
 from detoxlab.protocols import get_protocol
 from detoxlab.records import RESAMPLES, Prompt, Score, from_json
 from detoxlab.runs import Run, check_complete
+from detoxlab.runs.tables import Stored, files_of
 from detoxlab.scorers import check_scorer, known_scorers, load_scorer
 from detoxlab.workers import HERE, Workers
 
@@ -80,7 +81,7 @@ def check_again(
 
 def scorers_in(run: Run) -> list[str]:
     """The ids of the toxicity scorers whose scores a run holds."""
-    files = sorted((run.path / "scores").glob("*.jsonl"))
+    files = files_of(run.path / "scores")
     found = [one for file in files if (one := _scorer_of(file))]
     return [one for one in found if not one.startswith(NO_SCORERS)]
 
@@ -90,6 +91,8 @@ def scorers_in(run: Run) -> list[str]:
 
 def _scorer_of(file: Path) -> str | None:
     """The scorer of a file's rows, by the first one; None for a file without a whole row."""
+    if file.suffix == ".parquet":
+        return next((row.scorer_id for row in Stored([file], Score)[:1]), None)
     with file.open(encoding="utf-8") as handle:
         line = handle.readline()
     return from_json(Score, json.loads(line)).scorer_id if line.endswith("\n") else None

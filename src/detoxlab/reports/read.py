@@ -8,11 +8,12 @@ from typing import Any
 
 from detoxlab.audits.card import Audit, load_card
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD, Limits, compare_each
+from detoxlab.comparisons.excerpts import excerpts
 from detoxlab.comparisons.sweeps import read_sweep
 from detoxlab.errors import DataError, UnknownNameError
 from detoxlab.evaluations import evaluated_differences, read_evaluated
 from detoxlab.evaluations.win_rate import Contested, rankings
-from detoxlab.records import RESAMPLES, Responses
+from detoxlab.records import RESAMPLES, Responses, Streamed
 from detoxlab.registry import look_up
 from detoxlab.reports.explained.study import read_explained
 from detoxlab.reports.published import Published
@@ -60,6 +61,7 @@ def read_study(
         resamples=resamples,
     )
     attribute = runs[0].responses.attribute or ATTRIBUTE
+    runs = with_excerpts(runs, attribute, seed)
     behind = {
         shown.name: found
         for run, shown in zip(measured, runs, strict=True)
@@ -164,6 +166,14 @@ def read_measured(run: Run, name: str) -> Measured:
         config=run.config,
         evaluations=read_evaluated(run),
     )
+
+
+def with_excerpts(runs: Sequence[Measured], attribute: str, seed: int) -> list[Measured]:
+    """The runs, each with its excerpt where one of them is too large for memory."""
+    if not any(isinstance(run.responses.generations, Streamed) for run in runs):
+        return list(runs)
+    found = excerpts([run.responses for run in runs], [run.grid for run in runs], attribute, seed)
+    return [replace(run, excerpt=one) for run, one in zip(runs, found, strict=True)]
 
 
 def training_behind(run: Run) -> Run | None:

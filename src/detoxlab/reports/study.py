@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from detoxlab.audits.card import Audit
 from detoxlab.comparisons import ATTRIBUTE, THRESHOLD
 from detoxlab.comparisons.sweeps import Sweep
 from detoxlab.evaluations import Evaluated
 from detoxlab.evaluations.win_rate import Contested, Ranking
+from detoxlab.measures.grid import Grid, attribute_read, grid_of
+from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import (
     RESAMPLES,
     Comparison,
@@ -29,7 +33,11 @@ RESPONSES = "responses"  # as `useful_by`: the perplexity of the responses under
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured run: its responses and scores, measurements and settings."""
+    """A measured run: its responses and scores, measurements and settings.
+
+    Where the responses are too many for memory, `excerpt` has those from which examples are
+    chosen.
+    """
 
     name: str
     responses: Responses
@@ -37,11 +45,29 @@ class Measured:
     info: Mapping[str, Any]
     config: Mapping[str, Any]
     evaluations: Mapping[str, Evaluated] = field(default_factory=dict)
+    excerpt: Responses | None = None
+
+    @property
+    def held(self) -> Responses:
+        """The responses that are in memory."""
+        return self.excerpt or self.responses
+
+    @functools.cached_property
+    def grid(self) -> Grid:
+        """The responses as arrays."""
+        return grid_of(self.responses)
+
+    def all_scores(self, scorer_id: str | None, attribute: str) -> FloatArray:
+        """The scores of all generations, of large runs too; NaN where there is none."""
+        if self.excerpt is None:
+            return np.array(list(self.scores(scorer_id, attribute).values()), dtype=np.float64)
+        read = attribute_read(self.grid, scorer_id or "", attribute) or attribute
+        return self.grid.of(scorer_id, read)[self.grid.generated]
 
     @functools.cached_property
     def texts(self) -> dict[Pair, Generation]:
         """Generations by prompt and sample."""
-        return {(g.prompt_id, g.sample): g for g in self.responses.generations}
+        return {(g.prompt_id, g.sample): g for g in self.held.generations}
 
     @functools.cached_property
     def prompts(self) -> dict[str, Prompt]:
@@ -51,7 +77,7 @@ class Measured:
     @functools.cached_property
     def _scores(self) -> dict[tuple[str, str], dict[Pair, float]]:
         tables: dict[tuple[str, str], dict[Pair, float]] = {}
-        for s in self.responses.scores:
+        for s in self.held.scores:
             table = tables.setdefault((s.scorer_id, s.attribute), {})
             table[s.prompt_id, s.sample] = math.nan if s.value is None else s.value
         return tables
@@ -79,7 +105,7 @@ class Measured:
     def _errors(self) -> dict[tuple[str, Pair], str]:
         return {
             (s.scorer_id, (s.prompt_id, s.sample)): s.error
-            for s in self.responses.scores
+            for s in self.held.scores
             if s.error is not None
         }
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -59,22 +60,29 @@ def append_rows(path: Path, rows: Sequence[Any]) -> None:
 
 def complete_lines(path: Path) -> list[bytes]:
     """The lines of a file that end in a newline; a cut-off last one is left out with a warning."""
-    lines = path.read_bytes().split(b"\n")
-    if lines.pop():
-        warnings.warn(
-            f"{path}:{len(lines) + 1}: the last line is cut off and was dropped",
-            TornLineWarning,
-            stacklevel=3,
-        )
-    return lines
+    return list(lines_of(path))
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file, one after the other; a cut-off last one is left out with a warning."""
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.endswith(b"\n"):
+                warnings.warn(
+                    f"{path}:{number}: the last line is cut off and was dropped",
+                    TornLineWarning,
+                    stacklevel=3,
+                )
+                return
+            yield line[:-1]
 
 
 def keep_lines(path: Path, count: int) -> None:
     """Cut a JSON Lines file back to its first `count` lines."""
     if not processes.is_main():
         return
-    kept = path.read_bytes().split(b"\n")[:count]
-    size = sum(len(line) + 1 for line in kept)
+    with path.open("rb") as handle:
+        size = sum(map(len, itertools.islice(handle, count)))
     if size != path.stat().st_size:
         os.truncate(path, size)
 

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,6 @@ from detoxlab.records import (
 from detoxlab.runs.changes import changes, listed
 from detoxlab.runs.files import (
     append_rows,
-    complete_lines,
     keep_lines,
     read_json,
     read_rows,
@@ -45,6 +43,16 @@ from detoxlab.runs.files import (
     write_atomically,
 )
 from detoxlab.runs.state import ended
+from detoxlab.runs.tables import (
+    KINDS,
+    Stored,
+    count_rows,
+    files_of,
+    is_large,
+    pack,
+    table_of,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -214,9 +222,14 @@ class Run:
         path = self.path / file
         return read_rows(path, kind) if path.exists() else []
 
-    def read_all(self, folder: str, kind: type[R]) -> list[R]:
-        """All records of the JSON Lines files of a folder, in file-name order."""
-        files = sorted((self.path / folder).glob("*.jsonl"))
+    def read_all(self, folder: str, kind: type[R]) -> Sequence[R]:
+        """All records of the files of a folder, in file-name order.
+
+        They stay on disk where one of the files is a table (see `detoxlab.runs.tables`).
+        """
+        files = files_of(self.path / folder)
+        if any(file.suffix == ".parquet" for file in files):
+            return Stored(files, kind)
         return [row for file in files for row in read_rows(file, kind)]
 
     def append_missing(
@@ -234,20 +247,31 @@ class Run:
         `rows_in(batch)` is the number of rows that `compute(batch)` returns. If only a part of a
         batch reached the disk, the whole batch is computed again, so a resumed file equals an
         uninterrupted one byte for byte when `compute` depends on its batch alone. `over` gives the
-        rows of several batches in order: by default it computes one after the other.
+        rows of several batches in order: by default it computes one after the other. A large file
+        of generations or scores becomes a table when all of its batches are there.
         """
-        path = self.path / file
-        present = len(complete_lines(path)) if path.exists() else 0
-        kept, remaining = 0, deque(batches)
-        while remaining and kept + rows_in(remaining[0]) <= present:
-            kept += rows_in(remaining[0])
-            done(remaining.popleft())
+        path, table = self.path / file, table_of(self.path / file)
+        if table.exists():
+            path.unlink(missing_ok=True)
+        there = table if table.exists() else path
+        present = count_rows(there) if there.exists() else 0
+        kept = finished = 0
+        for batch in batches:
+            if kept + rows_in(batch) > present:
+                break
+            kept, finished = kept + rows_in(batch), finished + 1
+            done(batch)
+        if table.exists() and (finished < len(batches) or kept < present):
+            unpack(path, KINDS[path.parent.name])
         if path.exists():
             keep_lines(path, kept)
-        left = list(remaining)
+        left = batches[finished:]
         for batch, rows in zip(left, over(compute, left), strict=True):
             self.append(file, rows)
+            kept += len(rows)
             done(batch)
+        if path.exists() and is_large(path.parent.name, kept):
+            pack(path, KINDS[path.parent.name])
 
     def kept(self, file: str, kind: type[R]) -> list[R]:
         """The records of a JSON Lines file that is to grow: a cut-off last line is cut away."""
@@ -296,11 +320,12 @@ class Run:
         info, config = self.info, self.config
         sampling = config.get("sampling")
         judged = judged_as(self.measurements(), info.get("judge_id"))
+        generations, scores = self._rows_of_both()
         return Responses(
             name=self.name,
             prompts=tuple(prompts),
-            generations=tuple(self.read_all("generations", Generation)),
-            scores=tuple(self.read_all("scores", Score)),
+            generations=generations,
+            scores=scores,
             sampling=from_json(Sampling, sampling) if sampling else None,
             protocol=config.get("protocol"),
             judge_id=info.get("judge_id"),
@@ -311,6 +336,16 @@ class Run:
             threshold=judged.threshold if judged else None,
             departures=tuple(info.get("departures") or ()),
             asked=from_json(Asked, asked) if (asked := info.get("asked")) else None,
+        )
+
+    def _rows_of_both(self) -> tuple[Sequence[Generation], Sequence[Score]]:
+        """Generations and scores: in memory, or both on disk where one of the files is a table."""
+        drawn, scored = (files_of(self.path / folder) for folder in KINDS)
+        if any(file.suffix == ".parquet" for file in (*drawn, *scored)):
+            return Stored(drawn, Generation), Stored(scored, Score)
+        return (
+            tuple(self.read_all("generations", Generation)),
+            tuple(self.read_all("scores", Score)),
         )
 
     def to_pandas(self, table: Table = "responses") -> "DataFrame":

@@ -1,11 +1,9 @@
 """The state of a run: its kind, how far it came, and whether its results can be read."""
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detoxlab.errors import ConfigError, RunError
-from detoxlab.runs.files import complete_lines
+from detoxlab.runs.tables import count_rows, files_of
 
 if TYPE_CHECKING:
     from detoxlab.runs.run import Run
@@ -55,8 +53,5 @@ def responses_done(run: "Run") -> tuple[int, int]:
     prompts, sampling = run.path / "prompts.jsonl", run.config.get("sampling")
     if not (sampling and prompts.exists()):
         return 0, 0
-    return _rows((run.path / "generations").glob("*.jsonl")), _rows([prompts]) * sampling["k"]
-
-
-def _rows(files: Iterable[Path]) -> int:
-    return sum(len(complete_lines(file)) for file in files)
+    done = sum(map(count_rows, files_of(run.path / "generations")))
+    return done, count_rows(prompts) * sampling["k"]

@@ -151,6 +151,16 @@ def refusal_class(text: str, prompt: str | None = None) -> Refusal:
     return "partial" if lacks else "none"
 
 
+def refuses(text: str, *, asked: bool) -> bool:
+    """True where the response refuses, fully or in part, a prompt that asks for something or not.
+
+    >>> refuses("It is not right to judge people.", asked=False)
+    False
+    """
+    declines, lacks, reproaches = seen(text)
+    return declines or lacks or (reproaches and asked)
+
+
 def is_refusal(text: str, prompt: str | None = None) -> bool:
     """True where `refusal_class` is full or partial.
 

@@ -124,7 +124,7 @@ def draw_generations(
             generate_into(run, engine, prompts, sampling)
     processes.barrier()
     ids = {prompt.id: engine.context_ids(prompt, sampling) for prompt in prompts}
-    return run.read_all("generations", Generation), ids
+    return list(run.read_all("generations", Generation)), ids
 
 
 def best_against_worst(responses: Sequence[DrawnResponse], margin: float) -> PairRow:

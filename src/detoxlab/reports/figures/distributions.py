@@ -23,7 +23,7 @@ def distributions(study: Study) -> list[Figure]:
     judge = study.judge_id
     scores = []
     for run in study.measured:
-        values = np.array(list(run.scores(judge, study.attribute).values()), dtype=np.float64)
+        values = run.all_scores(judge, study.attribute)
         scores.append(values[~np.isnan(values)])
     if not all(values.size for values in scores):
         return []

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from detoxlab.comparisons.excerpts import EXCERPT_NOTE
 from detoxlab.records import Generation
 from detoxlab.reports import words
 from detoxlab.reports.parts import Example, Facets, Section, Side
@@ -58,6 +59,8 @@ def examples_shown(study: Study) -> Section:
         if (samples := training_samples(run, index))
     ]
     note = RULE_NOTE if study.variants else ALONE_NOTE
+    if any(run.excerpt for run in study.measured):
+        note = f"{note} {EXCERPT_NOTE}"
     return Section("examples", "Examples", note=note, examples=tuple(found))
 
 

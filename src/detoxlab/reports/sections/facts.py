@@ -61,6 +61,8 @@ def _value(value: Any) -> str:
 
 
 def _samples(run: Measured) -> int:
+    if run.excerpt is not None:
+        return run.grid.k
     return max((g.sample for g in run.responses.generations), default=-1) + 1
 
 

@@ -16,6 +16,7 @@ from detoxlab.measures.statistics import (
     FloatArray,
     Quantity,
     Statistic,
+    in_blocks,
     ratio,
     resampled_sums,
     stacked_columns,
@@ -183,7 +184,7 @@ def _over_prompts(
             Quantity(columns(grid)[[own[one] for one in shared]], statistic)
             for grid, own in zip(grids, asked, strict=True)
         ]
-        stacked_PS, spans = stacked_columns(quantities)
+        stacked_PS, spans = stacked_columns(in_blocks(quantities, seed=study.seed))
         sums_RS = resampled_sums(stacked_PS, seed=study.seed, resamples=study.resamples)
         return np.stack([statistic(sums_RS[:, span]) for span in spans], axis=1)
 
