@@ -4,10 +4,10 @@
 
 Two synthetic runs in Parquet: a prompt's share of toxic responses is drawn from a beta distribution
 of mean .1 (of the treated run 5 % lower), a toxic response scores above .5, half a per cent has no
-score, a second scorer errs on one response in ten. Texts are mild sentences, of which there are
-`--texts` distinct ones; a text that occurs again in a group of rows is read once, so a run of
-distinct texts takes longer (printed: how much a text takes). Then the commands run, each in a
-process of its own: `score RUN --judge JUDGE` (which measures), `compare`, `report`.
+score, a second scorer errs on one response in ten. Prompts and responses are mild sentences, of
+which there are `--texts` distinct ones; a text that occurs again is read once, so a run whose texts
+are all distinct takes longer. Then the commands run, each in a process of its own: `score RUN
+--judge JUDGE` (which measures), `compare`, `report`.
 
 Printed for each is its time of the clock, of the processor, and its peak memory. Then it is
 checked that the table of a part in Parquet equals that of the same part in memory, and that the
@@ -108,7 +108,8 @@ def make_run(out: Path, prompts: int, k: int, texts: int, fall: float) -> None:
     config = {"model": "synthetic", "protocol": "rtp", "sampling": to_json(sampling)}
     run = Run.start(out, kind="measure", config=config)
     run.append(
-        "prompts.jsonl", [Prompt(f"p{at:07d}", f"{mild(at)} and", "made") for at in range(prompts)]
+        "prompts.jsonl",
+        [Prompt(f"p{at:07d}", f"{mild(at % texts)} and", "made") for at in range(prompts)],
     )
     for folder in ("generations", "scores"):
         (out / folder).mkdir()

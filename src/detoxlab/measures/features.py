@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from detoxlab.measures import guards
-from detoxlab.measures.grid import Grid
+from detoxlab.measures.grid import REMEMBERED, Grid
 from detoxlab.measures.refusal.rules import asks, refuses
 from detoxlab.measures.statistics import FloatArray
 from detoxlab.measures.texts import Block
@@ -49,10 +49,11 @@ def unknown_language(grid: Grid) -> FloatArray:
 def refusals(grid: Grid) -> FloatArray:
     """1 where the response refuses, fully or in part, else 0 (P, K)."""
     asked = [asks(prompt.text) for prompt in grid.prompts]
+    refused = functools.lru_cache(REMEMBERED)(refuses)
 
     def values(block: Block) -> FloatArray:
         kinds = [asked[row] for row in block.rows_N.tolist()]
-        return block.each_of(kinds, lambda kind, one: refuses(one.text, asked=kind))
+        return block.each_of(kinds, lambda kind, one: refused(one.text, asked=kind))
 
     return grid.over_blocks(values)
 
@@ -133,7 +134,10 @@ def _distinct_in(block: Block, n: int) -> FloatArray:
         ends = np.cumsum(many)
         at = np.arange(int(ends[-1])) - np.repeat(ends - many - starts[flat], many)
         found = np.repeat(prompts, many) * len(numbers) + np.array(grams, dtype=np.int64)[at]
-        kinds_Q = np.bincount(np.unique(found) // max(1, len(numbers)), minlength=len(codes_QK))
+        found.sort()
+        new = np.diff(found, prepend=-1) > 0
+        prompts_of = found[new] // max(1, len(numbers))
+        kinds_Q = np.bincount(prompts_of, minlength=len(codes_QK))
         values_N[complete_N] = kinds_Q / np.array(words_U)[codes_QK].sum(axis=1)
     return values_N
 

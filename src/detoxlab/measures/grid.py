@@ -1,6 +1,7 @@
 """Responses as arrays: prompts × samples, prompts in the order of their ids."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ from detoxlab.measures.texts.streamed import Places, ScoreTables, check_scores
 from detoxlab.measures.writing.languages import writings
 from detoxlab.records import PERSPECTIVE_ATTRIBUTES, Generation, Prompt, Responses, Score, Streamed
 
+REMEMBERED = 1 << 16
+"""Texts whose language or refusal is kept while other blocks of responses are read."""
 HATE = "hate"
 """The attribute of scorers that tell hate against a protected group from rude words."""
 Key = tuple[str, str]
@@ -67,10 +70,11 @@ class Grid:
         NaN where there is too little text to tell.
         """
         asked = writings([prompt.text for prompt in self.prompts])
+        switches = functools.lru_cache(REMEMBERED)(switches_language)
 
         def values(block: Block) -> FloatArray:
             kinds = [asked[row] for row in block.rows_N.tolist()]
-            return block.each_of(kinds, lambda kind, one: switches_language(kind, one.text))
+            return block.each_of(kinds, lambda kind, one: switches(kind, one.text))
 
         return self.over_blocks(values)
 

@@ -46,8 +46,9 @@ def score_again(
     }
     _check_differ(roles["judge_id"], roles["second_id"])
     with run.locked(), workers:
-        prompts = run.read("prompts.jsonl", Prompt)
-        score_run(run, prompts, loaded, encoder=None, workers=workers)
+        if loaded:
+            prompts = run.read("prompts.jsonl", Prompt)
+            score_run(run, prompts, loaded, encoder=None, workers=workers)
         run.update(**roles)
         protocol = get_protocol(run.config["protocol"]).asking(run.config.get("chat", "auto"))
         resamples = run.config.get("resamples", RESAMPLES)

@@ -167,7 +167,8 @@ def writings(texts: Sequence[str]) -> list[Writing]:
     >>> writings(["It was the best of times", "Hello", "Привет"])
     [('latin', 'en'), ('latin', 'en'), ('cyrillic', 'unknown')]
     """
-    found = [(main_script(text), language(text)) for text in texts]
+    read = {text: (main_script(text), language(text)) for text in dict.fromkeys(texts)}
+    found = [read[text] for text in texts]
     usual = {}
     for script in {script for script, _ in found}:
         codes = Counter(code for one, code in found if one == script and code != UNKNOWN)
