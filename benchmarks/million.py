@@ -111,8 +111,8 @@ def make_run(out: Path, prompts: int, k: int, texts: int, fall: float) -> None:
         "prompts.jsonl",
         [Prompt(f"p{at:07d}", f"{mild(at % texts)} and", "made") for at in range(prompts)],
     )
-    for folder in ("generations", "scores"):
-        (out / folder).mkdir()
+    (out / "generations").mkdir()
+    (out / "scores").mkdir()
     files = {
         "generations/worker-0.parquet": Generation,
         f"scores/{JUDGE}.parquet": Score,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
+from detoxlab.measures import paired
 from detoxlab.measures.paired import (
     detectable_fall,
     direction_shown,
@@ -159,3 +160,22 @@ def test_prompts_without_a_change_are_left_out_of_the_signs() -> None:
     assert first == pytest.approx(0.25, abs=0.03)
     assert second == pytest.approx(0.5, abs=0.03)
     assert np.isnan(third)
+
+
+def test_many_changes_are_tested_by_the_normal_distribution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    for lean in (0.5, 0.49, 0.48):
+        change = np.where(rng.random(20_000) < lean, 1, -1) * rng.integers(0, 6, 20_000)
+        exact = sign_flip_exact(change)
+        monkeypatch.setattr(paired, "MOST_PROMPTS", 100)
+        assert sign_flip_exact(change) == pytest.approx(exact, rel=1e-2, abs=1e-5)
+        monkeypatch.undo()
+    assert exact < 0.01
+
+
+def test_the_normal_distribution_knows_the_steps_of_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paired, "MOST_PROMPTS", 100)
+    once, thrice = (np.repeat([1, -1], [230, 200]) * size for size in (1, 3))
+    assert sign_flip_exact(once) == sign_flip_exact(thrice)

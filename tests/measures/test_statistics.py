@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from detoxlab.measures import statistics
 from detoxlab.measures.statistics import (
     Quantity,
     bootstrap,
     bootstrap_many,
     exact_share_interval,
     holm,
+    in_blocks,
     ratio,
     resampled_sums,
 )
@@ -142,3 +144,34 @@ def test_holm_by_hand() -> None:
 def test_exact_interval_is_scipys(hits: int, trials: int) -> None:
     theirs = scipy.stats.binomtest(hits, trials).proportion_ci(method="exact")
     assert exact_share_interval(hits, trials) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_many_prompts_are_resampled_as_random_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over 300 draws the intervals of blocks hold the truth as often as 95 % intervals must."""
+    monkeypatch.setattr(statistics, "MOST_PROMPTS", 1_000)
+    monkeypatch.setattr(statistics, "BLOCKS", 250)
+    rng, hits, widths = np.random.default_rng(5), 0, []
+    for draw in range(300):
+        share_P = rng.beta(1, 9, size=2_000)
+        columns_PS = np.stack([rng.binomial(5, share_P), np.full(2_000, 5)], axis=1).astype(float)
+        interval = bootstrap(columns_PS, seed=draw, resamples=400)
+        assert interval is not None
+        hits += interval.low <= 0.1 <= interval.high
+        widths.append(interval.high - interval.low)
+    # Binomial(300, .95) is within 273 and 296 in more than 99.8 % of all cases.
+    assert 273 <= hits <= 296
+    spread = np.sqrt(0.1 * 0.9 * (1 / 5 + 4 / 5 / 11) / 2_000)  # beta-binomial, n = 5
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * spread, rel=0.03)
+
+
+def test_blocks_keep_all_prompts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "MOST_PROMPTS", 10)
+    monkeypatch.setattr(statistics, "BLOCKS", 4)
+    values_PS = 2.0 ** np.arange(13)[:, None]
+    (blocks,) = in_blocks([Quantity(values_PS, ratio)], seed=0)
+    assert blocks.columns_PS.shape == (4, 1)
+    assert blocks.columns_PS.sum() == 2**13 - 1
+    sizes = [bin(int(total)).count("1") for total in blocks.columns_PS[:, 0]]
+    assert sorted(sizes) == [3, 3, 3, 4]
+    few = [Quantity(values_PS[:10], ratio)]
+    assert in_blocks(few, seed=0) == few

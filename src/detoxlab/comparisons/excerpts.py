@@ -59,7 +59,7 @@ def chosen(moved_N: FloatArray, there: NDArray[np.int64], seed: int) -> NDArray[
         rng.choice(scored, min(DRAWN, len(scored)), replace=False),
         rng.choice(unscored, min(UNSCORED, len(unscored)), replace=False),
     ]
-    return there[np.unique(np.concatenate(found))]
+    return np.asarray(there[np.unique(np.concatenate(found))])
 
 
 # --- inside ---

@@ -10,6 +10,9 @@
       train.jsonl           one object per logged training step
       adapter/              weights, in PEFT's layout
 
+A finished file of generations or scores with a million rows or more is a Parquet file instead (see
+`detoxlab.runs.tables`).
+
 A run only grows: finished lines are never rewritten. A last line that was cut off by a
 kill is dropped with a warning; any other bad line is an error with file and line.
 """

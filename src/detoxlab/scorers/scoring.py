@@ -10,6 +10,7 @@ from detoxlab.errors import ScorerError
 from detoxlab.progress import progress
 from detoxlab.records import Generation, Score
 from detoxlab.runs import Over, Run, file_name
+from detoxlab.runs.batches import Batches
 from detoxlab.scorers.base import FloatArray, Readings, Scorer, cut_texts, read_texts
 
 DIGITS = 6
@@ -48,14 +49,13 @@ def score_generations(scorer: Scorer, generations: Sequence[Generation]) -> list
 def score_into(
     run: Run,
     scorer: Scorer,
-    generations: Sequence[Generation],
+    *generations: Sequence[Generation],
     batch_size: int = 256,
-    *,
     over: Over[Sequence[Generation]] = map,
 ) -> None:
     """Append the scores of `generations` to the run's file of this scorer; resumes by itself.
 
-    `over` is that of `Run.append_missing`.
+    Of several sequences the rows follow each other. `over` is that of `Run.append_missing`.
     """
     seen = Counter[bool]()
 
@@ -67,8 +67,8 @@ def score_into(
             seen.update(bool(row.cut) for row in rows[:: len(scorer.attributes)])
             yield rows
 
-    batches = [generations[i : i + batch_size] for i in range(0, len(generations), batch_size)]
-    with progress(f"scoring with {scorer.id}", len(generations)) as advance:
+    batches = Batches(generations, batch_size)
+    with progress(f"scoring with {scorer.id}", batches.rows) as advance:
         run.append_missing(
             f"scores/{file_name(scorer.id)}.jsonl",
             batches,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detoxlab.errors import MissingFileError
+from detoxlab.runs.tables import files_of
 
 DEEPEST = 8  # folders below the one that is shown
 INNER = frozenset({"generations", "scores", "checkpoints", "adapter", "evaluation", "figures"})
@@ -48,9 +49,8 @@ class Place:
         return path
 
     def files(self, folder: str) -> list[Path]:
-        """The JSON Lines files of a folder of the run, in file-name order."""
-        names = sorted(path.name for path in (self.path / folder).glob("*.jsonl"))
-        return [self.file(f"{folder}/{name}") for name in names]
+        """The files of rows in a folder of the run, in file-name order: lines, and large tables."""
+        return [self.file(f"{folder}/{path.name}") for path in files_of(self.path / folder)]
 
     def stamps(self) -> tuple[Stamp, ...]:
         """The stamps of all files that hold responses and scores: equal while nothing changes."""

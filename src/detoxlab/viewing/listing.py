@@ -6,6 +6,7 @@ from pathlib import Path
 
 from detoxlab.measures.catalogue import described
 from detoxlab.records import Measurement
+from detoxlab.runs.tables import count_rows
 from detoxlab.viewing.facts import RunFacts, cause_of, read_facts
 from detoxlab.viewing.folders import Place, Stamp, find_runs
 from detoxlab.viewing.query import ListQuery
@@ -99,5 +100,7 @@ KEYS: dict[str, Callable[[Listed], str | float | None]] = {
 
 
 def _lines(path: Path) -> int:
+    if path.suffix == ".parquet":
+        return count_rows(path)
     with path.open("rb") as handle:
         return sum(block.count(b"\n") for block in iter(lambda: handle.read(1 << 20), b""))

@@ -236,7 +236,7 @@ class ScoreTables:
             for batch in part.batches(*names):
                 is_cut = (batch["cut"] == 1) & (batch["sample"] >= 0)
                 rows_N = self._rows(batch)
-                for code in np.unique(batch["scorer_id"].codes[is_cut]).tolist():
+                for code in dict.fromkeys(batch["scorer_id"].codes[is_cut].tolist()):
                     scorer = batch["scorer_id"].values[code]
                     shape = len(self.places.row_of), self.places.k
                     own = is_cut & (batch["scorer_id"].codes == code)

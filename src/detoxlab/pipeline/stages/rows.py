@@ -8,6 +8,7 @@ import numpy as np
 from detoxlab.progress import progress
 from detoxlab.records import Generation, Score
 from detoxlab.runs import Over, Run
+from detoxlab.runs.batches import Batches
 
 BATCH = 64
 
@@ -42,7 +43,7 @@ def fill(
     over: Over[Sequence[Generation]] = map,
 ) -> None:
     """Append `rows_each` scores for each generation, except those that are there already."""
-    batches = [generations[start : start + BATCH] for start in range(0, len(generations), BATCH)]
+    batches = Batches([generations], BATCH)
     with progress(title, len(generations)) as advance:
         run.append_missing(
             file,

@@ -30,7 +30,7 @@ def score_run(
     asked = [Generation(prompt.id, -1, prompt.text, (), "unknown") for prompt in prompts]
     for name, scorer in scorers.items():
         work = Scoring(scorer.id, scorer.attributes, name)
-        score_into(run, scorer, [*asked, *generations], over=partial(workers.results, work))
+        score_into(run, scorer, asked, generations, over=partial(workers.results, work))
     if encoder:
         loaded = load_encoder(encoder)
         file = f"scores/{file_name(similarity_id(loaded))}.jsonl"

@@ -1,6 +1,7 @@
 """The index of one run: where each response stands in the files, its scores, its prompt's groups.
 
-The texts stay in the files. For 100,000 responses the index takes some 4 MB.
+The texts stay in the files. For 100,000 responses the index takes some 4 MB. Of a table (see
+`detoxlab.runs.tables`) the first `MOST_SHOWN` responses are shown; the place of one is its number.
 """
 
 import hashlib
@@ -8,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,15 @@ from detoxlab.comparisons.pairs import group_keys
 from detoxlab.errors import DataError, DetoxlabError
 from detoxlab.measures.grid import LIKELIHOOD, SIMILARITY, attribute_among, prompt_groups
 from detoxlab.measures.statistics import BoolArray, FloatArray
-from detoxlab.records import Prompt, from_json
+from detoxlab.records import Generation, Prompt, Score, from_json, to_json, to_line
+from detoxlab.runs.tables import Stored
 from detoxlab.viewing.facts import RunFacts, read_facts, read_settings
 from detoxlab.viewing.folders import Place
 from detoxlab.viewing.rows.lines import json_object, placed_lines
 
 IntArray = NDArray[np.int64]
 MOST_PROBLEMS = 5
+MOST_SHOWN = 1_000_000
 HEAD = 40  # lines of a file of scores that show which attributes it has
 TICK = 2_000  # lines between two calls of `tell`
 
@@ -164,12 +168,24 @@ class _Meter:
         self.all = max(1, sum(path.stat().st_size for path in paths))
         self.done, self.tell = 0, tell
 
-    def lines(self, path: Path) -> Iterator[tuple[int, int, bytes]]:
+    def lines(self, path: Path, kind: type[Any]) -> Iterator[tuple[int, int, bytes]]:
+        """Number, place and content of each line; of a table's rows as lines, the first ones."""
+        if path.suffix == ".parquet":
+            yield from self._table(path, kind)
+            return
         for number, offset, line in placed_lines(path):
             if number % TICK == 0:
                 self.tell((self.done + offset) / self.all)
             yield number, offset, line
         self.done += path.stat().st_size
+
+    def _table(self, path: Path, kind: type[Any]) -> Iterator[tuple[int, int, bytes]]:
+        rows, size = Stored([path], kind), path.stat().st_size
+        for at, row in enumerate(islice(rows, MOST_SHOWN)):
+            if at % TICK == 0:
+                self.tell((self.done + size * at / len(rows)) / self.all)
+            yield at + 1, at, to_line(row).encode()
+        self.done += size
 
 
 def _asked_by(place: Place) -> tuple[str | None, tuple[str, ...]]:
@@ -208,7 +224,7 @@ def _responses(
     """Prompt, sample, file, offset and length of each response; the first of one pair counts."""
     seen = set[tuple[int, int]]()
     for file, path in enumerate(paths):
-        for number, offset, line in meter.lines(path):
+        for number, offset, line in meter.lines(path, Generation):
             try:
                 prompt, sample = _pair(_response(line), number_of)
                 if (prompt, sample) in seen:
@@ -278,8 +294,7 @@ def _score_files(
 def _head(path: Path) -> tuple[str, tuple[str, ...]]:
     """The scorer of a file, and the attributes in its first lines."""
     scorers, attributes = dict[str, None](), dict[str, None]()
-    for number, _, line in placed_lines(path):
-        row = json_object(line)
+    for number, row in enumerate(_first_rows(path), start=1):
         scorers[str(row.get("scorer_id"))] = None
         attributes[str(row.get("attribute"))] = None
         if number == HEAD:
@@ -287,6 +302,12 @@ def _head(path: Path) -> tuple[str, tuple[str, ...]]:
     if len(scorers) != 1:
         raise DataError("empty" if not scorers else "of several scorers")
     return next(iter(scorers)), tuple(attributes)
+
+
+def _first_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if path.suffix == ".parquet":
+        return iter([to_json(row) for row in Stored([path], Score)[:HEAD]])
+    return (json_object(line) for _, _, line in placed_lines(path))
 
 
 def _read_scores(
@@ -298,8 +319,11 @@ def _read_scores(
     problems: _Problems,
     meter: _Meter,
 ) -> None:
+    if path.suffix == ".parquet":
+        _read_table(path, key, number_of, row_of, scores_R)
+        return
     quoted = json.dumps(key[1], ensure_ascii=False).encode()
-    for number, _, line in meter.lines(path):
+    for number, _, line in meter.lines(path, Score):
         if quoted not in line:  # of another attribute
             continue
         try:
@@ -316,6 +340,25 @@ def _read_scores(
         at = row_of.get((prompt, sample))
         if at is not None and value is not None:
             scores_R[at] = value
+
+
+def _read_table(
+    path: Path,
+    key: tuple[str, str],
+    number_of: Mapping[str, int],
+    row_of: Mapping[tuple[int, int], int],
+    scores_R: FloatArray,
+) -> None:
+    for batch in Stored([path], Score).batches("prompt_id", "sample", "attribute", "value"):
+        names, attributes = batch["prompt_id"], batch["attribute"]
+        if key[1] not in attributes.values:
+            continue
+        numbers = np.array([number_of.get(name, -1) for name in names.values])[names.codes]
+        own = np.flatnonzero(attributes.codes == attributes.values.index(key[1]))
+        pairs = zip(numbers[own].tolist(), batch["sample"][own].tolist(), strict=True)
+        for pair, value in zip(pairs, batch["value"][own].tolist(), strict=True):
+            if (at := row_of.get(pair)) is not None:
+                scores_R[at] = value
 
 
 def _hash(text: str) -> int:

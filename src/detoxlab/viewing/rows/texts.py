@@ -12,6 +12,7 @@ from detoxlab.errors import DetoxlabError
 from detoxlab.measures.marks import guard_values
 from detoxlab.measures.statistics import FloatArray
 from detoxlab.records import Generation, Prompt
+from detoxlab.runs.tables import Stored
 from detoxlab.viewing.folders import Place
 from detoxlab.viewing.rows.index import Index, IntArray, Tell
 from detoxlab.viewing.rows.lines import json_object, row_at
@@ -37,6 +38,7 @@ class Reader:
         self.place, self.index = place, index
         self._open = contextlib.ExitStack()
         self._files: dict[str, BinaryIO] = {}
+        self._tables: dict[str, Stored[Generation]] = {}
         self._asked: tuple[int, str] = (-1, "")
 
     def __enter__(self) -> "Reader":
@@ -55,7 +57,10 @@ class Reader:
         if row < 0:
             return None
         file, offset, length = self.index.places_R3[row].tolist()
-        return self._row(f"generations/{self.index.files[file]}", offset, length, Generation)
+        name = f"generations/{self.index.files[file]}"
+        if name.endswith(".parquet"):
+            return self._of_table(name, offset)
+        return self._row(name, offset, length, Generation)
 
     def texts(self, row: int) -> Iterator[str]:
         """The texts of a response and of its prompt, without all else; none that is unreadable."""
@@ -65,10 +70,23 @@ class Reader:
             self._asked = (prompt, asked.text if asked else "")
         yield self._asked[1]
         file, offset, length = self.index.places_R3[row].tolist()
+        name = f"generations/{self.index.files[file]}"
+        if name.endswith(".parquet"):
+            found = self._of_table(name, offset)
+            yield from [found.text] if found else []
+            return
         with contextlib.suppress(DetoxlabError, OSError):
-            handle = self._file(f"generations/{self.index.files[file]}")
+            handle = self._file(name)
             handle.seek(offset)
             yield str(json_object(handle.read(length)).get("text", ""))
+
+    def _of_table(self, name: str, number: int) -> Generation | None:
+        try:
+            if name not in self._tables:
+                self._tables[name] = Stored([self.place.file(name)], Generation)
+            return self._tables[name][number]
+        except (DetoxlabError, OSError, IndexError):
+            return None
 
     def _row(self, name: str, offset: int, length: int, kind: type[R]) -> R | None:
         try:
