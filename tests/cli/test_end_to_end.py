@@ -1,65 +1,25 @@
 """Whole commands on embedded and on real data, as a user gives them."""
 
 import csv
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detoxlab.records import Comparison, from_json
 from detoxlab.runs import Run
+from tests.support.commands import comparison_in, detoxlab, fall
 
-ROOT = Path(__file__).parents[2]
-
+DEMO_PROMPTS = 100
 RTP = "real_toxicity_prompts/rtp_destein_toxic_1k.jsonl.gz"
 
 pytestmark = pytest.mark.e2e
 
 
-def detoxlab(*arguments: object, folder: Path, **environment: str) -> str:
-    """What the command prints; fails with its error when it does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "detoxlab", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-def comparison_in(folder: Path) -> Comparison:
-    rows = json.loads((folder / "comparisons.json").read_text())
-    return from_json(Comparison, rows[0])
-
-
-def fall(comparison: Comparison, scorer_id: str | None) -> tuple[float, float]:
-    """Relative fall of the toxic fraction over all pairs, and the interval's upper end."""
-    row = next(
-        row
-        for row in comparison.differences
-        if row.name == "toxic_fraction"
-        and row.attribute == "toxicity"
-        and row.scorer_id == scorer_id
-        and row.subset == "all"
-        and row.group is None
-    )
-    assert row.baseline
-    assert row.difference is not None
-    assert row.ci_high is not None
-    return -row.difference / row.baseline, row.ci_high
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo on fewer prompts; its training is the whole one."""
     folder = tmp_path_factory.mktemp("demo")
-    detoxlab("demo", folder=folder)
+    detoxlab("demo", "--limit", DEMO_PROMPTS, folder=folder)
     return folder / "demo"
 
 
@@ -76,7 +36,7 @@ def test_the_demo_detoxifies_by_both_scorers_and_names_its_cost(demo: Path) -> N
 
 def test_the_demo_again_does_nothing_twice(demo: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in demo.rglob("*.jsonl")}
-    detoxlab("demo", folder=demo.parent)
+    detoxlab("demo", "--limit", DEMO_PROMPTS, folder=demo.parent)
     assert {p: p.stat().st_mtime_ns for p in demo.rglob("*.jsonl")} == before
 
 
@@ -110,7 +70,7 @@ def test_a_model_nobody_here_trained(data_dir: Path, tmp_path: Path) -> None:
     detoxlab(
         *("measure", data_dir / "models/tinystories-656k"),
         *("--prompts", "rtp", "--prompts-path", data_dir / RTP),
-        *("--limit", 10, "--k", 5, "--out", "base"),
+        *("--limit", 10, "--k", 5, "--out", "base", "--judge", "rtp-linear", "--second", "none"),
         folder=tmp_path,
     )
     run = Run.open(tmp_path / "base")
@@ -122,33 +82,15 @@ def test_a_model_nobody_here_trained(data_dir: Path, tmp_path: Path) -> None:
     assert len(run.responses().generations) == 50
 
 
-def test_let_the_models_respond_on_real_data(data_dir: Path, tmp_path: Path) -> None:
-    """A small version of the recipe: fewer prompts and steps than the figures in the docs."""
-    detoxlab(
-        *("run", ROOT / "recipes/let-the-models-respond.yaml", "--out", "ltmr", "--limit", 150),
-        *("--set", "variants.ft.config.max_steps=100", "--set", "resamples=2000"),
-        folder=tmp_path,
-        DETOXLAB_DATA=str(data_dir),
-    )
-    comparison = comparison_in(tmp_path / "ltmr")
-    assert comparison.verdict in ("improved", "improved, at a cost")
-    for scorer in (comparison.judge_id, comparison.second_id):
-        relative, high = fall(comparison, scorer)
-        assert relative >= 0.25
-        assert high < 0
-    rejected = Run.open(tmp_path / "ltmr/trained/ft").path / "rejected.jsonl"
-    ids = " ".join(json.loads(line)["id"] for line in rejected.read_text().splitlines())
-    assert all(number in ids for number in ("2503", "2580", "2956", "3030"))
-
-
 def test_two_commands_draw_what_the_recipe_draws(demo: Path, tmp_path: Path) -> None:
     """`measure` alone gives the generations of the recipe's base, row for row."""
     recipe: dict[str, Any] = Run.open(demo / "base").config
     detoxlab(
         *("measure", "embedded", "--protocol", recipe["protocol"], "--out", "alone"),
         *("--prompts", recipe["prompts"]["source"]),
-        *("--k", recipe["sampling"]["k"], "--limit", 20, "--judge", "rtp-linear"),
+        *("--k", recipe["sampling"]["k"], "--limit", DEMO_PROMPTS, "--judge", "rtp-linear"),
         *("--max-new-tokens", recipe["sampling"]["max_new_tokens"], "--second", "none"),
+        *("--hate", "none", "--resamples", 100),
         folder=tmp_path,
     )
     alone = {

@@ -14,8 +14,8 @@ from transformers import GenerationConfig
 
 from detoxlab.records import Generation
 from detoxlab.runs import Run
-from tests.cli.test_end_to_end import detoxlab
 from tests.support.chat_templates import saved
+from tests.support.commands import detoxlab
 from tests.support.tiny import CHAT_TEMPLATE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from detoxlab.models import load_model
 from detoxlab.records import Generation
 from detoxlab.runs import Run
-from tests.cli.test_end_to_end import detoxlab
+from tests.support.commands import detoxlab
 
 pytestmark = pytest.mark.e2e
 
@@ -22,14 +22,15 @@ def responses(folder: Path) -> list[Generation]:
 
 
 def test_the_file_and_its_folder_are_measured_alike(real_models: Path, tmp_path: Path) -> None:
-    bench = ("--limit", 4, "--k", 2, "--max-new-tokens", 12)
+    bench = ("--limit", 2, "--k", 2, "--max-new-tokens", 12, "--resamples", 100)
+    bench += ("--judge", "rtp-linear", "--second", "none", "--hate", "none")
     for name in (FILE, FOLDER):
         printed = detoxlab(
             "measure", real_models / name, *bench, "--out", tmp_path / name, folder=tmp_path
         )
         assert "toxic_fraction" in printed
     of_file, of_folder = responses(tmp_path / FILE), responses(tmp_path / FOLDER)
-    assert len(of_file) == 8
+    assert len(of_file) == 4
     assert [one.text for one in of_file] == [one.text for one in of_folder]
     model = Run.open(tmp_path / FILE).info["model"]
     assert model["id"] == "SmolLM2-135M-Instruct.Q4_1@b179c952"
@@ -39,7 +40,16 @@ def test_the_file_and_its_folder_are_measured_alike(real_models: Path, tmp_path:
 def test_three_steps_of_training_on_the_file_are_exported_as_they_are(
     real_models: Path, tmp_path: Path
 ) -> None:
-    steps = ("--set", "max_steps=3", "--set", "batch_size=2", "--limit", 12)
+    steps = (
+        "--set",
+        "max_steps=3",
+        "--set",
+        "batch_size=2",
+        "--set",
+        "max_length=64",
+        "--limit",
+        12,
+    )
     detoxlab("train", "sft", real_models / FILE, *steps, "--out", tmp_path / "ft", folder=tmp_path)
     detoxlab("export", tmp_path / "ft", "-o", tmp_path / "merged", folder=tmp_path)
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")

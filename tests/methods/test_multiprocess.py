@@ -57,6 +57,7 @@ OWN = {
 }
 PLANS: dict[str, dict[str, Any]] = {
     "sft": {"method": "sft", **TALKS, "config": {}},
+    "long": {"method": "sft", **TALKS, "config": {"max_steps": 40}},
     "dpo": {"method": "dpo", **PAIRS, "config": {}},
     "kto": {"method": "kto", **PAIRS, "config": {}},
     "simpo": {"method": "simpo", **PAIRS, "config": {}},
@@ -256,18 +257,18 @@ def test_a_training_goes_on_in_another_number_of_processes(trained: Path) -> Non
 
 
 @pytest.mark.e2e
-def test_one_killed_process_ends_all_and_the_run_goes_on(here: Path) -> None:
-    said, errors = finish(start(command("whole", max_steps=40), here))
-    assert (said.count("run: "), errors.count("training: done")) == (1, 1)
-    process, victim = start(command("victim", max_steps=40), here), here / "victim"
+def test_one_killed_process_ends_all_and_the_run_goes_on(trained: Path) -> None:
+    arguments, victim = command("victim", max_steps=40), trained / "victim"
+    process = start(arguments, trained)
     while process.poll() is None and not list(victim.glob("checkpoints/*/trainer_state.json")):
         time.sleep(0.02)
     os.kill(second_worker(process.pid), signal.SIGKILL)
     process.communicate(timeout=300)
     assert process.returncode != 0
     assert not (victim / "adapter").exists()
-    finish(start([*command("victim", max_steps=40), "--resume"], here))
-    check_alike(here / "whole", victim, ("loss", "eval_loss", "learning_rate", "tokens"))
+    said, errors = finish(start([*arguments, "--resume"], trained))
+    assert (said.count("run: "), errors.count("training: done")) == (1, 1)
+    check_alike(trained / "long-two", victim, ("loss", "eval_loss", "learning_rate", "tokens"))
 
 
 @pytest.mark.e2e

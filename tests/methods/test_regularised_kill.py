@@ -44,8 +44,9 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def start_training(model: Path, run: Path, way: str) -> "subprocess.Popen[bytes]":
+    plans = json.dumps({str(run): SETTINGS | WAYS[way]})
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), str(model), str(run), json.dumps(SETTINGS | WAYS[way])],
+        [sys.executable, str(DRIVER), str(model), plans],
         env=os.environ | finding_tests(),
         stderr=subprocess.PIPE,
     )

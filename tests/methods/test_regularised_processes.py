@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 
+from detoxlab import processes
+from detoxlab.errors import TrainingError
+from detoxlab.methods import load_method
+from detoxlab.models import load_model
+from detoxlab.runs import Run
 from tests.support.kill_driver import kill_driver
 from tests.support.launching import LAUNCH, finish, second_worker, start
+from tests.support.shouting import register, texts
 from tests.support.tiny import save_tiny
 
 pytestmark = pytest.mark.slow
@@ -34,9 +40,16 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def begun(here: Path, out: str, *, processes: int = 2, **settings: Any) -> "subprocess.Popen[str]":
+PLANS: dict[str, dict[str, Any]] = {
+    "snapshot": SETTINGS,
+    "current": SETTINGS | {"anchor": "current"},
+}
+
+
+def begun(here: Path, plans: dict[str, Any], *, processes: int = 2) -> "subprocess.Popen[str]":
+    """Trainings in run folders by these names, one after another."""
     program = [*LAUNCH, str(DRIVER)] if processes == 2 else [sys.executable, str(DRIVER)]
-    return start(["base", out, json.dumps(SETTINGS | settings)], here, program)
+    return start(["base", json.dumps(plans)], here, program)
 
 
 def check_equal(one: Path, two: Path) -> None:
@@ -47,43 +60,55 @@ def check_equal(one: Path, two: Path) -> None:
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All plans trained in one process, then in two."""
+    here = tmp_path_factory.mktemp("regularised")
+    save_tiny(here / "base")
+    finish(begun(here, {f"{name}-one": plan for name, plan in PLANS.items()}, processes=1))
+    _, errors = finish(begun(here, {f"{name}-two": plan for name, plan in PLANS.items()}))
+    assert errors.count("training: done") == len(PLANS)
+    return here
+
+
 @pytest.mark.e2e
-def test_two_processes_do_what_one_does_also_when_killed(tmp_path: Path) -> None:
-    save_tiny(tmp_path / "base")
-    one, two, victim = (tmp_path / name for name in ("one", "two", "victim"))
-    finish(begun(tmp_path, "one", processes=1))
-    _, errors = finish(begun(tmp_path, "two"))
-    assert errors.count("training: done") == 1
-    check_equal(one, two)
-    rows = [json.loads(line) for line in (two / "iterations.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize("anchor", PLANS)
+def test_two_processes_do_what_one_does(anchor: str, trained: Path) -> None:
+    check_equal(trained / f"{anchor}-one", trained / f"{anchor}-two")
+    lines = (trained / f"{anchor}-two" / "iterations.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     assert [(row["iteration"], row["step"]) for row in rows] == [(1, 0), (2, 6), (3, 12)]
 
-    process = begun(tmp_path, "victim")
+
+@pytest.mark.e2e
+def test_two_processes_go_on_where_one_was_killed(trained: Path) -> None:
+    process, victim = begun(trained, {"victim": SETTINGS}), trained / "victim"
     while process.poll() is None and not list(victim.glob("checkpoints/checkpoint-8/*state.json")):
         time.sleep(0.02)
     os.kill(second_worker(process.pid), signal.SIGKILL)
     process.communicate(timeout=300)
     assert not (victim / "adapter").exists()
-    finish(begun(tmp_path, "victim"))
-    check_equal(one, victim)
+    finish(begun(trained, {"victim": SETTINGS}))
+    check_equal(trained / "snapshot-one", victim)
 
 
 @pytest.mark.e2e
-def test_the_policy_as_it_is_can_be_the_anchor_of_two(tmp_path: Path) -> None:
-    save_tiny(tmp_path / "base")
-    for name, processes in (("one", 1), ("two", 2)):
-        finish(begun(tmp_path, name, processes=processes, anchor="current"))
-    check_equal(tmp_path / "one", tmp_path / "two")
+def test_what_the_second_process_cannot_do_ends_both(trained: Path) -> None:
+    unheard = SETTINGS | {"conditions": [{"scorer": "shouting", "threshold": 0.05}]}
+    process = begun(trained, {"unheard": unheard})
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "acceptance 0" in errors
 
 
-@pytest.mark.e2e
-def test_what_the_second_process_cannot_do_ends_both(tmp_path: Path) -> None:
-    save_tiny(tmp_path / "base")
-    for settings, message in (
-        ({"conditions": [{"scorer": "shouting", "threshold": 0.05}]}, "acceptance 0"),
-        ({"schedule": "sequential"}, "with schedule parallel and anchor snapshot or current"),
-    ):
-        process = begun(tmp_path, f"run{len(message)}", **settings)
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode != 0
-        assert message in errors
+def test_two_processes_cannot_share_every_schedule(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    register(monkeypatch)
+    method = load_method("regularised", SETTINGS | {"schedule": "sequential"})
+    model = load_model(save_tiny(tmp_path / "base"))
+    run = Run.start(tmp_path / "run", kind="train", config={})
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with pytest.raises(TrainingError, match=r"cannot share its work among 2 processes.*") as found:
+        method.fit(model, texts(24), run)
+    assert "with schedule parallel and anchor snapshot or current" in str(found.value)

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.slow
 
 MEASURE = (
     *("measure", "embedded", "--limit", "60", "--k", "4", "--max-new-tokens", "20"),
-    *("--batch-size", "4", "--judge", "rtp-linear", "--second", "none", "--resamples", "200"),
+    *("--batch-size", "4", "--judge", "rtp-linear", "--second", "none", "--hate", "none"),
+    *("--resamples", "200"),
 )
 
 

@@ -1,6 +1,6 @@
-"""A regularised training on shouted texts: `regularised_driver.py MODEL RUN SETTINGS`.
+"""Regularised trainings on shouted texts, one after another: `regularised_driver.py MODEL PLANS`.
 
-In one process or as launched; goes on where it was killed. SETTINGS are JSON.
+In one process or as launched; goes on where it was killed. PLANS are JSON: settings by run folder.
 """
 
 import json
@@ -15,11 +15,12 @@ from detoxlab.runs import Run
 from tests.support.shouting import register, texts
 
 if __name__ == "__main__":
-    model, out, settings = sys.argv[1:]
+    model, plans = sys.argv[1:]
     register(pytest.MonkeyPatch())
-    method = load_method("regularised", json.loads(settings))
-    config = method.config.model_dump(mode="json")
     with joined("cpu"):
-        run = Run.start(out, kind="train", config=config, resume=True)
-        with run.writing():
-            method.fit(load_model(model), texts(24), run)
+        for out, settings in json.loads(plans).items():
+            method = load_method("regularised", settings)
+            config = method.config.model_dump(mode="json")
+            run = Run.start(out, kind="train", config=config, resume=True)
+            with run.writing():
+                method.fit(load_model(model), texts(24), run)

@@ -1,9 +1,9 @@
 """`detoxlab demo`, `detoxlab run` and `detoxlab resume`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 @answers
+@from_fields(asked=(PromptSettings, {"--limit": "limit"}))
 def demo(
+    *,
+    asked: Given,
     out: Annotated[Path, typer.Option(*arg.OUT, help="the run folder to make")] = Path("demo"),
 ) -> Answer:
     """Show every step on the embedded model: measure, fine-tune, measure, compare, report.
@@ -34,7 +37,7 @@ def demo(
     """
     # So small a model is faster on one thread than on two that wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return _run(DEMO, out, _judges_at_hand(), resume=True)
+    return _run(DEMO, out, [*_judges_at_hand(), *_limits(asked)], resume=True)
 
 
 def _judges_at_hand() -> list[str]:
@@ -49,6 +52,10 @@ def _judges_at_hand() -> list[str]:
         say('judged by rtp-linear alone; pip install "detoxlab[offline]" for the usual scorers')
         return ["judge=rtp-linear", "second=null", "hate=null"]
     return []
+
+
+def _limits(asked: Mapping[str, Any]) -> list[str]:
+    return [f"prompts.{name}={value}" for name, value in asked.items()]
 
 
 @answers
@@ -83,8 +90,9 @@ def run(
         raise ConfigError(
             "run: no recipe named", remedy="Give a YAML file, or a name of `detoxlab list recipes`."
         )
-    limits = [f"prompts.{name}={value}" for name, value in asked.items()]
-    return _run(recipe, out, [*set_, *limits], only=only or [], resume=resume, dry_run=dry_run)
+    return _run(
+        recipe, out, [*set_, *_limits(asked)], only=only or [], resume=resume, dry_run=dry_run
+    )
 
 
 @answers
