@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detoxlab.generate import HttpEngine
+from detoxlab.models import LanguageModel, log_probs_that_fit
 from detoxlab.records import Generation, Prompt, Sampling
 from detoxlab.servers import Retries
+from tests.support.tiny import tiny_lm
 
 Failure = Callable[[int, dict[str, Any]], int | None]
 QUICK = Retries(attempts=4, first_wait_seconds=0.01)
@@ -61,6 +63,41 @@ class FakeEndpoint:
                 return status, {"error": {"code": "try_again"}}
             self.answered.append((body["prompt"], body["seed"]))
         return 200, {"choices": [{"index": 0, "text": self.says(body), "finish_reason": "stop"}]}
+
+
+@dataclass
+class Likely(FakeEndpoint):
+    """Such a server that also tells the log-probabilities of a prompt by `lm`, as vLLM does.
+
+    `tells(body)` says what it does when asked for them: True, or the status of its refusal, or None
+    for an answer that lacks them.
+    """
+
+    lm: LanguageModel = field(default_factory=tiny_lm)
+    tells: Callable[[dict[str, Any]], int | bool | None] = lambda _body: True
+    told: list[str] = field(default_factory=list)
+    one_by_one: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, body: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any]]:
+        """The status and the content for a request."""
+        if "prompt_logprobs" not in body:
+            return super().answer({"seed": 0} | body, key)
+        choice: dict[str, Any] = {"index": 0, "text": "x", "finish_reason": "length"}
+        tells = self.tells(body)
+        if tells is True:
+            with self.one_by_one:
+                self.told.append(body["prompt"])
+                choice["prompt_logprobs"] = self._told(body["prompt"])
+        elif tells is not None:
+            return tells, {"error": {"code": "unknown_parameter" if tells == 422 else "too_long"}}
+        return 200, {"choices": [choice]}
+
+    def _told(self, text: str) -> list[dict[str, Any] | None]:
+        first, *ids = self.lm.prompt_ids(text, False)
+        (found,) = log_probs_that_fit(self.lm, [[first]], [ids])
+        assert found is not None
+        steps = zip(ids, found, strict=True)
+        return [None, *({str(one): {"logprob": float(value), "rank": 1}} for one, value in steps)]
 
 
 @contextlib.contextmanager

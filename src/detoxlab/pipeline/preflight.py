@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from detoxlab.completions.names import is_served
 from detoxlab.contest import WinRate
 from detoxlab.data.reading import check_data, check_prompts
 from detoxlab.encoders import check_encoder
@@ -150,11 +151,12 @@ def check_bench(settings: Measuring) -> Unchecked:
     names = (settings.judge, settings.second, settings.hate, *settings.scorers)
     unchecked = check_prompts(settings.prompts) + check_scorers(name for name in names if name)
     unchecked += _check_encoder(settings.encoder)
-    if settings.reference:
+    served = settings.reference is not None and is_served(settings.reference.model)
+    if settings.reference and not served:
         unchecked += check_model(settings.reference)
     for address in settings.endpoints:
         check_recordable(address)
-    if settings.endpoints:
+    if settings.endpoints or served:
         _check_key(settings.api_key_env)
     return unchecked
 

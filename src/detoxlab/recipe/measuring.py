@@ -164,7 +164,9 @@ class Measuring(Loading):
     concurrency: int = Field(8, ge=1, description="requests to each endpoint at once")
     api_key_env: str | None = Field(None, description="environment variable with the server's key")
     reference: OtherModel | None = Field(
-        None, description="model for perplexity, or a mapping with `model`; None is the base"
+        None,
+        description="model for perplexity, also http://HOST/v1#MODEL at a server that gives "
+        "prompt_logprobs, or a mapping with `model`; None is the base",
     )
     resamples: Resamples = RESAMPLES
     seed: Seed = 0
@@ -216,6 +218,22 @@ class Measuring(Loading):
         get_protocol(self.protocol)
         if self.second == self.judge:
             raise ValueError(f"second scorer and judge are both {self.judge!r}: take another one")
+        return self
+
+    @model_validator(mode="after")
+    def _served_reference_reads_plainly(self) -> Self:
+        from detoxlab.completions.names import ServedName, is_served
+
+        if self.reference is None or not is_served(self.reference.model):
+            return self
+        ServedName.read(self.reference.model)
+        if isinstance(self.reference.recorded(), dict):
+            raise ValueError("reference: a model at a server is loaded there: name it alone")
+        if self.resolved_protocol().chat:
+            raise ValueError(
+                "reference: a server tells log-probabilities of plain text, and this protocol asks "
+                "in chat: name a model in this process, or add --chat no"
+            )
         return self
 
     def resolved_protocol(self) -> Protocol:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from detoxlab.completions.names import is_served
 from detoxlab.pipeline.stages.drawing import engine_of
 from detoxlab.pipeline.stages.rows import ScoreWork, fill, number
+from detoxlab.pipeline.stages.served import ServedJudge, served_judge
 from detoxlab.pipeline.subjects import load_other
 from detoxlab.recipe.measuring import MeasureSettings
 from detoxlab.records import Generation, Prompt, Score
@@ -37,7 +39,8 @@ def likelihood_into(
 ) -> None:
     """Append the log-likelihood of every response; nothing where no model can tell it.
 
-    It is unknown where prompt and response do not fit into the reference's context.
+    It is unknown where prompt and response do not fit into the reference's context, or where the
+    reference's server does not tell it.
     """
     prompts = tuple(run.read("prompts.jsonl", Prompt))
     with _judging(settings, subject) as judged_by:
@@ -74,7 +77,7 @@ class Judging(ScoreWork):
         return likelihoods(self.settings, engine, judged_by, self.prompts)
 
 
-def likelihood_id(judged_by: "LanguageModel") -> str:
+def likelihood_id(judged_by: "LanguageModel | ServedJudge") -> str:
     """The name of a model that judges fluency, where scorers have theirs."""
     return f"likelihood:{judged_by.id}"
 
@@ -82,15 +85,17 @@ def likelihood_id(judged_by: "LanguageModel") -> str:
 def likelihoods(
     settings: MeasureSettings,
     engine: "Engine",
-    judged_by: "LanguageModel",
+    judged_by: "LanguageModel | ServedJudge",
     prompts: Sequence[Prompt],
 ) -> Compute:
     """The function that gives nats and tokens of each response after its prompt."""
     from detoxlab.models import log_probs_that_fit
 
+    scorer_id = likelihood_id(judged_by)
+    if isinstance(judged_by, ServedJudge):
+        return judged_by.likelihoods(scorer_id, NAMES, prompts)
     own_ids = settings.reference is None
     given = _given_ids(settings, engine, judged_by, prompts)
-    scorer_id = likelihood_id(judged_by)
 
     def ids(row: Generation) -> list[int]:
         if own_ids and row.token_ids:
@@ -114,8 +119,10 @@ def likelihoods(
 
 def _judging(
     settings: MeasureSettings, subject: Subject | None
-) -> "AbstractContextManager[LanguageModel | None]":
+) -> "AbstractContextManager[LanguageModel | ServedJudge | None]":
     """The reference, else the untouched base while the block lasts; None for a server's model."""
+    if settings.reference is not None and is_served(settings.reference.model):
+        return served_judge(settings)
     if settings.reference is not None:
         return nullcontext(load_other(settings.reference, settings.device, settings))
     return nullcontext(None) if subject is None else subject.base()
