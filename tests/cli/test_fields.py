@@ -58,6 +58,7 @@ def test_the_daily_commands_show_fields() -> None:
             "measure",
             "score",
             "train",
+            "demo",
             "train scorer",
             "export",
             "publish",
