@@ -17,6 +17,8 @@ from detoxlab.errors import EngineError
 from detoxlab.records import Generation, Prompt
 from detoxlab.runs import Run, TornLineWarning
 from detoxlab.workers import HERE, Workers, workers_on
+from tests.support.fake_endpoint import FakeEndpoint
+from tests.support.judge_server import serving
 from tests.support.shared_work import FAULTY, WRONG, Marking
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
@@ -132,6 +134,19 @@ def test_evaluations_are_the_same(tmp_path: Path) -> None:
     ]
     here, there = (contents(run.path) for run in found)
     assert there == here
+
+
+@pytest.mark.usefixtures("cluster")
+def test_each_worker_asks_the_endpoint(tmp_path: Path) -> None:
+    asked = ASKED | {"limit": 12, "batch_size": 2, "encoder": None, "concurrency": 3}
+    with serving(FakeEndpoint(seconds=0.05)) as server:
+        here, there = (
+            detoxlab.measure("m", out=tmp_path / on, on=on, endpoint=server.url, **asked).path
+            for on in ("local", "ray")
+        )
+    assert contents(there) == contents(here)
+    assert len(server.answered) == 2 * 24  # nothing is asked twice
+    assert 1 < server.most_running <= 2 * 3
 
 
 def test_a_saved_run_is_scored_alike(cluster: Workers, local: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def prompt_tokens(choice: Mapping[str, Any]) -> PromptTokens | None:
 def response_nats(prompt: PromptTokens | None, whole: PromptTokens) -> tuple[float, int] | str:
     """Nats and number of the tokens that a response adds to its prompt, or why there are none.
 
-    `whole` are the tokens of prompt and response together. Those that begin both texts alike are
+    `whole` are the tokens of prompt and response together. Tokens with which both begin alike are
     the prompt's. A token that joins the prompt's end with the response's beginning is the
     response's, wholly. The first token follows nothing: it is never counted. None is a prompt
     without text.

@@ -42,7 +42,8 @@ class RayWorkers:
 
         if not ray.is_initialized():
             self._begin()
-        say(f"ray: {self._count(gpu=False)} workers, {self.address or 'on this machine'}")
+        place = self.address or os.environ.get("RAY_ADDRESS") or "on this machine"
+        say(f"ray: {self._count(gpu=False)} workers, {place}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,7 +100,8 @@ class RayWorkers:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise EngineError(
                 f"--on {named or 'ray'}: no cluster ({type(error).__name__})",
-                remedy="Begin one with `ray start --head`, and give ray://HOST:10001.",
+                remedy="Begin one with `ray start --head`, and give ray://HOST:10001; where its log "
+                "names a token, set RAY_AUTH_MODE=token with the same ~/.ray/auth_token.",
             ) from None
         self.begun = True
 
