@@ -100,8 +100,8 @@ class RayWorkers:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise EngineError(
                 f"--on {named or 'ray'}: no cluster ({type(error).__name__})",
-                remedy="Begin one with `ray start --head`, and give ray://HOST:10001; where its log "
-                "names a token, set RAY_AUTH_MODE=token with the same ~/.ray/auth_token.",
+                remedy="Begin one with `ray start --head`, and give ray://HOST:10001; where its "
+                "log names a token, set RAY_AUTH_MODE=token with the same ~/.ray/auth_token.",
             ) from None
         self.begun = True
 
