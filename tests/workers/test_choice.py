@@ -14,15 +14,19 @@ def test_this_process_works_unless_another_is_named() -> None:
 
 def test_no_package_is_loaded_before_the_work_begins() -> None:
     loaded = "ray" in sys.modules
-    workers_on("ray://127.0.0.1:10001", 2)
+    workers_on("ray", 2)
     assert ("ray" in sys.modules) is loaded
 
 
 @pytest.mark.parametrize(
     ("on", "workers", "said"),
     [
-        ("spark", None, r"--on spark: is no engine\. Give 'local', 'ray' or 'ray://HOST:PORT'\."),
-        ("ray://", None, r"--on ray://: is no engine"),
+        ("spark", None, r"--on spark: is no engine\. Give 'local' or 'ray'\."),
+        (
+            "ray://head:10001",
+            None,
+            r"Ray Data does not work through Ray's client\. Run the command",
+        ),
         ("http://ray", None, r"--on http://ray: is no engine"),
         ("ray", 0, r"--workers is 0\. It must be at least 1\."),
         ("local", 2, r"--workers: this process has none\. Add --on ray, or leave it out\."),

@@ -1,23 +1,22 @@
 """Which workers `--on` names."""
 
 import importlib.util
-import re
 
 from detoxlab.errors import ConfigError, DependencyError
 from detoxlab.workers.base import HERE, Workers
 
 LOCAL = "local"
-_ADDRESS = re.compile(r"ray(://[^/\s]+)?")
+RAY = "ray"
 
 
 def check_on(on: str, workers: int | None) -> None:
     """Raises `ConfigError` unless `on` names an engine, `DependencyError` without Ray.
 
-    >>> check_on("ray://head:10001", 8)
+    >>> check_on("ray", 8)
     >>> check_on("spark", None)
     Traceback (most recent call last):
         ...
-    detoxlab.errors.ConfigError: --on spark: is no engine. Give 'local', 'ray' or 'ray://HOST:PORT'.
+    detoxlab.errors.ConfigError: --on spark: is no engine. Give 'local' or 'ray'.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers is {workers}", remedy="It must be at least 1.")
@@ -27,16 +26,19 @@ def check_on(on: str, workers: int | None) -> None:
                 "--workers: this process has none", remedy="Add --on ray, or leave it out."
             )
         return
-    if not _ADDRESS.fullmatch(on):
+    if on.startswith("ray://"):
         raise ConfigError(
-            f"--on {on}: is no engine", remedy="Give 'local', 'ray' or 'ray://HOST:PORT'."
+            f"--on {on}: Ray Data does not work through Ray's client",
+            remedy="Run the command on a machine of the cluster: RAY_ADDRESS=auto, --on ray.",
         )
+    if on != RAY:
+        raise ConfigError(f"--on {on}: is no engine", remedy="Give 'local' or 'ray'.")
     if importlib.util.find_spec("ray") is None:
         raise DependencyError(f"--on {on}: needs Ray", remedy="pip install 'detoxlab[scale]'")
 
 
 def workers_on(on: str, workers: int | None = None) -> Workers:
-    """This process for "local"; for "ray" a cluster on this machine, or the one at its address.
+    """This process for "local"; for "ray" the cluster that RAY_ADDRESS names, or one made here.
 
     `workers` is their number; by default one for each GPU, or for each CPU where there are none.
     """
@@ -45,4 +47,4 @@ def workers_on(on: str, workers: int | None = None) -> Workers:
         return HERE
     from detoxlab.workers.ray import RayWorkers
 
-    return RayWorkers(None if on == "ray" else on, workers)
+    return RayWorkers(workers)

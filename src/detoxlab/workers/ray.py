@@ -26,13 +26,13 @@ SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 class RayWorkers:
     """The workers of a cluster; use it as a context manager.
 
-    Without an address it is the cluster that the environment's RAY_ADDRESS names, else one on this
-    machine for as long as the block lasts. Where this process has begun Ray already, that cluster
+    It is the cluster that the environment's RAY_ADDRESS names, else one on this machine for as long
+    as the block lasts. Where this process has begun Ray already, that cluster
     is used and goes on. Several stages share the cluster, and each has workers of its own.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
-        self.address, self.workers = address, workers
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers
         self.begun = False
 
     def __enter__(self) -> "RayWorkers":
@@ -42,7 +42,7 @@ class RayWorkers:
 
         if not ray.is_initialized():
             self._begin()
-        place = self.address or os.environ.get("RAY_ADDRESS") or "on this machine"
+        place = os.environ.get("RAY_ADDRESS") or "on this machine"
         say(f"ray: {self._count(gpu=False)} workers, {place}")
         return self
 
@@ -87,10 +87,9 @@ class RayWorkers:
     def _begin(self) -> None:
         import ray
 
-        named = self.address or os.environ.get("RAY_ADDRESS")
+        named = os.environ.get("RAY_ADDRESS")
         try:
             ray.init(
-                self.address,
                 num_cpus=None if named else self.workers,
                 object_store_memory=None if named else STORE_BYTES,
                 include_dashboard=None if named else False,
@@ -100,8 +99,8 @@ class RayWorkers:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise EngineError(
                 f"--on {named or 'ray'}: no cluster ({type(error).__name__})",
-                remedy="Begin one with `ray start --head`, and give ray://HOST:10001; where its "
-                "log names a token, set RAY_AUTH_MODE=token with the same ~/.ray/auth_token.",
+                remedy="Begin one with `ray start --head`, and set RAY_ADDRESS=HOST:6379; where "
+                "its log names a token, set RAY_AUTH_MODE=token with the same ~/.ray/auth_token.",
             ) from None
         self.begun = True
 

@@ -29,8 +29,8 @@ On = Annotated[
     typer.Option(
         "--on",
         metavar="ENGINE",
-        help="where the work is done: local, ray (this machine's processors, or the cluster that "
-        "RAY_ADDRESS names), or a cluster's address, ray://HOST:PORT",
+        help="where the work is done: local, or ray (this machine's processors, or the cluster "
+        "that RAY_ADDRESS names)",
     ),
 ]
 Workers = Annotated[
