@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.commands.launch import launch_command_parser
 from safetensors.torch import load_file
 
 from detoxlab import processes
@@ -24,12 +25,13 @@ from detoxlab.models import load_model
 from detoxlab.models.adapters.way_back import next_token_logits
 from detoxlab.models.quantisation import Quantisation
 from detoxlab.runs import Run
-from tests.support.launching import LAUNCH, SHARDED, finish, second_worker, start
+from tests.support.launching import FSDP, LAUNCH, finish, second_worker, start
 from tests.support.parallel_driver import train
 from tests.support.tiny import dialogues, save_tiny
 
 pytestmark = pytest.mark.slow
 
+DOCS = Path(__file__).parents[2] / "docs"
 DRIVER = Path(__file__).parents[1] / "support" / "parallel_driver.py"
 SETTINGS = {
     "batch_size": 8,
@@ -41,6 +43,7 @@ SETTINGS = {
 }
 TOLERANCE = 1e-5  # relative; sums in another order move a loss by 1e-6
 KEYS = ("loss", "eval_loss", "learning_rate", "grad_norm", "tokens", "reward", "kl")
+KEYS += ("kl_to_target", "kl_to_anchor")
 PASSED_ON = "passed-on"
 
 
@@ -68,7 +71,24 @@ PLANS: dict[str, dict[str, Any]] = {
     "own-kto": {"method": "kto", **MANY, "config": {**OWN, "margin": 0.0}},
     "own-rejection": {"method": "rejection", **MANY, "config": OWN},
 }
-SHARDED_TOO = ("sft", "dpo", "ppo", "grpo", "rloo", "own-rejection")
+CONSTRAINED: dict[str, Any] = {
+    "conditions": [{"scorer": "shouting"}],
+    "domains": {"*": {"required": 0.97, "retention": 0.3}},
+    "iterations": 2,
+    "max_steps": 4,
+    "draws": {"k": 2, "max_new_tokens": 8},
+    "prompts": 12,
+    "head": {"steps": 6, "batch_size": 16},
+}
+SHARDED_ALONE: dict[str, dict[str, Any]] = {
+    "regularised": {"method": "regularised", **TALKS, "config": CONSTRAINED},
+    "regularised-reference": {
+        "method": "regularised",
+        **TALKS,
+        "config": CONSTRAINED | {"anchor": "reference"},
+    },
+}
+SHARDED = ("sft", "dpo", "ppo", "grpo", "rloo", "own-rejection", *SHARDED_ALONE)
 DRAWN_FIRST = [name for name in PLANS if name.startswith("own-")]
 
 
@@ -166,6 +186,21 @@ def test_a_quantised_base_cannot_be_sharded(
         load_model(save_tiny(tmp_path / "base"), quantisation=Quantisation("nf4"))
 
 
+def test_accelerate_reads_the_commands_in_the_docs() -> None:
+    """Its parser knows every option, and gives the rest to detoxlab."""
+    pages = [(DOCS / name).read_text() for name in ("multiprocess.md", "scaling.md")]
+    text = "\n".join(pages).replace("\\\n", " ")
+    commands = [line.split()[2:] for line in text.splitlines() if line[4:21] == "accelerate launch"]
+    assert len(commands) == 4
+    for words in commands:
+        plain = [{"R": "1"}.get(word, word) for word in words]
+        read = launch_command_parser().parse_args(plain)
+        assert read.module
+        assert read.training_script == "detoxlab"
+        assert read.training_script_args[0] == "train"
+        assert read.use_fsdp is not read.multi_gpu
+
+
 # --- trainings ---
 
 
@@ -177,19 +212,19 @@ def trained(here: Path) -> Path:
     """
     plans = {
         name: {**plan, "model": "base", "device": "cpu", "config": SETTINGS | plan["config"]}
-        for name, plan in PLANS.items()
+        for name, plan in (PLANS | SHARDED_ALONE).items()
     }
-    some = {name: plans[name] for name in SHARDED_TOO}
+    two, sharded = ({name: plans[name] for name in some} for some in (PLANS, SHARDED))
     asked = {
         "one": plans | {PASSED_ON: plans["sft"] | {"halts": [3]}},
-        "two": plans,
-        "sharded": some | {PASSED_ON: plans["sft"] | {"halts": [4, 5]}},
+        "two": two,
+        "sharded": sharded | {PASSED_ON: plans["sft"] | {"halts": [4, 5]}},
     }
     for suffix, its_plans in asked.items():
         (here / f"plans-{suffix}.json").write_text(json.dumps(its_plans))
     finish(start(["one"], here, [sys.executable, str(DRIVER)]))
     shutil.copytree(here / f"{PASSED_ON}-one", here / f"{PASSED_ON}-sharded")
-    for suffix, launch, count in (("two", LAUNCH, len(plans)), ("sharded", SHARDED, len(some) + 2)):
+    for suffix, launch, count in (("two", LAUNCH, len(two)), ("sharded", FSDP, len(sharded) + 2)):
         _, errors = finish(start([suffix], here, [*launch, str(DRIVER)]))
         assert errors.count("training: done") == count
     return here
@@ -198,7 +233,7 @@ def trained(here: Path) -> Path:
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     ("how", "name"),
-    [*[("two", name) for name in PLANS], *[("sharded", name) for name in SHARDED_TOO]],
+    [*[("two", name) for name in PLANS], *[("sharded", name) for name in SHARDED]],
 )
 def test_two_processes_train_as_one(name: str, how: str, trained: Path) -> None:
     one, two = Run.open(trained / f"{name}-one"), Run.open(trained / f"{name}-{how}")

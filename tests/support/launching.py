@@ -12,7 +12,7 @@ LAUNCH = [
     *("launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--main_process_port=0"),
     *("--mixed_precision=no", "--dynamo_backend=no"),
 ]
-SHARDED = [
+FSDP = [
     "--use_fsdp" if option == "--multi_gpu" else option for option in (*LAUNCH, "--fsdp_version=2")
 ]
 

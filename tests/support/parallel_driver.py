@@ -25,6 +25,7 @@ from detoxlab.models import load_model
 from detoxlab.pipeline import train_model
 from detoxlab.processes import joined
 from detoxlab.recipe.learning import TrainSettings
+from tests.support.shouting import register
 
 
 def train_all(plans: dict[str, Any], suffix: str) -> Counter[str]:
@@ -75,6 +76,7 @@ def held(model: nn.Module) -> dict[str, int]:
 
 if __name__ == "__main__":
     suffix, rank = sys.argv[1], os.environ.get("RANK", "0")
+    register(pytest.MonkeyPatch())
     with joined("cpu"):
         draws = train_all(json.loads(Path(f"plans-{suffix}.json").read_text()), suffix)
         adapted = get_peft_model(load_model("base").model, LoraConfig(target_modules=["q_proj"]))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detoxlab import processes
 from detoxlab.methods.regularised.anchor import Anchor
 from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.domain import ConstrainedDomain, Opening
@@ -25,6 +26,7 @@ from detoxlab.methods.regularised.targets import (
     of_prompts,
 )
 from detoxlab.models.hidden import OutputLayer
+from detoxlab.processes.sharding import in_step
 from detoxlab.progress import say
 
 
@@ -56,6 +58,11 @@ class Terms:
     kl: float = 0.0
     moved: float = 0.0
     prefixes: int = 0
+
+    def of_all(self) -> "Terms":
+        """The sums over all processes, all of which must call this."""
+        every = processes.gathered([(self.kl, self.moved, self.prefixes)])
+        return Terms(*(sum(column) for column in zip(*every, strict=True)))
 
 
 class Penalty:
@@ -89,10 +96,11 @@ class Penalty:
         """Note that the next passes belong to this optimizer step."""
         self.step, self.passes = step, 0
 
-    def pick_anchor_samples(self) -> dict[str, list[int]]:
+    def pick_anchor_samples(self) -> dict[str, Sequence[int]]:
         """The responses to read with the next batch: their numbers in the newest draw, by domain.
 
         Each call is for the next pass of the step. A resumed training picks the same responses.
+        Of several processes, each reads a share of them.
         """
         key = [self.config.seed, self.step, self.passes]
         self.passes += 1
@@ -101,7 +109,7 @@ class Penalty:
             fresh = len(domain.state.fresh) if domain.is_active else 0
             if count := min(self.config.sampled_rows, fresh):
                 picked = np.random.default_rng(key).choice(fresh, size=count, replace=False)
-                chosen[name] = sorted(picked.tolist())
+                chosen[name] = processes.share(sorted(picked.tolist()))
         return chosen
 
     def rows_of(self, beside: Mapping[str, Sequence[int]]) -> dict[str, Tensor] | None:
@@ -158,7 +166,7 @@ class Penalty:
         spans: list[tuple[int, int, ResponseSpan]],
     ) -> Tensor:
         places = PrefixIndex.of([(row, span) for row, _, span in spans], hidden.device)
-        if cache := self._cache(domain):
+        if cache := self.caches.get(domain.name):
             targets = cache.of([number for _, number, _ in spans])
         else:
             responses = [span for _, _, span in spans]
@@ -243,18 +251,25 @@ class Penalty:
     def forget_targets(self, name: str) -> None:
         """Drop the kept targets of a domain, which are no longer right."""
         self.caches.pop(name, None)
-        self._cache_path(name).unlink(missing_ok=True)
+        if processes.is_main():
+            self._cache_path(name).unlink(missing_ok=True)
 
-    def _cache(self, domain: ConstrainedDomain) -> TargetCache | None:
-        """Targets of all rows of the domain, made once and kept on disk: anchor `reference`."""
+    def keep_targets(self) -> None:
+        """Make the targets of all rows once, on disk: with anchor `reference`, which stays.
+
+        All processes must call this before each pass.
+        """
         if self.config.anchor != "reference" or self.config.top_k is None:
-            return None
-        if domain.name not in self.caches:
+            return
+        for domain in self.domains.values():
+            if not domain.is_active or domain.name in self.caches:
+                continue
             path = self._cache_path(domain.name)
-            if not path.is_file():
-                self._fill_cache(domain).save(path)
+            with in_step(self.anchor.lm.bare):
+                if processes.is_main() and not path.is_file():
+                    self._fill_cache(domain).save(path)
+            processes.barrier()
             self.caches[domain.name] = TargetCache.load(path, self.anchor.lm.device)
-        return self.caches[domain.name]
 
     def _cache_path(self, name: str) -> Path:
         return self.folder / f"targets-{name}.safetensors"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from detoxlab import processes
 from detoxlab.auxiliary.config import AUXILIARY
 from detoxlab.auxiliary.head import head_facts, publish_head
 from detoxlab.methods.regularised.anchor import Anchor
@@ -15,6 +16,7 @@ from detoxlab.methods.regularised.config import RegularisedConfig
 from detoxlab.methods.regularised.penalty import Penalty, RowDomains
 from detoxlab.methods.regularised.worker import (
     LocalWorker,
+    MainWorker,
     RemoteWorker,
     States,
     Work,
@@ -60,14 +62,18 @@ class Regulariser:
         self.penalty = Penalty(
             config, self.anchor, self.output, self.domains, row_domains, run.path
         )
-        self.worker: Worker = (
-            LocalWorker(work, self.anchor.drawing)
-            if exchange is None
-            else RemoteWorker(work, exchange)
-        )
+        self.worker = self._worker(work, exchange)
         self.newest: States = self._states()
         self.is_pending = False
         self.flow = Flow()
+
+    def _worker(self, work: Work, exchange: Path | None) -> Worker:
+        """The worker of one process, of several that train, or of one that trains alone."""
+        if exchange is None:
+            return LocalWorker(work, self.anchor.drawing)
+        if processes.shards_base():
+            return MainWorker(work, self.anchor.drawing, exchange)
+        return RemoteWorker(work, exchange)
 
     # --- iterations ---
 
@@ -164,7 +170,7 @@ class Regulariser:
     def publish(self) -> None:
         """Leave the newest heads in the run folder, for decoding."""
         for name, state in self.collected().items():
-            if state.head is not None:
+            if state.head is not None and processes.is_main():
                 conditions = self.domains[name].settings.conditions or self.config.conditions
                 publish_head(
                     state.head,

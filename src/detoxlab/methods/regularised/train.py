@@ -46,6 +46,7 @@ from detoxlab.methods.rows.dialogue import IGNORED
 from detoxlab.methods.rows.rejected import write_rejected
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import output_layer, watching_hidden_states
+from detoxlab.processes.sharding import in_step
 from detoxlab.runs import Run
 
 FOLDER = "regulariser"
@@ -107,25 +108,39 @@ def fit_regularised(
         stops=out_of_patience(config.patience),
         log_callback=RegularisedLog,
     )
-    if exchange is None:
-        return train_adapter(training, run)
+    if exchange is None or processes.shards_base():
+        train_adapter(training, run)
+        _clean(exchange)
+        return run.path / ADAPTER
     with processes.independent():
         if processes.is_main():
             train_adapter(training, run)
             RemoteWorker(work, exchange).close()
         else:
             _run_worker(config, work, exchange)
-    processes.barrier()
-    if processes.is_main():
-        shutil.rmtree(exchange)
+    _clean(exchange)
     return run.path / ADAPTER
 
 
 # --- several processes ---
 
 
+def _clean(exchange: Path | None) -> None:
+    """Remove the files by which processes exchange work, when all are done."""
+    processes.barrier()
+    if exchange and processes.is_main():
+        shutil.rmtree(exchange, ignore_errors=True)
+
+
 def _check_processes(config: RegularisedConfig) -> None:
     count = processes.count()
+    if processes.shards_base():
+        if config.kl_budget is not None:
+            raise TrainingError(
+                "kl_budget ends iterations in one process; the base is sharded among several",
+                remedy="Leave it out, and set iterations.",
+            )
+        return
     can_share = config.schedule == "parallel" and config.anchor in SHARING
     if count > 2 or (count == 2 and not can_share):
         raise TrainingError(
@@ -211,20 +226,20 @@ class RegularisedTrainer(Trainer):
         if not self.model.training or numbers is None:
             return super().compute_loss(model, inputs, *args, **kwargs)
         penalty, lm = self.regulariser.penalty, self.regulariser.lm
+        penalty.keep_targets()
         drawn = penalty.pick_anchor_samples()
         joined = Joined(model, penalty.rows_of(drawn), lm.pad_id)
         with watching_hidden_states(lm) as watched:
             loss = super().compute_loss(joined, inputs, *args, **kwargs)
-        with self.accelerator.autocast():  # as the outputs were made
+        with self.accelerator.autocast(), in_step(lm.bare):  # as the outputs were made
             term = penalty.term(numbers.tolist(), drawn, joined.outputs, watched.take())
         learnt = kwargs.get("num_items_in_batch")
         if learnt is None:
-            learnt = (inputs["labels"][:, 1:] != IGNORED).sum()
-        return loss + term / learnt
+            learnt = (inputs["labels"][:, 1:] != IGNORED).sum() * processes.count()
+        return loss + term * processes.count() / learnt  # the trainer averages over processes
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        terms = self.regulariser.penalty.terms
-        if "loss" in logs and terms.prefixes:
+        if "loss" in logs and (terms := self.regulariser.penalty.terms.of_all()).prefixes:
             logs["kl_to_target"] = terms.kl / terms.prefixes
             logs["kl_to_anchor"] = terms.moved / terms.prefixes
             logs["iteration"] = self.regulariser.flow.iteration

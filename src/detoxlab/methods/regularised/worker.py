@@ -1,7 +1,8 @@
 """The work of an iteration: the anchor draws, scorers label, heads are fitted.
 
 The process that trains does it (`LocalWorker`), or a second process while the first trains on
-(`RemoteWorker` and `run_worker`). The outcome is the same.
+(`RemoteWorker` and `run_worker`), or the main process of several that train with a base in parts
+(`MainWorker`). The outcome is the same.
 """
 
 import json
@@ -18,6 +19,7 @@ from detoxlab.methods.regularised.anchor import Snapshot
 from detoxlab.methods.regularised.domain import ConstrainedDomain, DomainState
 from detoxlab.models import LanguageModel
 from detoxlab.models.hidden import OutputLayer
+from detoxlab.processes.sharding import in_step
 
 States = Mapping[str, DomainState]
 TASK, OUTCOME, STATES = "task.json", "outcome.json", "domains"
@@ -76,6 +78,41 @@ class LocalWorker:
         return self.outcome
 
 
+@dataclass
+class MainWorker:
+    """Lets the main process do the work at once, while others make its forward passes with it.
+
+    They read the outcome from `folder`. `anchor` makes the model the anchor meanwhile.
+    """
+
+    work: Work
+    anchor: Callable[[], AbstractContextManager[None]]
+    folder: Path
+    outcome: Outcome | None = None
+
+    def begin(self, iteration: int, states: States, _snapshot: Snapshot) -> None:
+        """Do the work of the iteration; all processes must call this."""
+        with self.anchor(), in_step(self.work.lm.bare):
+            if processes.is_main():
+                self.outcome = self.work(iteration, states)
+                self._write(self.outcome)
+        processes.barrier()
+        if not processes.is_main():
+            self.outcome = _read_outcome(self.work, self.folder)
+
+    def result(self) -> Outcome:
+        """The outcome of the last `begin`."""
+        if self.outcome is None:
+            raise RuntimeError("no iteration was begun")
+        return self.outcome
+
+    def _write(self, outcome: Outcome) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        save_states(outcome.states, self.folder)
+        _write_outcome({"rows": outcome.rows}, self.folder)
+
+
 @dataclass(frozen=True)
 class RemoteWorker:
     """Lets another process do the work in `run_worker`; the two exchange files in a folder."""
@@ -94,12 +131,7 @@ class RemoteWorker:
     def result(self) -> Outcome:
         """Wait until the work is done. Raises the error that ended it."""
         processes.barrier_all()
-        content = json.loads((self.folder / OUTCOME).read_text(encoding="utf-8"))
-        if "error" in content:
-            raise TrainingError(content["error"], remedy=content["remedy"])
-        return Outcome(
-            load_states(self.work.domains, self.work.output, self.folder), content["rows"]
-        )
+        return _read_outcome(self.work, self.folder)
 
     def close(self) -> None:
         """Tell the other process that there is no more work."""
@@ -128,7 +160,7 @@ def run_worker(work: Work, snapshot: Snapshot, folder: Path) -> None:
         else:
             save_states(outcome.states, folder)
             content = {"rows": outcome.rows}
-        (folder / OUTCOME).write_text(json.dumps(content), encoding="utf-8")
+        _write_outcome(content, folder)
         processes.barrier_all()
 
 
@@ -141,3 +173,18 @@ def save_states(states: States, folder: Path) -> None:
 def load_states(names: Iterable[str], output: OutputLayer, folder: Path) -> dict[str, DomainState]:
     """The states that `save_states` wrote."""
     return {name: DomainState.load(folder / STATES / name, output) for name in names}
+
+
+# --- inside ---
+
+
+def _write_outcome(content: Mapping[str, Any], folder: Path) -> None:
+    (folder / OUTCOME).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _read_outcome(work: Work, folder: Path) -> Outcome:
+    """The outcome in the folder. Raises the error that is there instead."""
+    content = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+    if "error" in content:
+        raise TrainingError(content["error"], remedy=content["remedy"])
+    return Outcome(load_states(work.domains, work.output, folder), content["rows"])
