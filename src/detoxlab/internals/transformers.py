@@ -49,7 +49,8 @@ class CheckpointHooks:
 
     `_save_checkpoint(model, trial)` writes weights, by `_save(folder, state_dict)`, and the
     states of optimizer, schedule, generators and trainer. Nothing else calls `_save` with a
-    folder, and `_save_checkpoint` is called only when a checkpoint is due.
+    folder, and `_save_checkpoint` is called only when a checkpoint is due. Every process calls both;
+    `args.should_save` says which one writes.
     """
 
     args: Any
@@ -64,7 +65,8 @@ class CheckpointHooks:
         yield
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        self.write_weights(output_dir or self.args.output_dir, state_dict)
+        if self.args.should_save:
+            self.write_weights(output_dir or self.args.output_dir, state_dict)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with self.writing_checkpoint():
