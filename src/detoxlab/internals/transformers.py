@@ -49,8 +49,8 @@ class CheckpointHooks:
 
     `_save_checkpoint(model, trial)` writes weights, by `_save(folder, state_dict)`, and the
     states of optimizer, schedule, generators and trainer. Nothing else calls `_save` with a
-    folder, and `_save_checkpoint` is called only when a checkpoint is due. Every process calls both;
-    `args.should_save` says which one writes.
+    folder, and `_save_checkpoint` is called only when a checkpoint is due. Every process calls
+    both; `args.should_save` says which one writes.
     """
 
     args: Any
