@@ -108,11 +108,13 @@ def _facts(info: Mapping[str, Any]) -> dict[str, str]:
 def bench_of(study: Study) -> dict[str, Any]:
     """The facts that must be equal for rows of several experiments to stand in one table."""
     base = study.baseline
-    model, asked = base.info.get("model") or {}, base.info.get("asked") or {}
+    model, asked = base.info.get("model"), base.info.get("asked")
+    if isinstance(model, Mapping):  # else a run from elsewhere, with a mere name
+        model = model.get("weights_sha256") or model.get("id")
     return {
-        "model": model.get("weights_sha256") or model.get("id"),
+        "model": model,
         "protocol": base.responses.protocol,
-        "prompts": asked.get("prompts_sha256"),
+        "prompts": asked.get("prompts_sha256") if isinstance(asked, Mapping) else None,
         "judge": study.judge_id,
         "second": base.responses.second_id,
         "seed": base.info.get("seed"),
