@@ -26,7 +26,7 @@ SAFE_TAGS = {
 }  # fmt: skip
 
 
-STYLE = r"color: var\(--(?:(?:run|level|flow)-\d|ink|muted)\)|--shade: [\d.]+"
+STYLE = r"color: var\(--(?:(?:run|level|flow)-\d|ink|muted|accent|bad)\)|--shade: [\d.]+"
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,13 @@ that are asked for.
 `choice` and `readings`, which few rows have, stand in a table as JSON.
 """
 
+import bisect
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
-
-import numpy as np
 
 from detoxlab import processes
 from detoxlab.errors import DataError
@@ -143,7 +142,7 @@ class Stored(Sequence[R], Generic[R]):
         self.paths, self.kind = tuple(paths), kind
 
     def __len__(self) -> int:
-        return int(self._stops[-1]) if self._sizes else 0
+        return self._stops[-1] if self._stops else 0
 
     def __iter__(self) -> Iterator[R]:
         for place in range(len(self._sizes)):
@@ -163,9 +162,9 @@ class Stored(Sequence[R], Generic[R]):
         start, stop, _ = at.indices(len(self))
         found: list[R] = []
         while start < stop:
-            place = int(np.searchsorted(self._stops, start, side="right"))
-            begin = int(self._stops[place]) - self._sizes[place]
-            size = min(stop - start, int(self._stops[place]) - start)
+            place = bisect.bisect_right(self._stops, start)
+            begin = self._stops[place] - self._sizes[place]
+            size = min(stop - start, self._stops[place] - start)
             found += self._rows(self._group(place).slice(start - begin, size))
             start += size
         return found
@@ -195,6 +194,8 @@ class Stored(Sequence[R], Generic[R]):
 
     def of(self, pairs: Collection[tuple[str, int]]) -> list[R]:
         """The rows of these prompts and samples."""
+        import numpy as np
+
         found: list[R] = []
         wanted, numbers = set(pairs), {prompt for prompt, _ in pairs}
         place = -1
@@ -202,8 +203,8 @@ class Stored(Sequence[R], Generic[R]):
             for table in _tables(path, self.kind, ("prompt_id", "sample")):
                 place += 1
                 names, samples = _array(table.column("prompt_id")), _array(table.column("sample"))
-                known = np.array([name in numbers for name in names.values], dtype=np.bool_)
-                rows = np.flatnonzero(known[names.codes]).tolist()
+                known = [code for code, name in enumerate(names.values) if name in numbers]
+                rows = np.flatnonzero(np.isin(names.codes, known)).tolist()
                 rows = [
                     at for at in rows if (names.values[names.codes[at]], int(samples[at])) in wanted
                 ]
@@ -218,8 +219,8 @@ class Stored(Sequence[R], Generic[R]):
         return [size for path in self.paths for size in _group_sizes(path, self.kind)]
 
     @cached_property
-    def _stops(self) -> Any:
-        return np.cumsum(self._sizes)
+    def _stops(self) -> list[int]:
+        return list(itertools.accumulate(self._sizes))
 
     def _group(self, place: int) -> Any:
         """The table of a group of rows; the last one stays in memory."""
@@ -329,6 +330,7 @@ def _table_of_lines(path: Path, kind: type[Any]) -> Any:
 
 
 def _array(column: Any) -> Any:
+    import numpy as np
     import pyarrow as pa
 
     if pa.types.is_string(column.type):
