@@ -8,6 +8,7 @@ import difflib
 import os
 from pathlib import Path
 
+BENCHES = "also"  # the folder of further benches, in a recipe's folder and beside its report
 EMBEDDED = "embedded"  # the name of the model in the package, whatever lies in the working folder
 
 

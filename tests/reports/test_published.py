@@ -16,8 +16,9 @@ from detoxlab.reports.published import (
     read_published,
     to_plain,
 )
-from detoxlab.reports.sections.variants import bench_of, published_of, variants_table
 from detoxlab.reports.study import Study
+from detoxlab.reports.variants.beside import bench_of
+from detoxlab.reports.variants.table import published_of, variants_table
 from tests.support.rendered import json_of
 from tests.support.report_study import study
 

@@ -12,6 +12,7 @@ from detoxlab.data.reading import read_prompts
 from detoxlab.data.settings import portable, relative
 from detoxlab.errors import ConfigError
 from detoxlab.loading import without_usual_asking
+from detoxlab.locations import BENCHES
 from detoxlab.measures.paired import power_of_bench
 from detoxlab.methods import load_method
 from detoxlab.pipeline.evaluating import evaluate_run
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 BASE = "base"
 TRAINED, SWEPT, WIN_RATES, EXPLAINED = "trained", "swept", "win-rates", "explained"
-ALSO = "also"  # the folder of further benches
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def selected(recipe: Recipe, only: Sequence[str], out: Path | str) -> Recipe:
 def check(recipe: Recipe, out: Path | str, *, resume: bool = False) -> list[str]:
     """The hub ids that cannot be checked beforehand; raises the errors that are found."""
     for variant in recipe.variants:
-        if variant.name in (TRAINED, SWEPT, WIN_RATES, EXPLAINED, ALSO):
+        if variant.name in (TRAINED, SWEPT, WIN_RATES, EXPLAINED, BENCHES):
             raise ConfigError(f"variants: the name {variant.name!r} is taken by a folder")
     unchecked = check_recipe(recipe, recipe_config(recipe), out, resume=resume)
     if asked := _explain_settings(recipe, Path(out)):
@@ -188,7 +188,7 @@ def _measured(
 
 def bench_folder(out: Path, bench: str) -> Path:
     """The folder of a further bench of the experiment in `out`, with its runs and its report."""
-    return out / ALSO / bench
+    return out / BENCHES / bench
 
 
 def _explain_settings(recipe: Recipe, out: Path) -> ExplainSettings | None:

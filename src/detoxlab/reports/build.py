@@ -10,6 +10,7 @@ from detoxlab.reports.audited import card_as_markdown
 from detoxlab.reports.export import write_figures
 from detoxlab.reports.files import (
     FORMATS,
+    bench_path,
     check_formats,
     check_replaceable,
     json_text,
@@ -18,7 +19,7 @@ from detoxlab.reports.files import (
     write_formats,
 )
 from detoxlab.reports.html import as_html
-from detoxlab.reports.judged import bench_path, card_path
+from detoxlab.reports.judged import card_path
 from detoxlab.reports.plain import as_csv, as_json, as_markdown
 from detoxlab.reports.read import read_study
 from detoxlab.reports.sections import sections

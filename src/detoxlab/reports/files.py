@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from detoxlab.errors import ConfigError, UnknownNameError
+from detoxlab.locations import BENCHES
 
 FORMATS = ("html", "md", "csv", "json")
+
+
+def bench_path(bench: str) -> str:
+    """The path of the report on a further bench, relative to the report."""
+    return f"{BENCHES}/{bench}/report.html"
 
 
 def check_formats(formats: Sequence[str]) -> None:

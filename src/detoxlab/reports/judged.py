@@ -55,11 +55,6 @@ def card_path(card: Audit) -> str:
     return f"{CARDS}/{card_file(card.scorer_id, card.attribute).removesuffix('.json')}.md"
 
 
-def bench_path(bench: str) -> str:
-    """The path of the report on a further bench, relative to the report."""
-    return f"also/{bench}/report.html"
-
-
 # --- the box on the first page ---
 
 HEARS, MISSES = 0.75, 0.1  # HateCheck's ROC-AUC that is far from chance; a rare error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detoxlab.errors import ConfigError
-from detoxlab.reports.parts import Cell, Column, Table, text_cell
+from detoxlab.reports.parts import Cell, Column, text_cell
 
 Key = tuple[str, str]
 """The group and the title of a column."""
@@ -32,14 +32,6 @@ class Published:
     columns: tuple[Column, ...]
     rows: tuple[PublishedRow, ...]
 
-    def row(self, name: str) -> PublishedRow:
-        """The row of a variant. Raises `ConfigError` for another name."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        known = ", ".join(row.name for row in self.rows)
-        raise ConfigError(f"no row {name!r} in the table", remedy=f"There are: {known}.")
-
     def joined(self, other: "Published") -> "Published":
         """These rows and the other ones, which take the place of rows of the same name.
 
@@ -54,18 +46,6 @@ class Published:
         columns = self.columns + tuple(c for c in other.columns if column_key(c) not in known)
         rows = {row.name: row for row in (*self.rows, *other.rows)}
         return Published(self.bench, columns, tuple(rows.values()))
-
-    def table(self, title: str, note: str = "") -> Table:
-        """The rows as a table; a dash where a row has no such column."""
-        return Table(
-            "published",
-            title,
-            self.columns,
-            tuple(cells_of(row, self.columns) for row in self.rows),
-            note,
-            first=len(self.rows),
-            sortable=True,
-        )
 
 
 def column_key(column: Column) -> Key:

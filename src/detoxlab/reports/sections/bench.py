@@ -8,20 +8,20 @@ from detoxlab.records import Comparison, to_json
 from detoxlab.reports import words
 from detoxlab.reports.parts import Cell, Column, Section, Table, ratio_cells, record, value_cell
 from detoxlab.reports.published import to_plain
-from detoxlab.reports.sections.variants import (
+from detoxlab.reports.study import Measured, Study
+from detoxlab.reports.summary import deciding_row
+from detoxlab.reports.variants.cells import (
     MOVED,
     change,
+    has_means,
     held,
     moved,
     perplexity,
-    published_of,
-    variants_table,
     verdict_cell,
     with_void_note,
     worsened,
 )
-from detoxlab.reports.study import Measured, Study
-from detoxlab.reports.summary import deciding_row
+from detoxlab.reports.variants.table import published_of, variants_table
 
 BENCH = "bench"  # the section that comes before the verdicts
 DIFFERENCE = tuple(Column(title, numeric=True) for title in MOVED)
@@ -71,9 +71,7 @@ def bench_tables(study: Study) -> list[Table]:
 
 
 def _against(study: Study) -> Table:
-    rows = (row for one in study.comparisons for row in one.differences)
-    has_means = any(row.name == MACRO_MEAN for row in rows)
-    measures = (DECIDING, MACRO_MEAN) if has_means else (DECIDING,)
+    measures = (DECIDING, MACRO_MEAN) if has_means(study) else (DECIDING,)
     return Table(
         "against",
         "Variants against other variants",

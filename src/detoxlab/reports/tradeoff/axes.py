@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -37,6 +38,7 @@ MAIN = (
 )
 """The main measure of an evaluation: the first of these that it has, or else its first row."""
 
+Row = TypeVar("Row", Measurement, Difference)
 Sample = Callable[[Sequence[str]], FloatArray | None]
 
 
@@ -244,7 +246,11 @@ def evaluation_axis(study: Study, name: str) -> Axis:
         title=f"{words.label(row.name).lower()}, {name}" if row else name,
         unit=row.unit if row else "share",
         higher_is_better=row is not None and row.direction == "higher",
-        values=_known({run: _same(one, row) for run, one in runs.items()} if row else {}),
+        values=_known(
+            {run: row_of_all(one.measurements, row.name) for run, one in runs.items()}
+            if row
+            else {}
+        ),
         sample=_over_items(study, runs, row),
         source=name,
     )
@@ -266,29 +272,32 @@ def main_row(evaluated: Iterable[Evaluated]) -> Measurement | None:
     return found[0][first] if first else None
 
 
-def _same(one: Evaluated, row: Measurement) -> Measurement | None:
-    rows = (found for found in one.measurements if found.group is None)
-    return next((found for found in rows if found.name == row.name), None)
+def changes_from_baseline(
+    study: Study, evaluation: str, measure: str
+) -> dict[str, Difference | None]:
+    """The paired difference of an evaluation's measure from the baseline, by the treated run."""
+    return {
+        one.treated: row_of_all(one.differences, measure)
+        for one in study.usefulness
+        if (one.evaluation, one.against) == (evaluation, study.baseline.name)
+    }
+
+
+def row_of_all(rows: Iterable[Row], name: str) -> Row | None:
+    """The row of a measure over all items, not of a group."""
+    return next((row for row in rows if row.name == name and row.group is None), None)
 
 
 def _ratios(study: Study, evaluation: str, measure: str) -> dict[str, Estimate]:
     """The paired ratios to the baseline, whose own is 1."""
     base = study.baseline.name
-    changes = {
-        one.treated: _row(one.differences, measure)
-        for one in study.usefulness
-        if (one.evaluation, one.against) == (evaluation, base)
-    }
+    changes = changes_from_baseline(study, evaluation, measure)
     known = {
         name: Estimate(row.ratio, row.ratio_low, row.ratio_high)
         for name, row in changes.items()
         if row and row.ratio is not None
     }
     return ({base: Estimate(1.0)} if evaluation in study.baseline.evaluations else {}) | known
-
-
-def _row(rows: Iterable[Difference], name: str) -> Difference | None:
-    return next((row for row in rows if row.name == name and row.group is None), None)
 
 
 def _over_items(study: Study, runs: Mapping[str, Evaluated], row: Measurement | None) -> Sample:
