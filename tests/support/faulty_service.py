@@ -16,6 +16,7 @@ from detoxlab.scorers import Scorer, load_scorer
 from detoxlab.scorers.remote.load import load_remote
 from detoxlab.scorers.remote.scorer import RemoteScorer
 from detoxlab.servers import Retries
+from tests.support.listening import listening
 
 PERSPECTIVE, MODERATIONS = "/v1alpha1/comments:analyze", "/v1/moderations"
 QUICK = Retries(attempts=3, first_wait_seconds=0.01)
@@ -179,7 +180,6 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """A server with its service."""
 
-    daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, service: FaultyService) -> None:
@@ -193,17 +193,11 @@ class Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def serving(service: FaultyService) -> Iterator[FaultyService]:
     """The service at an address of this machine; its threads end with the block."""
-    server = Server(service)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield service
-    finally:
-        service.ended.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Server(service)) as service.url:
+        try:
+            yield service
+        finally:
+            service.ended.set()
 
 
 def scorer_at(service: FaultyService, name: str = "perspective", **options: Any) -> RemoteScorer:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, TypeVar
 
+from tests.support.listening import listening
+
 SHOWN = re.compile(r"Beginning: (.*)\nA: (.*)\nB: (.*)\nBetter:(?!.*\nBetter:)", re.DOTALL)
 Rule = Callable[[str, str], str]
 
@@ -126,14 +128,6 @@ def serving(judge: S) -> Iterator[S]:
         def handle_error(self, *_: object) -> None:
             """A client that was killed is no news."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    judge.url = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with listening(Server(("127.0.0.1", 0), Handler)) as address:
+        judge.url = f"{address}/v1"
         yield judge
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
