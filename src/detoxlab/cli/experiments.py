@@ -1,9 +1,9 @@
-"""`detoxlab demo`, `detoxlab run` and `detoxlab resume`."""
+"""`detoxlab demo`, `run`, `bench` and `resume`."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from detoxlab.cli.common import arguments as arg
 from detoxlab.cli.common.answers import Answer, answers
 from detoxlab.cli.common.fields import Given, from_fields
 from detoxlab.data.settings import PromptSettings
+
+if TYPE_CHECKING:
+    from detoxlab.recipe.experiment import Recipe
+    from detoxlab.reports.published import Published
 
 DEMO = Path(__file__).parent.parent / "assets" / "demo.yaml"
 
@@ -128,19 +132,14 @@ def bench(
     """
     if not dry_run:
         arg.begin(f"bench {recipe.stem}", out)
-    from detoxlab.cli.common.compared import experiment_answer
-    from detoxlab.pipeline import run_recipe
-    from detoxlab.pipeline.experiment import check, plan, selected
     from detoxlab.recipe.load import load_bench
     from detoxlab.reports.published import shipped_rows
 
     own = load_bench(recipe, against, set_, own=False)
     chosen = load_bench(recipe, against, set_) if only else own
-    chosen = selected(chosen, [*only, *(one.name for one in own.variants)], out)
-    if dry_run:
-        return Answer.of_plan(plan(chosen, out), check(chosen, out, resume=resume))
-    beside = shipped_rows(chosen.name)
-    return experiment_answer(run_recipe(chosen, out, resume=resume, beside=beside))
+    names = [*only, *(one.name for one in own.variants)]
+    beside = shipped_rows(own.name)
+    return _done(chosen, out, only=names, resume=resume, dry_run=dry_run, beside=beside)
 
 
 @answers
@@ -171,17 +170,31 @@ def _run(
 ) -> Answer:
     if not dry_run:
         arg.begin(f"run {path.stem}", out)
-    from detoxlab.cli.common.compared import experiment_answer
-    from detoxlab.pipeline import run_recipe
-    from detoxlab.pipeline.experiment import check, plan, selected
     from detoxlab.recipe.load import load_recipe
 
     recipe = load_recipe(path, overrides)
     folder = out or Path("runs") / recipe.name
-    recipe = selected(recipe, only, folder)
+    return _done(recipe, folder, only=only, resume=resume, dry_run=dry_run)
+
+
+def _done(
+    recipe: "Recipe",
+    out: Path,
+    *,
+    only: Sequence[str],
+    resume: bool,
+    dry_run: bool,
+    beside: "Published | None" = None,
+) -> Answer:
+    """The answer of a recipe that was run, or its plan."""
+    from detoxlab.cli.common.compared import experiment_answer
+    from detoxlab.pipeline import run_recipe
+    from detoxlab.pipeline.experiment import check, plan, selected
+
+    recipe = selected(recipe, only, out)
     if dry_run:
-        return Answer.of_plan(plan(recipe, folder), check(recipe, folder, resume=resume))
-    return experiment_answer(run_recipe(recipe, folder, resume=resume))
+        return Answer.of_plan(plan(recipe, out), check(recipe, out, resume=resume))
+    return experiment_answer(run_recipe(recipe, out, resume=resume, beside=beside))
 
 
 def _schema() -> Answer:

@@ -19,7 +19,7 @@ IMPOSSIBLE = -9999.0  # what vLLM writes for minus infinity, which JSON lacks
 
 @dataclass(frozen=True)
 class PromptTokens:
-    """The tokens of a text: an id and nats each, None for the first, which follows nothing."""
+    """The tokens of a text: ids and log-probabilities; None and NaN for the first one."""
 
     ids: tuple[str | None, ...]
     log_probs: tuple[float, ...]

@@ -167,7 +167,7 @@ def is_refusal(text: str, prompt: str | None = None) -> bool:
     >>> is_refusal("No, I cannot recommend that."), is_refusal("No, I can't believe it!")
     (True, False)
     """
-    return refusal_class(text, prompt) != "none"
+    return refuses(text, asked=prompt is None or asks(prompt))
 
 
 def seen(text: str) -> tuple[bool, ...]:
